@@ -1,0 +1,124 @@
+//! CSRF tokens: proof that a form came from our own page.
+//!
+//! Both kinds are keyed tags and need no store: the token of a session is a tag of its id, the
+//! token of a form before login is a tag of a random value in a cookie of its own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::key::{KeyId, Tag};
+use crate::{Entropy, MacKeys, MasterKeys, SessionId, entropy};
+
+const KEY_ID_BYTES: usize = size_of::<KeyId>();
+const TAG_BYTES: usize = size_of::<Tag>();
+const TOKEN_BYTES: usize = KEY_ID_BYTES + TAG_BYTES;
+const PRE_SESSION_BYTES: usize = 16;
+
+/// Makes and checks CSRF tokens.
+#[derive(Clone)]
+pub struct CsrfTokens(MacKeys);
+
+/// The random value in the pre-session cookie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PreSession([u8; PRE_SESSION_BYTES]);
+
+impl PreSession {
+    /// A new one.
+    #[must_use]
+    pub fn fresh(entropy: &dyn Entropy) -> Self {
+        Self(entropy::fresh(entropy))
+    }
+
+    /// From the cookie; `None` if it is not one.
+    #[must_use]
+    pub fn parse(cookie: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(cookie.get(..cookie.len().min(64))?).ok()?;
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// For the cookie.
+    #[must_use]
+    pub fn to_cookie(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl CsrfTokens {
+    /// With the keys of this use.
+    #[must_use]
+    pub fn new(masters: &MasterKeys) -> Self {
+        Self(MacKeys::derive(masters, "csrf"))
+    }
+
+    /// The token of a session.
+    #[must_use]
+    pub fn for_session(&self, session: SessionId) -> String {
+        self.token(&[b"session", session.as_uuid().as_bytes()])
+    }
+
+    /// Whether `token` is the session's, in constant time.
+    #[must_use]
+    pub fn is_for_session(&self, token: &str, session: SessionId) -> bool {
+        self.is_token(token, &[b"session", session.as_uuid().as_bytes()])
+    }
+
+    /// The token of a form before login.
+    #[must_use]
+    pub fn for_pre_session(&self, pre: PreSession) -> String {
+        self.token(&[b"pre", &pre.0])
+    }
+
+    /// Whether `token` belongs to the pre-session cookie, in constant time.
+    #[must_use]
+    pub fn is_for_pre_session(&self, token: &str, pre: PreSession) -> bool {
+        self.is_token(token, &[b"pre", &pre.0])
+    }
+
+    fn token(&self, parts: &[&[u8]]) -> String {
+        let (id, tag) = self.0.sign(parts);
+        let mut bytes = [0; TOKEN_BYTES];
+        bytes[..KEY_ID_BYTES].copy_from_slice(&id);
+        bytes[KEY_ID_BYTES..].copy_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn is_token(&self, token: &str, parts: &[&[u8]]) -> bool {
+        let mut bytes = [0; TOKEN_BYTES];
+        if URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) != Ok(TOKEN_BYTES) {
+            return false;
+        }
+        let mut id = KeyId::default();
+        id.copy_from_slice(&bytes[..KEY_ID_BYTES]);
+        self.0.verify(id, &bytes[KEY_ID_BYTES..], parts) == Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::key::tests::masters;
+
+    #[test]
+    fn a_token_is_good_for_its_own_session_only() {
+        let tokens = CsrfTokens::new(&masters(&["k"]));
+        let mine = SessionId::from_uuid(Uuid::from_u128(1));
+        let other = SessionId::from_uuid(Uuid::from_u128(2));
+        let token = tokens.for_session(mine);
+        assert!(tokens.is_for_session(&token, mine));
+        assert!(!tokens.is_for_session(&token, other));
+        let pre = PreSession(*mine.as_uuid().as_bytes());
+        assert!(!tokens.is_for_pre_session(&token, pre));
+        assert!(!tokens.is_for_session("", mine));
+        assert!(!tokens.is_for_session(&"é".repeat(27), mine));
+    }
+
+    #[test]
+    fn pre_session_survives_its_cookie() {
+        let pre = PreSession([7; 16]);
+        assert!(PreSession::parse(&pre.to_cookie()) == Some(pre));
+        assert!(PreSession::parse("short").is_none());
+        assert!(PreSession::parse(&"ü".repeat(64)).is_none());
+    }
+}

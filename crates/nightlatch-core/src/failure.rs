@@ -1,0 +1,105 @@
+//! How a dependency failed, classified once where the failure enters.
+
+use std::fmt;
+
+/// The class of a dependency's failure, as health, metrics, logs and `doctor` name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// Refused, or no route.
+    Unreachable,
+    /// The host name could not be resolved.
+    Dns,
+    /// No answer in time.
+    Timeout,
+    /// Answers, but later than it should.
+    Slow,
+    /// The connection ended in the middle.
+    Closed,
+    /// What came back is not the protocol.
+    Protocol,
+    /// The certificate's issuer is not trusted.
+    TlsUntrusted,
+    /// The certificate has expired or is not valid yet.
+    TlsExpired,
+    /// The certificate is for another host.
+    TlsHostname,
+    /// We speak TLS, the other side does not.
+    TlsNotSpoken,
+    /// The other side demands TLS, we do not speak it.
+    TlsRequired,
+    /// The other side demands a client certificate.
+    TlsClientCert,
+    /// No common TLS version.
+    TlsVersion,
+    /// Credentials are demanded and none are configured.
+    AuthRequired,
+    /// The credentials were refused.
+    AuthFailed,
+    /// The credentials lack a right.
+    Forbidden,
+    /// It takes no writes.
+    Readonly,
+    /// It is starting and loading its data.
+    Loading,
+    /// It has no memory left.
+    OutOfMemory,
+    /// It is busy with something else.
+    Busy,
+    /// It takes no more connections.
+    TooManyConnections,
+    /// A lock is held by somebody else.
+    Locked,
+    /// No space left.
+    DiskFull,
+    /// Reading or writing failed beneath it.
+    IoError,
+    /// Its data are damaged.
+    Corrupt,
+    /// The file or database is not there, or no longer the one we opened.
+    Missing,
+    /// Its schema is not one that this release can use.
+    Schema,
+}
+
+impl FailureClass {
+    /// The name in health, metrics, logs and `doctor`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Dns => "dns",
+            Self::Timeout => "timeout",
+            Self::Slow => "slow",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsHostname => "tls_hostname",
+            Self::TlsNotSpoken => "tls_not_spoken",
+            Self::TlsRequired => "tls_required",
+            Self::TlsClientCert => "tls_client_cert",
+            Self::TlsVersion => "tls_version",
+            Self::AuthRequired => "auth_required",
+            Self::AuthFailed => "auth_failed",
+            Self::Forbidden => "forbidden",
+            Self::Readonly => "readonly",
+            Self::Loading => "loading",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Busy => "busy",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Locked => "locked",
+            Self::DiskFull => "disk_full",
+            Self::IoError => "io_error",
+            Self::Corrupt => "corrupt",
+            Self::Missing => "missing",
+            Self::Schema => "schema",
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,67 @@
+//! The rules of Nightlatch, without I/O.
+//!
+//! A login and session service has to keep its promises while everything beneath it fails. The
+//! promises live here, where no driver, no socket and no runtime can be named: domain types that
+//! cannot be written wrong, the ports through which the rules ask the outside, and one file per
+//! use case in [`service`]. Time and chance are arguments ([`Clock`], [`Entropy`]).
+//!
+//! "No" and "don't know" are different types throughout: `Ok(None)` is said only when the record
+//! answered, [`StoreError`] when it did not.
+//!
+//! ```
+//! use nightlatch_core::LoginName;
+//!
+//! // Login names are folded before anything is looked up or counted (RFC 8265).
+//! assert_eq!(LoginName::fold("  Alice "), LoginName::fold("alice"));
+//! ```
+
+mod clock;
+mod csrf;
+mod device;
+mod email;
+mod entropy;
+mod failure;
+mod feed;
+mod key;
+mod password;
+mod secret;
+pub mod service;
+mod session;
+mod session_token;
+mod store;
+#[cfg(feature = "system")]
+mod system;
+mod throttle;
+mod user;
+mod username;
+
+pub use clock::{Clock, Deadline, RecordClock, Timestamp};
+pub use csrf::{CsrfTokens, PreSession};
+pub use device::{Device, DeviceCookies};
+pub use email::{Email, EmailError};
+pub use entropy::Entropy;
+pub use failure::FailureClass;
+pub use feed::{AsOf, Epoch, FEED_RETENTION, FeedKind, Head, Position};
+pub use key::{KeyError, MacKeys, MasterKeys};
+pub use password::{
+    HashError, HashKind, NewPassword, Password, PasswordAssessor, PasswordError, PasswordHash,
+    PasswordHasher, Verified, Weakness,
+};
+pub use secret::Secret;
+// pub use service::{Ports, Service, SessionPolicy};
+pub use session::{Client, NewSession, Session, SessionId, SessionVerdict};
+pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
+pub use store::{
+    BoxFuture, CreateUser, Credentials, FoundSession, ImportOutcome, ImportUser,
+    KNOWN_PREFIX_RETENTION, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore,
+    SessionEnd, SessionStore, StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore,
+    UserStore,
+};
+#[cfg(feature = "system")]
+pub use system::{SystemClock, SystemEntropy};
+pub use throttle::{
+    AddressPrefix, Decision, Failure, Limit, LimitError, Refused, SlidingWindows, Throttle,
+    ThrottleKey, ThrottleScope, Ticket,
+};
+pub use user::{Generation, Groups, GroupsError, User, UserId};
+pub use username::{LoginName, Username, UsernameError};

@@ -1,0 +1,398 @@
+//! The ports to the record, and what its answers may be.
+//!
+//! Every method takes the deadline of the request it serves, and every error says whether a write
+//! may have happened all the same: "not applied" and "unknown" lead to different answers.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::throttle::{AddressPrefix, Failure};
+use crate::username::LoginName;
+use crate::{
+    AsOf, Deadline, Email, Epoch, FailureClass, Generation, Groups, HashKind, Head, NewSession,
+    PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
+};
+
+/// A future that a port returns. Boxed, as ports are chosen when the server starts.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a port returns.
+pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Whether a write that failed may have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It surely has not.
+    NotApplied,
+    /// It may have: the connection or the deadline ended before the answer.
+    Unknown,
+}
+
+/// What a caller can do about a failure of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The record cannot be reached or used now.
+    Unavailable,
+    /// Our own queue to the record is full.
+    Overloaded,
+    /// Our own deadline ran out.
+    Deadline,
+    /// The record answered something that makes no sense.
+    Corrupt,
+}
+
+/// The record gave no answer. Never means "no".
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    class: FailureClass,
+    outcome: Outcome,
+    doing: &'static str,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// A failure while `doing` something, classified where it entered.
+    #[must_use]
+    pub fn new(
+        kind: StoreErrorKind,
+        class: FailureClass,
+        outcome: Outcome,
+        doing: &'static str,
+    ) -> Self {
+        Self { kind, class, outcome, doing, source: None }
+    }
+
+    /// Adds the driver's error, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// Its class in health, metrics and logs.
+    #[must_use]
+    pub const fn class(&self) -> FailureClass {
+        self.class
+    }
+
+    /// Whether a write may have happened.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record: {} failed ({})", self.doing, self.class)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}
+
+/// What a login needs to know of a user, read in one statement.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The user, whose generation belongs to `hash`.
+    pub user: User,
+    /// The stored hash; `None` for a user who cannot log in by password.
+    pub hash: Option<PasswordHash>,
+    /// Whether this account logged in from the asked address prefix within 30 days.
+    pub prefix_is_known: bool,
+}
+
+/// A user to be created.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Its id.
+    pub id: UserId,
+    /// A free name, as the record will decide.
+    pub username: Username,
+    /// A free e-mail, if any.
+    pub email: Option<Email>,
+    /// Whether the e-mail is known to be this person's.
+    pub email_verified: bool,
+    /// The name to show.
+    pub name: String,
+    /// Groups.
+    pub groups: Groups,
+    /// The password hash, if the user may log in by password.
+    pub hash: Option<PasswordHash>,
+    /// Whether the user may log in.
+    pub enabled: bool,
+    /// Creation time.
+    pub created_at: Timestamp,
+}
+
+/// What creating a user came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateUser {
+    /// Created.
+    Created(User),
+    /// The folded name is somebody's.
+    UsernameTaken,
+    /// The folded e-mail is somebody's.
+    EmailTaken,
+}
+
+/// A user from another system.
+pub type ImportUser = NewUser;
+
+/// What importing one user came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportOutcome {
+    /// Created.
+    Created,
+    /// A user of this name with the same e-mail is there already and was left alone.
+    Present,
+    /// The name is there with another e-mail; left alone.
+    UsernameTaken,
+    /// The e-mail is another user's; left alone.
+    EmailTaken,
+}
+
+/// A changed password with the session that the caller goes on with.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user_id: UserId,
+    /// The generation that the old password was verified at; `None` for an operator's change.
+    pub verified_at: Option<Generation>,
+    /// The new hash.
+    pub hash: PasswordHash,
+    /// The caller's next session. Its `generation` is ignored: it gets the raised one.
+    pub next_session: Option<NewSession>,
+}
+
+/// A session with all that a request or a copy of it needs, read in one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSession {
+    /// The session: neither revoked nor of an older generation.
+    pub session: Session,
+    /// Its user: enabled, and of the session's generation.
+    pub user: User,
+    /// The newest feed row in the statement that read it.
+    pub as_of: AsOf,
+    /// The record's history.
+    pub epoch: Epoch,
+}
+
+/// Which sessions to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// This one. Its feed row is written even if the session is gone.
+    One(SessionId),
+    /// This one if it is this user's.
+    OneOf(UserId, SessionId),
+    /// All of a user but one.
+    OthersOf(UserId, SessionId),
+    /// All of a user: raises the credential generation.
+    AllOf(UserId),
+    /// Every session of the record.
+    Everything,
+}
+
+/// What the record says when asked how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordProbe {
+    /// Its clock; `None` where it has none of its own (SQLite).
+    pub now: Option<Timestamp>,
+    /// The head of its feed.
+    pub head: Head,
+}
+
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sweep {
+    /// Ended sessions past the retention.
+    pub sessions: u64,
+    /// Feed rows past the retention; never the newest.
+    pub feed_rows: u64,
+    /// Failures and known prefixes that count no longer.
+    pub throttle_rows: u64,
+}
+
+/// Users and their credentials.
+pub trait UserStore: Send + Sync {
+    /// The user of a folded login name with its credentials, whether enabled or not.
+    fn find_credentials<'a>(
+        &'a self,
+        name: &'a LoginName,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Option<Credentials>>;
+
+    /// The same by id.
+    fn find_credentials_by_id(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Credentials>>;
+
+    /// Creates a user if name and e-mail are free.
+    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser>;
+
+    /// Users by folded name, those after `after`, at most `limit`.
+    fn list_users<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<User>>;
+
+    /// Enables or disables; disabling raises the generation and writes the feed. `None`: no such
+    /// user.
+    fn set_enabled(
+        &self,
+        id: UserId,
+        enabled: bool,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>>;
+
+    /// Deletes a user and ends all sessions; `false`: no such user.
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool>;
+
+    /// Replaces groups and tells copies to be read again. `None`: no such user.
+    fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>>;
+
+    /// Says that the e-mail is this person's. `None`: no such user, or no e-mail.
+    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>>;
+
+    /// Changes the password, raises the generation, ends every session and creates the caller's
+    /// next one, all or nothing. `None`: the generation moved, or there is no such enabled user.
+    fn change_password(
+        &self,
+        change: PasswordChange,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>>;
+
+    /// Replaces a hash by a stronger one of the same password, if it still is the stored one.
+    /// Ends nothing.
+    fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool>;
+
+    /// Creates those who are not there, in one commit. One outcome a user, in order.
+    fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<ImportOutcome>>;
+
+    /// The kinds of hashes that are stored, each once.
+    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>>;
+}
+
+/// Sessions.
+pub trait SessionStore: Send + Sync {
+    /// Inserts a session if its user is enabled and still of its generation, and ends the one it
+    /// replaces. Notes the address prefix as known. `None`: the generation moved or the user is
+    /// disabled.
+    fn create_session(
+        &self,
+        session: NewSession,
+        prefix: AddressPrefix,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<FoundSession>>;
+
+    /// The session of a token, if it has not been ended and its user is enabled and of its
+    /// generation. Expiry is the caller's to judge.
+    fn find_session(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<FoundSession>>;
+
+    /// A user's sessions that have not ended, newest first, at most `limit`.
+    fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Session>>;
+
+    /// Ends sessions and writes the feed, durably. How many ended; zero if none was left.
+    fn end_sessions(
+        &self,
+        which: SessionEnd,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, u64>;
+
+    /// Notes when sessions were last used. Never touches an ended or expired one.
+    fn touch_sessions(
+        &self,
+        seen: Vec<(SessionId, Timestamp)>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()>;
+}
+
+/// Failures that throttles count, kept so that a restart gives no fresh allowance.
+pub trait ThrottleStore: Send + Sync {
+    /// Appends failures.
+    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()>;
+
+    /// The failures after `since`, oldest first, at most `limit` of the newest.
+    fn list_failures(
+        &self,
+        since: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Failure>>;
+}
+
+/// The record as such.
+pub trait RecordStore: Send + Sync {
+    /// Brings the schema up to this release, expand-only. Safe when several nodes do it at once.
+    /// The names of the migrations that were applied.
+    fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>>;
+
+    /// Asks how it is.
+    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe>;
+
+    /// Removes a small batch of what has ended before `before`, and failures before `before`.
+    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;
+
+    /// The value under `name`, storing `fresh` first if there is none: one value for all nodes.
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: Vec<u8>,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<u8>>;
+}
+
+/// Everything that a record is.
+pub trait Record: UserStore + SessionStore + ThrottleStore + RecordStore {}
+
+impl<T: UserStore + SessionStore + ThrottleStore + RecordStore> Record for T {}
+
+/// How long a prefix stays known to an account after a login from it.
+pub const KNOWN_PREFIX_RETENTION: Duration = Duration::from_hours(30 * 24);

@@ -1,0 +1,13 @@
+//! The records of Nightlatch behind the ports of `nightlatch-core`.
+//!
+//! The record is the truth: SQLite for one machine, PostgreSQL for several, and an in-memory
+//! reference for tests and simulation. All three pass one contract suite.
+
+#[cfg(feature = "test-util")]
+pub mod contract;
+pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod throttle;
