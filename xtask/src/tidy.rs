@@ -28,7 +28,7 @@ pub(crate) use tree::{Finding, root};
 
 pub(crate) const TASK: Task = Task {
     name: "tidy",
-    about: "check layers, sizes, names, routes, error codes, documents and links",
+    about: "check the rules that no compiler knows; `tidy RULE…` checks only these",
     run,
 };
 
@@ -51,15 +51,24 @@ const RULES: &[(&str, Rule)] = &[
     ("leaks", leaks::check),
 ];
 
+/// Builds the server, so it comes after the rules that take no time.
+const REFERENCE: &str = "reference";
+
 fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(arguments.is_empty(), "takes no arguments");
+    let known = || RULES.iter().map(|(name, _)| *name).chain([REFERENCE]);
+    if let Some(unknown) = arguments.iter().find(|name| !known().any(|rule| rule == *name)) {
+        let rules: Vec<&str> = known().collect();
+        anyhow::bail!("there is no rule `{unknown}`; there are {}", rules.join(", "));
+    }
+    let wanted = |rule: &str| arguments.is_empty() || arguments.iter().any(|name| name == rule);
     let tree = Tree::read()?;
     let mut lines: Vec<String> = Vec::new();
-    for (name, rule) in RULES {
+    for (name, rule) in RULES.iter().filter(|(name, _)| wanted(name)) {
         lines.extend(rule(&tree).iter().map(|finding| finding.line_of_rule(name)));
     }
-    // Builds the server, so it comes after the rules that take no time.
-    lines.extend(reference::check()?.iter().map(|finding| finding.line_of_rule("reference")));
+    if wanted(REFERENCE) {
+        lines.extend(reference::check()?.iter().map(|finding| finding.line_of_rule(REFERENCE)));
+    }
     for line in &lines {
         say(line);
     }

@@ -6,7 +6,7 @@ use super::source::{Source, after_closing, end_of_head, words};
 use super::tree::{Finding, Tree};
 
 /// Where the codes are: an enum whose `as_str` has one arm `Self::X => "x"` for each.
-const CODES: &str = "crates/nightlatch/src/http/error.rs";
+const CODES: &str = "crates/nightlatch/src/http/problem/code.rs";
 
 /// Where they are explained: one heading for each, of the code alone, in backquotes.
 const DOCUMENT: &str = "docs/errors.md";

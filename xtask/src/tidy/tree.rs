@@ -1,4 +1,6 @@
 //! The tracked files, and what a rule says about one of them.
+//!
+//! Rules get values and give values, so that their tests need neither git nor a disk.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
