@@ -88,7 +88,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(FAREWELL_DEADLINE, tasks.wait()).await.is_err() {
         tracing::warn!(event = "server.tasks_cut");
     }
-    base.record.close();
     tracing::info!(event = "server.stopped");
     Ok(())
 }
