@@ -8,3 +8,6 @@ pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod wait;
+
+/// The types of requests and answers.
+pub use hyper;
