@@ -1,1 +1,3 @@
 //! http
+#[cfg(test)]
+mod pages;
