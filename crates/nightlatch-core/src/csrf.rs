@@ -1,13 +1,14 @@
 //! CSRF tokens: proof that a form came from our own page.
 //!
-//! Both kinds are keyed tags and need no store: the token of a session is a tag of its id, the
-//! token of a form before login is a tag of a random value in a cookie of its own.
+//! Both kinds are keyed tags and need no store, so a logout can be checked while the record is away:
+//! the token of a session is a tag of its token's hash, the token of a form before login is a tag of
+//! a random value in a cookie of its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::key::{KeyId, Tag};
-use crate::{Entropy, MacKeys, MasterKeys, SessionId, entropy};
+use crate::{Entropy, MacKeys, MasterKeys, TokenHash, entropy};
 
 const KEY_ID_BYTES: usize = size_of::<KeyId>();
 const TAG_BYTES: usize = size_of::<Tag>();
@@ -52,14 +53,14 @@ impl CsrfTokens {
 
     /// The token of a session.
     #[must_use]
-    pub fn for_session(&self, session: SessionId) -> String {
-        self.token(&[b"session", session.as_uuid().as_bytes()])
+    pub fn for_session(&self, session: TokenHash) -> String {
+        self.token(&[b"session", session.as_bytes()])
     }
 
     /// Whether `token` is the session's, in constant time.
     #[must_use]
-    pub fn is_for_session(&self, token: &str, session: SessionId) -> bool {
-        self.is_token(token, &[b"session", session.as_uuid().as_bytes()])
+    pub fn is_for_session(&self, token: &str, session: TokenHash) -> bool {
+        self.is_token(token, &[b"session", session.as_bytes()])
     }
 
     /// The token of a form before login.
@@ -95,20 +96,18 @@ impl CsrfTokens {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::key::tests::masters;
 
     #[test]
     fn a_token_is_good_for_its_own_session_only() {
         let tokens = CsrfTokens::new(&masters(&["k"]));
-        let mine = SessionId::from_uuid(Uuid::from_u128(1));
-        let other = SessionId::from_uuid(Uuid::from_u128(2));
+        let mine = TokenHash::from_bytes([1; 32]);
+        let other = TokenHash::from_bytes([2; 32]);
         let token = tokens.for_session(mine);
         assert!(tokens.is_for_session(&token, mine));
         assert!(!tokens.is_for_session(&token, other));
-        let pre = PreSession(*mine.as_uuid().as_bytes());
+        let pre = PreSession([1; 16]);
         assert!(!tokens.is_for_pre_session(&token, pre));
         assert!(!tokens.is_for_session("", mine));
         assert!(!tokens.is_for_session(&"é".repeat(27), mine));

@@ -48,7 +48,7 @@ pub use password::{
     PasswordHasher, Verified, Weakness,
 };
 pub use secret::Secret;
-// pub use service::{Ports, Service, SessionPolicy};
+pub use service::{Keys, Policy, Ports, Service};
 pub use session::{Client, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
@@ -63,5 +63,5 @@ pub use throttle::{
     AddressPrefix, Decision, Failure, Limit, LimitError, Refused, SlidingWindows, Throttle,
     ThrottleKey, ThrottleScope, Ticket,
 };
-pub use user::{Generation, Groups, GroupsError, User, UserId};
+pub use user::{DisplayName, DisplayNameError, Generation, Groups, GroupsError, User, UserId};
 pub use username::{LoginName, Username, UsernameError};

@@ -1,1 +1,157 @@
-//! The use cases, one a file. [`Service`] holds the ports and nothing else.
+//! The use cases, one a file. [`Service`] holds the ports and what a node remembers between
+//! requests, and nothing else.
+//!
+//! A use case reads as a story: guard, guard, act, answer. It asks its ports one after the other
+//! and starts no task of its own; what goes on behind an answer is handed back to the caller.
+
+mod change_password;
+mod check_session;
+mod last_seen;
+mod list_sessions;
+mod login;
+mod login_guard;
+mod logout;
+mod manage_user;
+mod pending;
+mod register;
+mod revoke;
+mod unknown_key;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use change_password::{ChangePasswordError, ChangePasswordRequest};
+pub use check_session::{ActiveSession, CheckError};
+pub use login::{HashUpgrade, LoggedIn, LoginError, LoginRequest};
+pub use logout::LogoutError;
+pub use manage_user::{AddUser, AddUserError, SetPasswordError};
+pub use register::{RegisterError, RegisterRequest};
+
+use crate::service::last_seen::LastSeen;
+use crate::service::pending::PendingEnds;
+use crate::service::unknown_key::UnknownKeyBudget;
+use crate::{
+    Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, PasswordAssessor, PasswordHasher,
+    Record, RecordClock, SessionTokens, Throttle, Timestamp,
+};
+
+/// What the use cases ask of the outside.
+pub struct Ports {
+    /// The truth.
+    pub record: Arc<dyn Record>,
+    /// Hashes passwords.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Judges new passwords.
+    pub assessor: Arc<dyn PasswordAssessor>,
+    /// Counts tries.
+    pub throttle: Arc<dyn Throttle>,
+    /// Record time.
+    pub clock: Arc<RecordClock>,
+    /// Secret bytes.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The keys of the use cases.
+pub struct Keys {
+    /// Of session tokens.
+    pub tokens: SessionTokens,
+    /// Of CSRF tokens.
+    pub csrf: CsrfTokens,
+    /// Of device cookies.
+    pub devices: DeviceCookies,
+}
+
+impl Keys {
+    /// Derives every key from the session secrets, and those against CSRF from their own.
+    #[must_use]
+    pub fn derive(session: &MasterKeys, csrf: &MasterKeys) -> Self {
+        Self {
+            tokens: SessionTokens::new(session),
+            csrf: CsrfTokens::new(csrf),
+            devices: DeviceCookies::new(session),
+        }
+    }
+}
+
+/// What operators decide.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Absolute timeout of a session.
+    pub session_age: Duration,
+    /// Absolute timeout of a session that is to be remembered.
+    pub remember_age: Duration,
+    /// Idle timeout, if any.
+    pub idle_timeout: Option<Duration>,
+    /// Whether anybody may register.
+    pub registration_open: bool,
+    /// Limits; `None` when throttling is switched off.
+    pub throttles: Option<ThrottleLimits>,
+}
+
+/// The limits of tries.
+#[derive(Clone, Copy, Debug)]
+pub struct ThrottleLimits {
+    /// Failed logins per account and address prefix, and per known browser.
+    pub login: Limit,
+    /// Failed logins per address prefix.
+    pub address: Limit,
+    /// Failed logins per account from unknown devices.
+    pub account: Limit,
+    /// Registrations per address prefix.
+    pub register: Limit,
+}
+
+/// All use cases of a node.
+pub struct Service {
+    ports: Ports,
+    keys: Keys,
+    policy: Policy,
+    pending: PendingEnds,
+    last_seen: LastSeen,
+    unknown_keys: UnknownKeyBudget,
+}
+
+impl Service {
+    /// Joins ports, keys and policy.
+    #[must_use]
+    pub fn new(ports: Ports, keys: Keys, policy: Policy) -> Self {
+        Self {
+            ports,
+            keys,
+            policy,
+            pending: PendingEnds::default(),
+            last_seen: LastSeen::default(),
+            unknown_keys: UnknownKeyBudget::default(),
+        }
+    }
+
+    /// The keys, for cookies and forms.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What operators decided.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// This machine's clocks.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.ports.clock.clock()
+    }
+
+    /// The source of secret bytes.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.ports.entropy
+    }
+
+    /// Now, in record time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}

@@ -196,6 +196,8 @@ pub struct FoundSession {
 pub enum SessionEnd {
     /// This one. Its feed row is written even if the session is gone.
     One(SessionId),
+    /// The session of this token, if there is one.
+    Token(TokenHash),
     /// This one if it is this user's.
     OneOf(UserId, SessionId),
     /// All of a user but one.

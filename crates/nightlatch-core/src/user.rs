@@ -65,8 +65,46 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// The longest name to show, in characters.
-pub(crate) const DISPLAY_NAME_CHARS_MAX: usize = 150;
+/// A name to show; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisplayName(String);
+
+/// Why a name to show was refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DisplayNameError {
+    /// Longer than any page has room for.
+    #[error("a name has at most {} characters", DisplayName::CHARS_MAX)]
+    TooLong,
+    /// Line breaks and the like, which would break logs and headers.
+    #[error("a name has no control characters")]
+    Control,
+}
+
+impl DisplayName {
+    /// The longest name to show, in characters.
+    pub const CHARS_MAX: usize = 150;
+
+    /// Checks a name; surrounding blanks are cut.
+    ///
+    /// # Errors
+    /// [`DisplayNameError`], whose text is fit to be shown beside the field.
+    pub fn try_new(typed: &str) -> Result<Self, DisplayNameError> {
+        let typed = typed.trim();
+        if typed.chars().count() > Self::CHARS_MAX {
+            return Err(DisplayNameError::TooLong);
+        }
+        if typed.chars().any(char::is_control) {
+            return Err(DisplayNameError::Control);
+        }
+        Ok(Self(typed.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
 
 /// A user's groups: sorted, without doubles, safe in a comma-separated header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

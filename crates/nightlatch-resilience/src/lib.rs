@@ -1,1 +1,2 @@
 //! How to call what may fail.
+pub mod health;

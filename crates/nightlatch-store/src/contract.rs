@@ -1,1 +1,176 @@
-//! contract
+//! The suite that every record must pass.
+//!
+//! SQLite, PostgreSQL and the in-memory reference differ in everything but what they promise. The
+//! promises are written once, here, as cases over the ports alone; a record is done when its test
+//! file says `contract_tests!(make_subject)` and all of them pass. Embedders who write a record of
+//! their own use the same line.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! use nightlatch_store::contract::{Subject, contract_tests};
+//! use nightlatch_store::memory::MemoryRecord;
+//! # use nightlatch_core::{Clock, Entropy};
+//! # fn clocks() -> (Arc<dyn Clock>, Arc<dyn Entropy>) { unreachable!() }
+//!
+//! async fn fresh() -> Subject {
+//!     let (clock, entropy) = clocks();
+//!     let record = Arc::new(MemoryRecord::new(clock.clone(), entropy.clone()));
+//!     Subject::new(record, clock, entropy)
+//! }
+//!
+//! contract_tests!(fresh);
+//! # fn main() {}
+//! ```
+
+mod fixture;
+pub mod password;
+pub mod race;
+pub mod revocation;
+pub mod session;
+pub mod upkeep;
+pub mod user;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use nightlatch_core::{AsOf, BoxFuture, Clock, Entropy, FeedKind, Record};
+
+#[doc(inline)]
+pub use crate::contract_tests;
+
+/// A fresh record with what the suite needs besides it. Nothing was stored in it yet; the suite
+/// brings its schema up itself.
+pub struct Subject {
+    record: Arc<dyn Record>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    feed: Option<FeedReader>,
+    second_node: Option<NodeOpener>,
+    guards: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+type FeedReader =
+    Box<dyn Fn() -> BoxFuture<'static, Vec<(AsOf, FeedKind)>> + Send + Sync + 'static>;
+type NodeOpener = Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Record>> + Send + Sync + 'static>;
+
+impl Subject {
+    /// `clock` must be the one by which the record judges deadlines.
+    #[must_use]
+    pub fn new(record: Arc<dyn Record>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { record, clock, entropy, feed: None, second_node: None, guards: Vec::new() }
+    }
+
+    /// How to read all rows of the feed, in order of position. Without it the suite judges the
+    /// feed by its head alone.
+    #[must_use]
+    pub fn with_feed(
+        mut self,
+        read: impl Fn() -> BoxFuture<'static, Vec<(AsOf, FeedKind)>> + Send + Sync + 'static,
+    ) -> Self {
+        self.feed = Some(Box::new(read));
+        self
+    }
+
+    /// How another node opens the same record. Without it the second node is the first.
+    #[must_use]
+    pub fn with_second_node(
+        mut self,
+        open: impl Fn() -> BoxFuture<'static, Arc<dyn Record>> + Send + Sync + 'static,
+    ) -> Self {
+        self.second_node = Some(Box::new(open));
+        self
+    }
+
+    /// Keeps something, such as a temporary folder, until the case has ended.
+    #[must_use]
+    pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.guards.push(Box::new(guard));
+        self
+    }
+}
+
+/// One `#[tokio::test]` for each case of the suite, over the records that `$make` (an
+/// `async fn() -> Subject`) gives.
+#[macro_export]
+macro_rules! contract_tests {
+    ($make:path) => {
+        $crate::contract_tests!(@cases $make;
+            user: a_created_user_is_found_by_name_email_and_id;
+            user: names_and_emails_are_taken_in_their_folded_form;
+            user: of_many_who_want_one_name_one_gets_it;
+            user: users_at_every_limit_come_back_as_they_were;
+            user: users_are_listed_by_folded_name_in_pages;
+            user: groups_and_verified_emails_are_told_to_copies;
+            user: deleted_users_are_gone_with_their_sessions;
+            user: disabling_ends_sessions_and_enabling_does_not_revive_them;
+            user: importing_twice_changes_nothing;
+            user: imports_tell_each_conflict_in_order;
+            password: a_hash_is_upgraded_only_if_it_still_is_the_old_one;
+            password: each_kind_of_hash_is_listed_once;
+            password: a_password_change_ends_all_sessions_but_the_next;
+            password: a_password_change_is_refused_when_the_generation_moved;
+            password: operators_change_passwords_of_enabled_users_only;
+            session: a_login_is_found_by_its_token;
+            session: a_login_of_another_generation_is_refused_and_replaces_nothing;
+            session: a_login_ends_the_session_that_it_replaces;
+            session: the_prefix_of_a_login_stays_known_for_thirty_days;
+            session: sessions_are_listed_newest_first;
+            session: a_touch_moves_only_forward;
+            session: a_touch_never_revives;
+            session: an_address_comes_back_as_it_was;
+            revocation: a_revoked_session_stays_dead;
+            revocation: revoking_what_never_was_still_writes_the_feed;
+            revocation: nobody_ends_somebody_elses_session;
+            revocation: all_others_end_but_the_kept_one;
+            revocation: logging_out_everywhere_raises_the_generation;
+            revocation: everything_ends_for_everybody;
+            revocation: a_found_session_carries_the_head_of_the_feed;
+            revocation: another_node_knows_at_once;
+            race: a_login_at_the_old_generation_never_survives_a_password_change;
+            race: a_login_never_survives_a_disabling;
+            race: of_two_password_changes_at_one_generation_one_wins;
+            race: two_hundred_logins_of_one_user_all_succeed;
+            race: revocations_at_once_get_positions_without_gaps;
+            race: a_shared_secret_is_one_for_all;
+            race: nodes_that_migrate_at_once_do_not_disturb_each_other;
+            upkeep: migrating_twice_applies_nothing_the_second_time;
+            upkeep: a_sweep_keeps_what_lives_and_the_newest_feed_row;
+            upkeep: a_sweep_is_bounded;
+            upkeep: a_sweep_removes_failures_before_its_time;
+            upkeep: the_newest_failures_are_listed_oldest_first;
+            upkeep: shared_secrets_are_told_apart_by_name;
+            upkeep: a_deadline_that_is_over_changes_nothing;
+            upkeep: empty_batches_are_no_error;
+        );
+    };
+    (@cases $make:path; $($file:ident: $case:ident;)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                $crate::contract::$file::$case($make().await).await;
+            }
+        )+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_in_the_list() {
+        let list = include_str!("contract.rs");
+        let files = [
+            include_str!("contract/password.rs"),
+            include_str!("contract/race.rs"),
+            include_str!("contract/revocation.rs"),
+            include_str!("contract/session.rs"),
+            include_str!("contract/upkeep.rs"),
+            include_str!("contract/user.rs"),
+        ];
+        for file in files {
+            for line in file.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let case = line.split('(').next().expect("split gives one part at least");
+                assert!(list.contains(&format!(": {case};")), "{case} runs nowhere");
+            }
+        }
+    }
+}

@@ -1,1 +1,190 @@
-//! memory
+//! The reference record: everything a record must do, over plain maps.
+//!
+//! It exists so that rules can be tested and simulated without a database, and so that the two
+//! real records have something simple to be compared with. Nothing outlives it, so it is no record
+//! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
+
+mod session;
+mod upkeep;
+mod user;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use nightlatch_core::{
+    AsOf, Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FeedKind, Generation, Head,
+    Outcome, PasswordHash, Position, Session, SessionId, StoreError, StoreErrorKind, StoreResult,
+    Timestamp, TokenHash, User, UserId,
+};
+
+/// A record in memory. Each call is one statement: all of it happens, at once, or nothing.
+pub struct MemoryRecord {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+impl MemoryRecord {
+    /// An empty record whose own clock is the wall clock of `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let state = Mutex::new(State::new(clock.clone(), entropy));
+        Self { clock, state }
+    }
+
+    /// The rows of the feed that are still there, in order, for checkers.
+    #[must_use]
+    pub fn feed(&self) -> Vec<(AsOf, FeedKind)> {
+        let state = self.state();
+        let rows = state.feed.iter();
+        rows.map(|(at, row)| (AsOf { position: *at, row_id: row.row_id }, row.kind)).collect()
+    }
+
+    /// Runs one statement when it is polled, unless the deadline is over.
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        doing: &'static str,
+        deadline: Deadline,
+        statement: impl FnOnce(&mut State) -> T + Send + 'a,
+    ) -> StoreResult<'a, T> {
+        Box::pin(async move {
+            if deadline.is_over(&*self.clock) {
+                return Err(StoreError::new(
+                    StoreErrorKind::Deadline,
+                    FailureClass::Timeout,
+                    Outcome::NotApplied,
+                    doing,
+                ));
+            }
+            Ok(statement(&mut self.state()))
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no statement panics while it holds the lock")
+    }
+}
+
+/// What the tables of a database would hold.
+struct State {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    epoch: Epoch,
+    feed: BTreeMap<Position, FeedRow>,
+    pruned_to: Position,
+    users: BTreeMap<UserId, UserRow>,
+    /// Folded names.
+    names: BTreeMap<String, UserId>,
+    /// Folded addresses.
+    emails: BTreeMap<String, UserId>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    tokens: BTreeMap<[u8; 32], SessionId>,
+    /// When an account last logged in from a prefix.
+    prefixes: BTreeMap<(UserId, [u8; 8]), Timestamp>,
+    /// By time and order of arrival.
+    failures: BTreeMap<(Timestamp, u64), Failure>,
+    failures_seen: u64,
+    secrets: BTreeMap<String, Vec<u8>>,
+}
+
+struct FeedRow {
+    row_id: i64,
+    kind: FeedKind,
+    at: Timestamp,
+}
+
+struct UserRow {
+    user: User,
+    hash: Option<PasswordHash>,
+}
+
+struct SessionRow {
+    session: Session,
+    token: TokenHash,
+    generation: Generation,
+    ended_at: Option<Timestamp>,
+}
+
+impl State {
+    fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let mut state = Self {
+            clock,
+            entropy,
+            epoch: Epoch(1),
+            feed: BTreeMap::new(),
+            pruned_to: Position(0),
+            users: BTreeMap::new(),
+            names: BTreeMap::new(),
+            emails: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            failures_seen: 0,
+            secrets: BTreeMap::new(),
+        };
+        state.append(FeedKind::Start, state.now());
+        state
+    }
+
+    /// The record's own clock.
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// Writes the next feed row.
+    fn append(&mut self, kind: FeedKind, at: Timestamp) {
+        let mut row_id = [0; 8];
+        self.entropy.fill(&mut row_id);
+        let newest = self.feed.last_key_value().map_or(self.pruned_to, |(position, _)| *position);
+        let row = FeedRow { row_id: i64::from_le_bytes(row_id), kind, at };
+        self.feed.insert(Position(newest.0 + 1), row);
+    }
+
+    fn head(&self) -> Head {
+        let (position, row) = self.feed.last_key_value().expect("the newest row is never pruned");
+        Head {
+            epoch: self.epoch,
+            newest: AsOf { position: *position, row_id: row.row_id },
+            pruned_to: self.pruned_to,
+        }
+    }
+
+    /// Whether a read may give the session out, expiry aside.
+    fn lives(&self, row: &SessionRow) -> bool {
+        row.ended_at.is_none()
+            && self
+                .users
+                .get(&row.session.user_id)
+                .is_some_and(|owner| owner.user.enabled && owner.user.generation == row.generation)
+    }
+
+    /// Marks the sessions as ended that `which` takes; tells which did live.
+    fn end_where(&mut self, at: Timestamp, which: impl Fn(&Session) -> bool) -> Vec<SessionId> {
+        let ending: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|row| self.lives(row) && which(&row.session))
+            .map(|row| row.session.id)
+            .collect();
+        for id in &ending {
+            let row = self.sessions.get_mut(id).expect("it was found above");
+            row.ended_at = Some(at);
+        }
+        ending
+    }
+
+    /// Raises a user's generation, ends all sessions and writes the feed. How many ended; `None`:
+    /// no such user.
+    fn raise_generation(&mut self, id: UserId, at: Timestamp) -> Option<usize> {
+        self.users.get(&id)?;
+        let ended = self.end_where(at, |session| session.user_id == id).len();
+        let user = &mut self.users.get_mut(&id)?.user;
+        user.generation = Generation(user.generation.0 + 1);
+        let below = FeedKind::UserBelow(id, user.generation);
+        self.append(below, at);
+        Some(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod hashing;
+pub mod health;
 pub mod http;
 pub mod import;
 pub mod strength;

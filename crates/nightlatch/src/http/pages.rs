@@ -1,7 +1,25 @@
-//! The pages: server-rendered HTML for people, the JSON API's other face.
-//!
-//! Everything works without JavaScript; what little there is makes forms more comfortable.
+//! Pages for people: server-rendered, whole without JavaScript.
 
-mod flash;
-mod form;
-mod view;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+
+use crate::http::app::App;
+use crate::http::problem::Problem;
+use crate::http::request_id::RequestId;
+
+/// Whether a path is one that people look at: its problems are pages too.
+pub(crate) fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with("/auth/")
+}
+
+/// The table of pages.
+pub(crate) fn routes(_: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+}
+
+/// Shows a problem to a person.
+pub(crate) fn problem_page(_: &App, problem: &Problem, id: &RequestId, response: &mut Response) {
+    *response.body_mut() = format!("{} ({})", problem.detail(), id.as_str()).into();
+}

@@ -1,0 +1,96 @@
+//! Password change: every session of the user ends, the caller goes on with a new one.
+
+use thiserror::Error;
+
+use super::login::{LoggedIn, LoginError};
+use super::login_guard::Guess;
+use super::register::context_words;
+use super::{ActiveSession, Service};
+use crate::{
+    AddressPrefix, Client, Deadline, Device, HashError, LoginName, NewPassword, Password,
+    PasswordChange, StoreError, Weakness,
+};
+
+/// What a password change brings.
+#[derive(Debug)]
+pub struct ChangePasswordRequest {
+    /// The session it comes with.
+    pub active: ActiveSession,
+    /// The password as it is.
+    pub current: Password,
+    /// The password as it is to be.
+    pub new: Password,
+    /// Where it comes from.
+    pub client: Client,
+    /// The browser, if it has our cookie.
+    pub device: Option<Device>,
+}
+
+/// Why the password was not changed.
+#[derive(Debug, Error)]
+pub enum ChangePasswordError {
+    /// The new password is too easily guessed.
+    #[error("the password is too easily guessed")]
+    Weak(Weakness),
+    /// The session ended meanwhile, by another change or a disabling.
+    #[error("the session has ended")]
+    NoSession,
+    /// As for a login; [`LoginError::InvalidCredentials`] means the current password is wrong.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl From<HashError> for ChangePasswordError {
+    fn from(error: HashError) -> Self {
+        Self::Login(error.into())
+    }
+}
+
+impl From<StoreError> for ChangePasswordError {
+    fn from(error: StoreError) -> Self {
+        Self::Login(error.into())
+    }
+}
+
+impl Service {
+    /// Changes the password, if the generation it was verified at still is the user's.
+    ///
+    /// # Errors
+    /// [`ChangePasswordError`]. A wrong current password counts like a failed login.
+    pub async fn change_password(
+        &self,
+        request: ChangePasswordRequest,
+        deadline: Deadline,
+    ) -> Result<LoggedIn, ChangePasswordError> {
+        let prefix = AddressPrefix::of(request.client.address);
+        let record = &self.ports.record;
+        let user = &request.active.user;
+        let found = record.find_credentials_by_id(user.id, prefix, self.now(), deadline).await?;
+        let Some(found) = found else {
+            return Err(ChangePasswordError::NoSession);
+        };
+        let name = LoginName::fold(user.username.as_str());
+        let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
+        let right = self.guess_password(&guess, &request.current, Some(&found), deadline).await?;
+
+        let context = context_words(&user.username, user.email.as_ref(), &user.name);
+        let candidate = NewPassword { password: request.new.clone(), context };
+        if let Some(weakness) = self.ports.assessor.assess(candidate, deadline).await? {
+            return Err(ChangePasswordError::Weak(weakness));
+        }
+        let hash = self.ports.hasher.hash(request.new, deadline).await?;
+        let remember = request.active.session.remember;
+        let (next, token) = self.new_session(&right.user, request.client, remember);
+        let (next_hash, session) = (next.token, next.session.clone());
+        let change = PasswordChange {
+            user_id: right.user.id,
+            verified_at: Some(right.user.generation),
+            hash,
+            next_session: Some(next),
+        };
+        let Some(user) = record.change_password(change, deadline).await? else {
+            return Err(ChangePasswordError::NoSession);
+        };
+        Ok(self.logged_in(request.device, (session, user), (token, next_hash), None))
+    }
+}

@@ -1,0 +1,274 @@
+//! Login: a right password becomes a session.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Service;
+use super::login_guard::{Guess, RightPassword};
+use crate::{
+    AddressPrefix, Client, Credentials, Deadline, Device, HashError, Limit, LoginName, NewSession,
+    Password, PasswordHash, Refused, Session, SessionId, SessionToken, StoreError, TokenCheck,
+    TokenHash, User, UserId,
+};
+
+/// What a login brings.
+#[derive(Debug)]
+pub struct LoginRequest {
+    /// User name or e-mail, as typed.
+    pub login: String,
+    /// The password, as typed.
+    pub password: Password,
+    /// Whether the person wants to be remembered.
+    pub remember: bool,
+    /// Where it comes from.
+    pub client: Client,
+    /// The browser, if it has our cookie of an earlier login.
+    pub device: Option<Device>,
+    /// A session token that came with it: that session ends.
+    pub earlier: Option<String>,
+}
+
+/// What a login gives.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The session.
+    pub session: Session,
+    /// Its user.
+    pub user: User,
+    /// The secret for the cookie.
+    pub token: SessionToken,
+    /// The token against CSRF.
+    pub csrf_token: String,
+    /// The browser's cookie.
+    pub device_cookie: String,
+    /// A stored hash to be replaced behind the answer.
+    pub upgrade: Option<HashUpgrade>,
+}
+
+/// A weaker hash to be replaced by today's, behind the answer of the login that proved the password.
+#[derive(Debug)]
+pub struct HashUpgrade {
+    user: UserId,
+    password: Password,
+    old: PasswordHash,
+}
+
+/// Why there was no login.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// Name or password are wrong, or the account is disabled: one answer for all.
+    #[error("name or password are wrong")]
+    InvalidCredentials,
+    /// Too many have failed.
+    #[error("too many failed tries")]
+    Throttled {
+        /// The limit that is used up.
+        limit: Limit,
+        /// When there is room again.
+        retry_after: Duration,
+    },
+    /// Hashing cannot be done within the deadline.
+    #[error("too many logins at once")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The record gave no answer.
+    #[error(transparent)]
+    Record(#[from] StoreError),
+}
+
+impl From<Refused> for LoginError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Throttled { limit, retry_after } => Self::Throttled { limit, retry_after },
+            Refused::Busy => Self::Busy { retry_after: BUSY_RETRY_AFTER },
+        }
+    }
+}
+
+impl From<HashError> for LoginError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after } => Self::Busy { retry_after },
+            HashError::Stopped => Self::Busy { retry_after: BUSY_RETRY_AFTER },
+        }
+    }
+}
+
+/// When to come back after waiting in vain for those before.
+pub(super) const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a login is tried whose credential generation moves under it: each round needs a
+/// password change, a disabling or a "log out everywhere" in the same instant.
+const ROUNDS_MAX: u32 = 3;
+
+impl Service {
+    /// Logs in. Two round trips to the record, and as many more as the generation moved.
+    ///
+    /// # Errors
+    /// [`LoginError`]; whoever shows [`LoginError::InvalidCredentials`] waits for
+    /// [`Service::failed_login_delay`] first.
+    pub async fn login(
+        &self,
+        request: LoginRequest,
+        deadline: Deadline,
+    ) -> Result<LoggedIn, LoginError> {
+        let name = LoginName::fold(&request.login);
+        let prefix = AddressPrefix::of(request.client.address);
+        let mut found = self.find_credentials(&name, prefix, deadline).await?;
+        let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
+        for _ in 0..ROUNDS_MAX {
+            let right =
+                self.guess_password(&guess, &request.password, found.as_ref(), deadline).await?;
+            let (new, token) = self.open_session(&request, &right.user);
+            let hash = new.token;
+            if let Some(created) = self.ports.record.create_session(new, prefix, deadline).await? {
+                let old = found.and_then(|credentials| credentials.hash);
+                let found = (created.session, created.user);
+                let upgrade = upgrade_of(right, old);
+                return Ok(self.logged_in(request.device, found, (token, hash), upgrade));
+            }
+            // The generation moved between read and insert: the password may be another one now.
+            found = self.find_credentials(&name, prefix, deadline).await?;
+        }
+        Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER })
+    }
+
+    /// How long to hold back the answer to a failed login that arrived at the boot time `arrived`:
+    /// to the next multiple of what the dearest hash in the record costs, so that the moment of the
+    /// answer tells nothing about the account.
+    #[must_use]
+    pub fn failed_login_delay(&self, arrived: Duration) -> Duration {
+        let elapsed = self.clock().boottime().saturating_sub(arrived);
+        until_next_multiple(elapsed, self.ports.hasher.failed_login_span())
+    }
+
+    /// Replaces a hash that an earlier system made by today's, if the password is still that one.
+    ///
+    /// # Errors
+    /// Whatever kept it from being replaced; the next login tries again.
+    pub async fn upgrade_hash(
+        &self,
+        upgrade: HashUpgrade,
+        deadline: Deadline,
+    ) -> Result<bool, LoginError> {
+        let new = self.ports.hasher.hash(upgrade.password, deadline).await?;
+        Ok(self.ports.record.upgrade_hash(upgrade.user, upgrade.old, new, deadline).await?)
+    }
+
+    async fn find_credentials(
+        &self,
+        name: &LoginName,
+        prefix: AddressPrefix,
+        deadline: Deadline,
+    ) -> Result<Option<Credentials>, StoreError> {
+        self.ports.record.find_credentials(name, prefix, self.now(), deadline).await
+    }
+
+    /// Evaluates one guess under the throttle.
+    pub(super) async fn guess_password(
+        &self,
+        guess: &Guess<'_>,
+        password: &Password,
+        found: Option<&Credentials>,
+        deadline: Deadline,
+    ) -> Result<RightPassword, LoginError> {
+        let wants = self.guess_limits(guess, found);
+        let ticket = self.ports.throttle.reserve(wants, deadline).await?;
+        match self.verify(password, found, deadline).await {
+            Ok(Some(right)) => {
+                ticket.give_back();
+                Ok(right)
+            }
+            Ok(None) => {
+                ticket.fail().await;
+                Err(LoginError::InvalidCredentials)
+            }
+            Err(not_evaluated) => {
+                ticket.give_back();
+                Err(not_evaluated.into())
+            }
+        }
+    }
+
+    fn open_session(&self, request: &LoginRequest, user: &User) -> (NewSession, SessionToken) {
+        let (mut new, token) = self.new_session(user, request.client.clone(), request.remember);
+        new.replaces = request.earlier.as_deref().and_then(|earlier| self.known_token(earlier));
+        (new, token)
+    }
+
+    pub(super) fn new_session(
+        &self,
+        user: &User,
+        client: Client,
+        remember: bool,
+    ) -> (NewSession, SessionToken) {
+        let now = self.now();
+        let age = if remember { self.policy.remember_age } else { self.policy.session_age };
+        let (token, hash) = self.keys.tokens.mint(self.entropy());
+        let session = Session {
+            id: SessionId::fresh(self.entropy(), now),
+            user_id: user.id,
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.after(age),
+            remember,
+            client,
+        };
+        let new = NewSession { session, token: hash, generation: user.generation, replaces: None };
+        (new, token)
+    }
+
+    pub(super) fn known_token(&self, presented: &str) -> Option<TokenHash> {
+        match self.keys.tokens.check(presented) {
+            TokenCheck::Ours(hash) | TokenCheck::UnknownKey(hash) => Some(hash),
+            TokenCheck::Forged => None,
+        }
+    }
+
+    pub(super) fn logged_in(
+        &self,
+        device: Option<Device>,
+        (session, user): (Session, User),
+        (token, hash): (SessionToken, TokenHash),
+        upgrade: Option<HashUpgrade>,
+    ) -> LoggedIn {
+        let mut device = device.unwrap_or_else(|| Device::fresh(self.entropy()));
+        device.remember(user.id);
+        LoggedIn {
+            csrf_token: self.keys.csrf.for_session(hash),
+            device_cookie: self.keys.devices.seal(&device),
+            session,
+            user,
+            token,
+            upgrade,
+        }
+    }
+}
+
+fn upgrade_of(right: RightPassword, old: Option<PasswordHash>) -> Option<HashUpgrade> {
+    let old = old.filter(|_| right.needs_upgrade)?;
+    Some(HashUpgrade { user: right.user.id, password: right.password, old })
+}
+
+fn until_next_multiple(elapsed: Duration, span: Duration) -> Duration {
+    let span = span.as_micros().max(1);
+    let past = elapsed.as_micros() % span;
+    Duration::from_micros(u64::try_from(span - past).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_logins_are_answered_at_multiples_of_the_span() {
+        let ms = Duration::from_millis;
+        assert_eq!(until_next_multiple(ms(10), ms(50)), ms(40));
+        assert_eq!(until_next_multiple(ms(60), ms(50)), ms(40));
+        assert_eq!(until_next_multiple(ms(100), ms(50)), ms(50));
+        assert_eq!(until_next_multiple(ms(7), Duration::ZERO), Duration::from_micros(1));
+    }
+}

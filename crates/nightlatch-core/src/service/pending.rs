@@ -1,0 +1,106 @@
+//! Revocations that the record has not confirmed yet.
+//!
+//! A logout whose commit failed or is unknown is not told as done, but this node refuses the session
+//! from that moment on and tries until the record has it. If the node dies first, the session lives
+//! on; the client was told that, and kept its cookie.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Service;
+use crate::{Deadline, SessionEnd, SessionId, StoreError, TokenHash, UserId};
+
+/// The most revocations that wait. More would need that many logouts within one outage.
+const WAITING_MAX: usize = 10_000;
+
+/// The most that are tried in one call.
+const BATCH_MAX: usize = 64;
+
+/// Revocations that wait for the record.
+#[derive(Debug, Default)]
+pub(super) struct PendingEnds(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    tokens: BTreeSet<[u8; 32]>,
+    sessions: BTreeMap<SessionId, UserId>,
+}
+
+impl PendingEnds {
+    /// Refuses a token from now on; `false` when too many wait.
+    pub(super) fn refuse_token(&self, token: TokenHash) -> bool {
+        let mut waiting = self.lock();
+        let room = waiting.has_room();
+        if room {
+            waiting.tokens.insert(*token.as_bytes());
+        }
+        room
+    }
+
+    /// Refuses a user's session from now on; `false` when too many wait.
+    pub(super) fn refuse_session(&self, user: UserId, session: SessionId) -> bool {
+        let mut waiting = self.lock();
+        let room = waiting.has_room();
+        if room {
+            waiting.sessions.insert(session, user);
+        }
+        room
+    }
+
+    pub(super) fn refuses_token(&self, token: &TokenHash) -> bool {
+        self.lock().tokens.contains(token.as_bytes())
+    }
+
+    pub(super) fn refuses_session(&self, session: &SessionId) -> bool {
+        self.lock().sessions.contains_key(session)
+    }
+
+    fn batch(&self) -> Vec<SessionEnd> {
+        let waiting = self.lock();
+        let tokens =
+            waiting.tokens.iter().map(|token| SessionEnd::Token(TokenHash::from_bytes(*token)));
+        let sessions = waiting.sessions.iter().map(|(id, user)| SessionEnd::OneOf(*user, *id));
+        tokens.chain(sessions).take(BATCH_MAX).collect()
+    }
+
+    fn done(&self, end: SessionEnd) {
+        let mut waiting = self.lock();
+        match end {
+            SessionEnd::Token(token) => {
+                waiting.tokens.remove(token.as_bytes());
+            }
+            SessionEnd::OneOf(_, id) => {
+                waiting.sessions.remove(&id);
+            }
+            SessionEnd::One(_)
+            | SessionEnd::OthersOf(..)
+            | SessionEnd::AllOf(_)
+            | SessionEnd::Everything => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn has_room(&self) -> bool {
+        self.tokens.len() + self.sessions.len() < WAITING_MAX
+    }
+}
+
+impl Service {
+    /// Tries the revocations that wait for the record. The caller does this twice a second.
+    ///
+    /// # Errors
+    /// The record's; what was not confirmed waits for the next call.
+    pub async fn retry_pending(&self, deadline: Deadline) -> Result<(), StoreError> {
+        for end in self.pending.batch() {
+            self.ports.record.end_sessions(end, self.now(), deadline).await?;
+            // Only now: a check between commit and this line must not find the session good.
+            self.pending.done(end);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What the reference record does for itself: its feed's head, failures, secrets and sweeping.
+
+use nightlatch_core::{
+    Deadline, Failure, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, SessionId, StoreResult,
+    Sweep, ThrottleStore, Timestamp,
+};
+
+use super::{MemoryRecord, State};
+
+impl ThrottleStore for MemoryRecord {
+    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.run("appending failures", deadline, move |state| {
+            for failure in failures {
+                state.failures_seen += 1;
+                state.failures.insert((failure.at, state.failures_seen), failure);
+            }
+        })
+    }
+
+    fn list_failures(
+        &self,
+        since: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Failure>> {
+        self.run("listing failures", deadline, move |state| {
+            let after = state.failures.values().rev().take_while(|failure| failure.at > since);
+            let mut newest: Vec<Failure> = after.take(limit as usize).copied().collect();
+            newest.reverse();
+            newest
+        })
+    }
+}
+
+impl RecordStore for MemoryRecord {
+    /// There is no schema: nothing is ever applied.
+    fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
+        self.run("migrating", deadline, |_| Vec::new())
+    }
+
+    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
+        self.run("probing", deadline, |state| RecordProbe {
+            now: Some(state.now()),
+            head: state.head(),
+        })
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+        self.run("sweeping", deadline, move |state| Sweep {
+            sessions: state.sweep_sessions(before, limit),
+            feed_rows: state.sweep_feed(before, limit),
+            throttle_rows: state.sweep_throttle(before, limit),
+        })
+    }
+
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: Vec<u8>,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<u8>> {
+        self.run("reading a shared secret", deadline, move |state| {
+            state.secrets.entry(name.to_owned()).or_insert(fresh).clone()
+        })
+    }
+}
+
+impl State {
+    fn sweep_sessions(&mut self, before: Timestamp, limit: u32) -> u64 {
+        let past: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|row| row.ended_at.unwrap_or(row.session.expires_at) < before)
+            .map(|row| row.session.id)
+            .take(limit as usize)
+            .collect();
+        for id in &past {
+            if let Some(row) = self.sessions.remove(id) {
+                self.tokens.remove(row.token.as_bytes());
+            }
+        }
+        past.len() as u64
+    }
+
+    /// Rows go from the oldest on, so that what is left has no holes.
+    fn sweep_feed(&mut self, before: Timestamp, limit: u32) -> u64 {
+        let mut swept = 0;
+        while swept < u64::from(limit) && self.feed.len() > 1 {
+            let oldest = self.feed.first_entry().expect("there is more than one row");
+            if oldest.get().at >= before {
+                break;
+            }
+            self.pruned_to = *oldest.key();
+            oldest.remove();
+            swept += 1;
+        }
+        swept
+    }
+
+    fn sweep_throttle(&mut self, before: Timestamp, limit: u32) -> u64 {
+        let limit = limit as usize;
+        let old = self.failures.keys().copied().take_while(|(at, _)| *at < before);
+        let failures: Vec<_> = old.take(limit).collect();
+        for key in &failures {
+            self.failures.remove(key);
+        }
+        let forgotten =
+            self.prefixes.iter().filter(|(_, at)| at.after(KNOWN_PREFIX_RETENTION) < before);
+        let prefixes: Vec<_> =
+            forgotten.map(|(key, _)| *key).take(limit - failures.len()).collect();
+        for key in &prefixes {
+            self.prefixes.remove(key);
+        }
+        (failures.len() + prefixes.len()) as u64
+    }
+}

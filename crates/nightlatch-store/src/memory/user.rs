@@ -1,0 +1,236 @@
+//! Users of the reference record.
+//!
+//! What is unique is looked up and written under one lock, as a database does by an index.
+
+use nightlatch_core::{
+    AddressPrefix, CreateUser, Credentials, Deadline, Email, FeedKind, Generation, Groups,
+    HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser,
+    PasswordChange, PasswordHash, StoreResult, Timestamp, User, UserId, UserStore,
+};
+
+use super::{MemoryRecord, State, UserRow};
+
+impl UserStore for MemoryRecord {
+    fn find_credentials<'a>(
+        &'a self,
+        name: &'a LoginName,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Option<Credentials>> {
+        self.run("finding a user", deadline, move |state| {
+            let id = match name {
+                LoginName::Username(folded) => state.names.get(folded),
+                LoginName::Email(folded) => state.emails.get(folded),
+                LoginName::Impossible(_) => None,
+            };
+            state.credentials(*id?, prefix, now)
+        })
+    }
+
+    fn find_credentials_by_id(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Credentials>> {
+        self.run("finding a user", deadline, move |state| state.credentials(id, prefix, now))
+    }
+
+    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
+        self.run("creating a user", deadline, move |state| {
+            if state.names.contains_key(user.username.folded()) {
+                return CreateUser::UsernameTaken;
+            }
+            if state.email_owner(&user).is_some() {
+                return CreateUser::EmailTaken;
+            }
+            CreateUser::Created(state.insert_user(user))
+        })
+    }
+
+    fn list_users<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<User>> {
+        self.run("listing users", deadline, move |state| {
+            let page = state.names.iter().filter(|(name, _)| after < Some(name.as_str()));
+            page.take(limit as usize).map(|(_, id)| state.users[id].user.clone()).collect()
+        })
+    }
+
+    fn set_enabled(
+        &self,
+        id: UserId,
+        enabled: bool,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.run("enabling or disabling a user", deadline, move |state| {
+            if !enabled {
+                state.raise_generation(id, state.now());
+            }
+            let user = &mut state.users.get_mut(&id)?.user;
+            user.enabled = enabled;
+            Some(user.clone())
+        })
+    }
+
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.run("deleting a user", deadline, move |state| {
+            // The feed row is written while there still is a generation to name.
+            state.raise_generation(id, state.now());
+            let Some(UserRow { user, .. }) = state.users.remove(&id) else { return false };
+            state.names.remove(user.username.folded());
+            if let Some(email) = &user.email {
+                state.emails.remove(email.folded());
+            }
+            state.prefixes.retain(|(owner, _), _| *owner != id);
+            true
+        })
+    }
+
+    fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.run("setting groups", deadline, move |state| {
+            let user = &mut state.users.get_mut(&id)?.user;
+            user.groups = groups;
+            let user = user.clone();
+            state.append(FeedKind::RefetchUser(id), state.now());
+            Some(user)
+        })
+    }
+
+    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+        self.run("verifying an e-mail", deadline, move |state| {
+            let user = &mut state.users.get_mut(&id)?.user;
+            user.email.as_ref()?;
+            user.email_verified = true;
+            let user = user.clone();
+            state.append(FeedKind::RefetchUser(id), state.now());
+            Some(user)
+        })
+    }
+
+    fn change_password(
+        &self,
+        change: PasswordChange,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.run("changing a password", deadline, move |state| state.change_password(change))
+    }
+
+    fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.run("upgrading a hash", deadline, move |state| {
+            let Some(row) = state.users.get_mut(&id) else { return false };
+            let is_old = row.hash.as_ref() == Some(&old);
+            if is_old {
+                row.hash = Some(new);
+            }
+            is_old
+        })
+    }
+
+    fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<ImportOutcome>> {
+        self.run("importing users", deadline, move |state| {
+            users.into_iter().map(|user| state.import_user(user)).collect()
+        })
+    }
+
+    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
+        self.run("listing kinds of hashes", deadline, |state| {
+            let hashes = state.users.values().filter_map(|row| row.hash.as_ref());
+            let mut kinds: Vec<HashKind> = hashes.map(PasswordHash::kind).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            kinds
+        })
+    }
+}
+
+impl State {
+    fn credentials(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+    ) -> Option<Credentials> {
+        let row = self.users.get(&id)?;
+        let seen_at = self.prefixes.get(&(id, *prefix.as_bytes()));
+        Some(Credentials {
+            user: row.user.clone(),
+            hash: row.hash.clone(),
+            prefix_is_known: seen_at.is_some_and(|at| at.after(KNOWN_PREFIX_RETENTION) > now),
+        })
+    }
+
+    fn email_owner(&self, user: &NewUser) -> Option<UserId> {
+        self.emails.get(user.email.as_ref()?.folded()).copied()
+    }
+
+    fn insert_user(&mut self, new: NewUser) -> User {
+        let user = User {
+            id: new.id,
+            username: new.username,
+            email: new.email,
+            email_verified: new.email_verified,
+            name: new.name,
+            groups: new.groups,
+            generation: Generation(1),
+            enabled: new.enabled,
+            created_at: new.created_at,
+        };
+        self.names.insert(user.username.folded().to_owned(), user.id);
+        if let Some(email) = &user.email {
+            self.emails.insert(email.folded().to_owned(), user.id);
+        }
+        self.users.insert(user.id, UserRow { user: user.clone(), hash: new.hash });
+        user
+    }
+
+    fn import_user(&mut self, new: ImportUser) -> ImportOutcome {
+        if let Some(id) = self.names.get(new.username.folded()) {
+            let there = self.users[id].user.email.as_ref();
+            let same = there.map(Email::folded) == new.email.as_ref().map(Email::folded);
+            return if same { ImportOutcome::Present } else { ImportOutcome::UsernameTaken };
+        }
+        if self.email_owner(&new).is_some() {
+            return ImportOutcome::EmailTaken;
+        }
+        self.insert_user(new);
+        ImportOutcome::Created
+    }
+
+    fn change_password(&mut self, change: PasswordChange) -> Option<User> {
+        let id = change.user_id;
+        let user = &self.users.get(&id)?.user;
+        let moved = change.verified_at.is_some_and(|generation| generation != user.generation);
+        if moved || !user.enabled {
+            return None;
+        }
+        self.raise_generation(id, self.now());
+        let row = self.users.get_mut(&id)?;
+        row.hash = Some(change.hash);
+        let user = row.user.clone();
+        if let Some(next) = change.next_session {
+            self.insert_session(next, user.generation);
+        }
+        Some(user)
+    }
+}

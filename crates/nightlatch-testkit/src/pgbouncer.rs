@@ -1,0 +1,83 @@
+//! A real `PgBouncer` in transaction mode before a [`PostgresServer`].
+//!
+//! With it, statements of one client run on changing connections: what a record leaves behind in a
+//! connection is not there the next time.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::postgres::{PASSWORD, PostgresServer};
+use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often another port is tried when somebody was faster.
+const PORT_TRIES: u32 = 5;
+
+/// A `PgBouncer` of its own.
+pub struct PgBouncer {
+    process: ServerProcess,
+    port: u16,
+    /// Last: the server has ended when its files go.
+    _folder: TempDir,
+}
+
+impl PgBouncer {
+    /// Starts it before `server`, with at most `pool_size` connections to each database.
+    #[must_use]
+    pub fn launch(server: &PostgresServer, pool_size: u32) -> Self {
+        let installed = unprivileged(Path::new("pgbouncer")).arg("--version").output();
+        assert!(
+            installed.is_ok_and(|output| output.status.success()),
+            "PgBouncer is not installed: Debian package `pgbouncer`"
+        );
+        let mut refusal = String::new();
+        for _ in 0..PORT_TRIES {
+            match Self::try_launch(server, pool_size, free_port()) {
+                Ok(bouncer) => return bouncer,
+                Err(log) => refusal = log,
+            }
+        }
+        panic!("PgBouncer does not start:\n{refusal}");
+    }
+
+    /// The superuser's URL of a database, through the pool.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    fn try_launch(server: &PostgresServer, pool_size: u32, port: u16) -> Result<Self, String> {
+        let folder = tempfile::Builder::new()
+            .prefix("nightlatch-pgbouncer-")
+            .tempdir()
+            .expect("the temporary folder takes a folder");
+        let settings = format!(
+            "[databases]\n\
+             * = host=127.0.0.1 port={server_port} user=postgres password={PASSWORD}\n\
+             [pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             pool_mode = transaction\ndefault_pool_size = {pool_size}\nauth_type = plain\n\
+             auth_file = users.txt\n",
+            server_port = server.port()
+        );
+        let users = format!("\"postgres\" \"{PASSWORD}\"\n");
+        fs::write(folder.path().join("pgbouncer.ini"), settings).expect("our folder takes a file");
+        fs::write(folder.path().join("users.txt"), users).expect("our folder takes a file");
+        give_to_server(folder.path());
+        let mut pgbouncer = unprivileged(Path::new("pgbouncer"));
+        pgbouncer.arg("pgbouncer.ini").current_dir(folder.path());
+        let process = ServerProcess::spawn(pgbouncer);
+        process.wait_for_line("process up", START_LIMIT)?;
+        Ok(Self { process, port, _folder: folder })
+    }
+}

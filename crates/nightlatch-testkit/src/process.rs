@@ -1,0 +1,317 @@
+//! A server process that a test started: watched by what it logs, ended by its pid.
+//!
+//! Tests must never signal a process that is not theirs, wait blindly, or leave a server behind
+//! when they are killed: signals go through pid file descriptors, waiting is for a log line or for
+//! the end of the process, and the kernel tells the server when its test dies.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
+
+/// The most log lines that are kept for a failing test.
+const LOG_LINES_MAX: usize = 500;
+
+/// How long a process may take to die of SIGKILL: it is the kernel's work alone.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A running server and what it said.
+pub struct ServerProcess {
+    pid: Pid,
+    handle: OwnedFd,
+    log: Arc<Log>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Log {
+    state: Mutex<LogState>,
+    grown: Condvar,
+}
+
+#[derive(Default)]
+struct LogState {
+    lines: VecDeque<String>,
+    ended: bool,
+}
+
+/// Whether this test runs as root; most servers refuse that and are started as `nobody`.
+#[must_use]
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// A command that runs `program` unprivileged, whoever runs the test.
+#[must_use]
+pub fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if is_root() {
+        command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
+    }
+    command.arg("--").arg(program);
+    command
+}
+
+/// Gives a file or folder to the user that [`unprivileged`] runs as.
+pub fn give_to_server(path: &Path) {
+    if is_root() {
+        run(Command::new("chown").args(["-R", "nobody:nogroup"]).arg(path));
+    }
+}
+
+/// Runs a command to its end and returns what it printed; panics with its output if it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to outgoing
+/// connections: a server can be stopped and started on it without finding it taken.
+#[must_use]
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 17_000;
+    // Test programs run side by side: each looks from a place of its own.
+    let start = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + (start.wrapping_add(step)) % COUNT;
+        let port = u16::try_from(port).expect("the range ends below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of 127.0.0.1 is free");
+}
+
+impl ServerProcess {
+    /// Starts a program made by [`unprivileged`]; its standard error is its log.
+    #[must_use]
+    pub fn spawn(command: Command) -> Self {
+        let log = Arc::new(Log::default());
+        let (started, start) = sync_channel(1);
+        let kept = Arc::clone(&log);
+        // The kernel sends the parent-death signal when the *thread* that forked ends, so that
+        // thread lives as long as the server.
+        let keeper = std::thread::spawn(move || {
+            let mut child = spawn_tied_to_this_thread(&command);
+            let pid = Pid::from_child(&child);
+            let handle = pidfd_open(pid, PidfdFlags::empty()).expect("our child is not reaped yet");
+            started.send((pid, handle)).expect("the starter waits for this");
+            let stderr = child.stderr.take().expect("it is piped");
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                kept.push(line);
+            }
+            kept.end();
+            drop(child.wait());
+        });
+        let (pid, handle) = start.recv().expect("the keeper has said why it panicked");
+        Self { pid, handle, log, keeper: Some(keeper) }
+    }
+
+    /// Waits until a log line contains `needle`.
+    ///
+    /// # Errors
+    /// The log, when the process ended or `limit` passed before.
+    pub fn wait_for_line(&self, needle: &str, limit: Duration) -> Result<(), String> {
+        let said = |state: &LogState| state.lines.iter().any(|line| line.contains(needle));
+        let (state, _) = self
+            .log
+            .grown
+            .wait_timeout_while(self.log.lock(), limit, |state| !state.ended && !said(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        if said(&state) {
+            return Ok(());
+        }
+        Err(state.text())
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().text()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Signals the process itself; nothing happens if it has ended.
+    pub fn signal(&self, signal: Signal) {
+        send(&self.handle, signal);
+    }
+
+    /// Waits for its end; `false` when `limit` passed before.
+    #[must_use]
+    pub fn has_ended_within(&self, limit: Duration) -> bool {
+        has_ended_within(&self.handle, limit)
+    }
+
+    /// Stops it and its children where they are (SIGSTOP).
+    pub fn pause(&self) {
+        // Itself first: it cannot start children any more while they are stopped.
+        self.signal(Signal::STOP);
+        self.signal_children(Signal::STOP);
+    }
+
+    /// Lets it and its children go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal_children(Signal::CONT);
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills it and its children at once (SIGKILL) and waits until none of them is left.
+    pub fn kill_9(&self) {
+        self.signal(Signal::STOP);
+        let children = self.children();
+        for child in &children {
+            send(child, Signal::KILL);
+        }
+        self.signal(Signal::KILL);
+        for handle in children.iter().chain([&self.handle]) {
+            assert!(has_ended_within(handle, KILL_LIMIT), "SIGKILL did not end a process");
+        }
+    }
+
+    /// Asks it to end with `signal`, kills it when `limit` has passed, and waits for its end.
+    pub fn end(mut self, signal: Signal, limit: Duration) {
+        self.finish(signal, limit);
+    }
+
+    fn finish(&mut self, signal: Signal, limit: Duration) {
+        let Some(keeper) = self.keeper.take() else { return };
+        self.resume();
+        self.signal(signal);
+        if !self.has_ended_within(limit) {
+            self.kill_9();
+        }
+        drop(keeper.join());
+    }
+
+    fn signal_children(&self, signal: Signal) {
+        for child in self.children() {
+            send(&child, signal);
+        }
+    }
+
+    /// Handles of its children, each still its child after the handle was opened: a pid cannot
+    /// have been given to somebody else.
+    fn children(&self) -> Vec<OwnedFd> {
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc").expect("Linux has /proc").flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            if parent_of(pid) != Some(self.pid()) {
+                continue;
+            }
+            let Some(raw) = Pid::from_raw(pid) else { continue };
+            let Ok(handle) = pidfd_open(raw, PidfdFlags::empty()) else { continue };
+            if parent_of(pid) == Some(self.pid()) {
+                children.push(handle);
+            }
+        }
+        children
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        self.finish(Signal::QUIT, Duration::from_secs(5));
+    }
+}
+
+impl LogState {
+    fn text(&self) -> String {
+        self.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: String) {
+        let mut state = self.lock();
+        if state.lines.len() == LOG_LINES_MAX {
+            state.lines.pop_front();
+        }
+        state.lines.push_back(line);
+        self.grown.notify_all();
+    }
+
+    fn end(&self) {
+        self.lock().ended = true;
+        self.grown.notify_all();
+    }
+}
+
+fn spawn_tied_to_this_thread(command: &Command) -> Child {
+    let mut tied = Command::new("setpriv");
+    // The option stands before `--`, which `unprivileged` has written into the arguments.
+    tied.args(["--pdeathsig", "QUIT"]).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        tied.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => tied.env(name, value),
+            None => tied.env_remove(name),
+        };
+    }
+    tied.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("setpriv (package util-linux) does not start: {error}"))
+}
+
+/// Signals a process, if it has not ended meanwhile.
+fn send(handle: &OwnedFd, signal: Signal) {
+    match pidfd_send_signal(handle, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => panic!("signalling a server of ours: {error}"),
+    }
+}
+
+fn has_ended_within(handle: &OwnedFd, limit: Duration) -> bool {
+    let limit = Timespec::try_from(limit).expect("limits are seconds");
+    let mut polled = [PollFd::new(handle, PollFlags::IN)];
+    // Bounded: only a signal to this test program repeats it.
+    loop {
+        match poll(&mut polled, Some(&limit)) {
+            Ok(ready) => return ready > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("waiting for a process: {error}"),
+        }
+    }
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // "pid (name) state ppid ..": the name may hold anything, so read from its end.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}

@@ -1,0 +1,193 @@
+//! The last known state of what is beneath: fed by a prober, read by everybody, asked by nobody.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, StoreError, Timestamp};
+use nightlatch_resilience::health::{Dependency, Observation};
+
+/// How often the record is asked how it is.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest a probe waits.
+const PROBE_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// An answer later than this is `slow`.
+const SLOW_FROM: Duration = Duration::from_millis(250);
+
+/// A wall clock further than this from record time is told.
+const SKEW_MAX: Duration = Duration::from_secs(2);
+
+/// The state of a node and of what it stands on.
+pub struct Health {
+    clock: Arc<RecordClock>,
+    state: Mutex<State>,
+    throttling_disabled: bool,
+}
+
+struct State {
+    database: Dependency,
+    /// Down, or up but slow; `None`: as it should be.
+    class: Option<FailureClass>,
+    serves: bool,
+    stopping: bool,
+    since: Timestamp,
+}
+
+/// How it is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// As it should be.
+    Healthy,
+    /// Serves, with less.
+    Degraded,
+    /// Serves neither logins nor session checks.
+    Unhealthy,
+}
+
+impl Status {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// The state at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// In one word.
+    pub status: Status,
+    /// The class of the record's failure, if any.
+    pub database_class: Option<&'static str>,
+    /// Since when the status is what it is.
+    pub since: Timestamp,
+    /// How far the wall clock is from record time.
+    pub clock_skew: Duration,
+    /// What an operator should know.
+    pub warnings: Vec<&'static str>,
+}
+
+impl Health {
+    /// Nothing is known yet, so nothing is served.
+    #[must_use]
+    pub fn new(clock: Arc<RecordClock>, throttling_disabled: bool) -> Self {
+        let since = clock.now();
+        let state = State {
+            database: Dependency::new("database"),
+            class: Some(FailureClass::Unreachable),
+            serves: false,
+            stopping: false,
+            since,
+        };
+        Self { clock, state: Mutex::new(state), throttling_disabled }
+    }
+
+    /// Dependencies that are away at this moment.
+    #[must_use]
+    pub fn degraded(&self) -> Vec<&'static str> {
+        self.lock().class.map(|_| "database").into_iter().collect()
+    }
+
+    /// Whether session checks can be served and no stop has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let state = self.lock();
+        state.serves && !state.stopping
+    }
+
+    /// From now on not ready.
+    pub fn stop(&self) {
+        self.lock().stopping = true;
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let state = self.lock();
+        let clock_skew = self.clock.skew();
+        let mut warnings = Vec::new();
+        if self.throttling_disabled {
+            warnings.push("throttling_disabled");
+        }
+        if clock_skew > SKEW_MAX {
+            warnings.push("clock_skew");
+        }
+        let status = match (state.serves, state.class, warnings.is_empty()) {
+            (false, _, _) => Status::Unhealthy,
+            (true, Some(_), _) | (true, None, false) => Status::Degraded,
+            (true, None, true) => Status::Healthy,
+        };
+        Snapshot {
+            status,
+            database_class: state.class.map(FailureClass::as_str),
+            since: state.since.min(now),
+            clock_skew,
+            warnings,
+        }
+    }
+
+    /// Asks the record how it is, again and again; the caller ends it by dropping it.
+    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>) {
+        loop {
+            self.probe(&*record).await;
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+    }
+
+    async fn probe(&self, record: &dyn Record) {
+        let asked = self.clock.clock().boottime();
+        let deadline = Deadline::within(self.clock.clock(), PROBE_DEADLINE);
+        let answer = record.probe(deadline).await;
+        let answered = self.clock.clock().boottime();
+        let took = answered.saturating_sub(asked);
+        if let Ok(probe) = &answer
+            && let Some(now) = probe.now
+        {
+            // The database read its clock somewhere between question and answer.
+            self.clock.observe(now, asked + took / 2);
+        }
+        let class = match answer {
+            Ok(_) if took >= SLOW_FROM => Some(FailureClass::Slow),
+            Ok(_) => None,
+            Err(error) => Some(self.note_error(&error)),
+        };
+        self.observe(class, answered);
+    }
+
+    fn note_error(&self, error: &StoreError) -> FailureClass {
+        tracing::debug!(event = "dependency.probe_failed", dependency = "database", error = %error);
+        error.class()
+    }
+
+    fn observe(&self, class: Option<FailureClass>, at: Duration) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.class != class {
+            state.since = now;
+        }
+        state.class = class;
+        state.serves = class.is_none_or(|class| class == FailureClass::Slow);
+        let observation = match class {
+            None => Observation::Up,
+            Some(class) => Observation::Down(class.as_str()),
+        };
+        for line in state.database.observe(observation, at) {
+            tracing::warn!(
+                event = "dependency.state",
+                dependency = line.dependency,
+                state = line.state,
+                class = line.class,
+                changes = line.changes,
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,9 @@
+//! JSON in, JSON out: one endpoint a file.
+
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod password;
+pub(crate) mod register;
+pub(crate) mod session;
+pub(crate) mod sessions;
+pub(crate) mod shape;

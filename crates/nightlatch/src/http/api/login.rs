@@ -1,0 +1,81 @@
+//! POST /api/v1/auth/login
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use nightlatch_core::service::LoginRequest;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shape::{ProblemShape, SessionAnswer};
+use crate::http::app::App;
+use crate::http::body::Json;
+use crate::http::field::Fields;
+use crate::http::problem::Problem;
+use crate::http::session::{self, From, FromDevice};
+use crate::http::{csrf, login_flow};
+
+/// A login. Either field may hold the user name or the e-mail address.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct LoginBody {
+    username: Option<String>,
+    email: Option<String>,
+    #[schema(format = Password)]
+    password: Option<String>,
+    /// Keeps the session for SESSION_REMEMBER_AGE instead of SESSION_COOKIE_AGE.
+    remember: Option<bool>,
+}
+
+/// A new session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LoginAnswer {
+    #[serde(flatten)]
+    session: SessionAnswer,
+    /// Dependencies that are away at this moment; usually empty.
+    degraded: Vec<&'static str>,
+}
+
+/// Logs in and sets the session cookie. A valid session that comes with it ends.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/login",
+    tag = "auth",
+    request_body = LoginBody,
+    responses(
+        (status = 200, body = LoginAnswer),
+        (status = 401, description = "invalid_credentials", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn login(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    From(client): From,
+    FromDevice(device): FromDevice,
+    Json(body): Json<LoginBody>,
+) -> Result<(HeaderMap, axum::Json<LoginAnswer>), Problem> {
+    csrf::check_origin(&app, &headers)?;
+    let mut fields = Fields::default();
+    let typed = body.username.as_deref().or(body.email.as_deref());
+    let login = fields.required("username", typed).map(str::to_owned);
+    let password = fields.password("password", body.password);
+    let (Some(login), Some(password)) = (login, password) else {
+        return Err(fields.into_problem());
+    };
+    let earlier = session::presented(&app, &headers).map(str::to_owned);
+    let remember = body.remember.unwrap_or(false);
+    let request = LoginRequest { login, password, remember, client, device, earlier };
+    let mut logged_in = login_flow::login(&app, request).await?;
+    let mut cookies = HeaderMap::new();
+    login_flow::welcome(&app, &mut logged_in, &mut cookies);
+    let answer = LoginAnswer {
+        session: SessionAnswer::of_login(logged_in, app.idle_expiry()),
+        degraded: app.health.degraded(),
+    };
+    Ok((cookies, axum::Json(answer)))
+}

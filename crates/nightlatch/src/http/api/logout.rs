@@ -1,0 +1,54 @@
+//! POST /api/v1/auth/logout
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::shape::ProblemShape;
+use crate::http::app::App;
+use crate::http::cookie;
+use crate::http::problem::Problem;
+use crate::http::session::EndsItself;
+
+/// A durable logout.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LogoutAnswer {
+    revoked: bool,
+    /// The seconds within which every other node refuses the session too. Every check asks the
+    /// record, so it is 0.
+    within_s: u64,
+}
+
+impl LogoutAnswer {
+    pub(crate) const fn durable() -> Self {
+        Self { revoked: true, within_s: 0 }
+    }
+}
+
+/// Ends this session. Answered only once it is durable; else 503 `logout_pending`, and this server
+/// refuses the session at once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/logout",
+    tag = "auth",
+    params(("X-CSRF-Token" = String, Header, description = "The csrf_token of the session")),
+    responses(
+        (status = 200, body = LogoutAnswer),
+        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "logout_pending, overloaded", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn logout(
+    State(app): State<Arc<App>>,
+    EndsItself(token): EndsItself,
+) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
+    app.service.logout(token, app.deadline()).await?;
+    let mut cookies = HeaderMap::new();
+    cookie::append(&mut cookies, app.settings.cookies.clear_session());
+    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+}

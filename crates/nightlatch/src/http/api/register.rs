@@ -1,0 +1,75 @@
+//! POST /api/v1/auth/register
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use nightlatch_core::service::RegisterRequest;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shape::{ProblemShape, UserShape};
+use crate::http::app::App;
+use crate::http::body::Json;
+use crate::http::csrf;
+use crate::http::field::Fields;
+use crate::http::problem::Problem;
+use crate::http::session::From;
+
+/// A registration.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RegisterBody {
+    /// 1 to 64 characters, no `@`, no blanks.
+    username: Option<String>,
+    #[schema(max_length = 254)]
+    email: Option<String>,
+    /// The name to show.
+    #[schema(max_length = 150)]
+    name: Option<String>,
+    /// 8 characters to 1024 bytes, not easily guessed.
+    #[schema(format = Password)]
+    password: Option<String>,
+}
+
+/// The new user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RegisterAnswer {
+    user: UserShape,
+}
+
+/// Registers a user. It does not log in.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/register",
+    tag = "auth",
+    request_body = RegisterBody,
+    responses(
+        (status = 201, body = RegisterAnswer),
+        (status = 403, description = "registration_closed, csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 409, description = "username_taken, email_taken", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_field, weak_password", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn register(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    From(client): From,
+    Json(body): Json<RegisterBody>,
+) -> Result<(StatusCode, axum::Json<RegisterAnswer>), Problem> {
+    csrf::check_origin(&app, &headers)?;
+    let mut fields = Fields::default();
+    let username = fields.new_username("username", body.username.as_deref());
+    let email = fields.email("email", body.email.as_deref());
+    let name = fields.display_name("name", body.name.as_deref());
+    let password = fields.password("password", body.password);
+    fields.check()?;
+    let (Some(username), Some(password)) = (username, password) else {
+        return Err(fields.into_problem());
+    };
+    let request = RegisterRequest { username, email, name, password, address: client.address };
+    let user = app.service.register(request, app.login_deadline()).await?;
+    tracing::info!(event = "user.registered", user.id = %user.id);
+    Ok((StatusCode::CREATED, axum::Json(RegisterAnswer { user: user.into() })))
+}

@@ -1,0 +1,124 @@
+//! GET /api/v1/sessions, DELETE /api/v1/sessions, DELETE /api/v1/sessions/{id}
+
+#![expect(unused_qualifications, reason = "the macro of the API document writes full paths")]
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use nightlatch_core::SessionId;
+use nightlatch_core::service::LogoutError;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::logout::LogoutAnswer;
+use super::shape::{ProblemShape, SessionShape};
+use crate::http::app::App;
+use crate::http::cookie;
+use crate::http::problem::{Code, Problem};
+use crate::http::session::{Authenticated, AuthenticatedWrite};
+
+/// One's devices.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionsAnswer {
+    sessions: Vec<SessionShape>,
+}
+
+/// Which sessions to end.
+#[derive(Deserialize, IntoParams)]
+pub(crate) struct RevokeQuery {
+    /// `true` ends the session of this request too.
+    current: Option<bool>,
+}
+
+/// Lists one's sessions, newest first, at most 200.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions",
+    tag = "session",
+    responses(
+        (status = 200, body = SessionsAnswer),
+        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Authenticated(active): Authenticated,
+) -> Result<axum::Json<SessionsAnswer>, Problem> {
+    let sessions = app.service.list_sessions(active.user.id, app.deadline()).await?;
+    let current = active.session.id;
+    let shape = |session| SessionShape::new(session, current, app.idle_expiry_of(session));
+    Ok(axum::Json(SessionsAnswer { sessions: sessions.iter().map(shape).collect() }))
+}
+
+/// Ends one of one's sessions. Somebody else's is 404, as one that never was.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions/{id}",
+    tag = "session",
+    params(
+        ("id" = String, Path, description = "A session's id"),
+        ("X-CSRF-Token" = String, Header, description = "The csrf_token of the session"),
+    ),
+    responses(
+        (status = 200, body = LogoutAnswer),
+        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 404, description = "not_found", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "logout_pending, overloaded", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn revoke_one(
+    State(app): State<Arc<App>>,
+    AuthenticatedWrite(active): AuthenticatedWrite,
+    Path(id): Path<String>,
+) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
+    let id = Uuid::try_parse(&id).map_err(|_| Problem::new(Code::NotFound))?;
+    let id = SessionId::from_uuid(id);
+    match app.service.revoke_session(active.user.id, id, app.deadline()).await {
+        Ok(()) => {}
+        Err(LogoutError::NoSession) => return Err(Problem::new(Code::NotFound)),
+        Err(error @ (LogoutError::Pending(_) | LogoutError::Record(_))) => return Err(error.into()),
+    }
+    let mut cookies = HeaderMap::new();
+    if id == active.session.id {
+        cookie::append(&mut cookies, app.settings.cookies.clear_session());
+    }
+    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+}
+
+/// Ends all other sessions of one's, or with `current=true` this one too.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions",
+    tag = "session",
+    params(
+        RevokeQuery,
+        ("X-CSRF-Token" = String, Header, description = "The csrf_token of the session"),
+    ),
+    responses(
+        (status = 200, body = LogoutAnswer),
+        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
+        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn revoke_all(
+    State(app): State<Arc<App>>,
+    AuthenticatedWrite(active): AuthenticatedWrite,
+    query: Result<Query<RevokeQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
+    let Query(query) = query
+        .map_err(|_| Problem::new(Code::BadRequest).with_detail("current is true or false."))?;
+    let mut cookies = HeaderMap::new();
+    if query.current.unwrap_or(false) {
+        app.service.revoke_all_of(active.user.id, app.deadline()).await?;
+        cookie::append(&mut cookies, app.settings.cookies.clear_session());
+    } else {
+        app.service.revoke_others(active.user.id, active.session.id, app.deadline()).await?;
+    }
+    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+}

@@ -1,0 +1,87 @@
+//! What every handler can reach: the use cases, the settings, and the state of the node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nightlatch_core::{Deadline, Service, Session, Timestamp};
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Environment, WebOrigin};
+use crate::health::Health;
+use crate::http::cookie::CookieNames;
+use crate::http::traffic::Traffic;
+
+/// The state of the HTTP layer.
+pub struct App {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// What operators decided.
+    pub settings: Settings,
+    /// The state of what is beneath.
+    pub health: Arc<Health>,
+    /// What goes on behind an answer; a stop waits for it.
+    pub tasks: TaskTracker,
+    /// What was served.
+    pub traffic: Traffic,
+}
+
+/// What the HTTP layer needs of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Decides on error detail.
+    pub environment: Environment,
+    /// The origin that browsers see.
+    pub public_origin: WebOrigin,
+    /// Origins that may call with credentials.
+    pub allowed_origins: Vec<WebOrigin>,
+    /// Hosts that `next=` may lead to.
+    pub redirect_hosts: Vec<WebOrigin>,
+    /// Where a login leads without `next=`.
+    pub login_redirect: String,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Names and attributes of the cookies.
+    pub cookies: CookieNames,
+    /// The longest a request takes.
+    pub request_deadline: Duration,
+    /// The longest a request takes in which a password is hashed.
+    pub login_deadline: Duration,
+    /// Whether the API reference is served.
+    pub api_docs: bool,
+}
+
+/// The longest a session check takes.
+const CHECK_DEADLINE: Duration = Duration::from_millis(400);
+
+impl App {
+    /// The deadline of a session check that begins now.
+    pub(crate) fn check_deadline(&self) -> Deadline {
+        self.within(CHECK_DEADLINE.min(self.settings.request_deadline))
+    }
+
+    /// The deadline of a request that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.within(self.settings.request_deadline)
+    }
+
+    /// The deadline of a request that begins now and hashes a password.
+    pub(crate) fn login_deadline(&self) -> Deadline {
+        self.within(self.settings.login_deadline)
+    }
+
+    /// When a session that is used now expires if it is not used again.
+    pub(crate) fn idle_expiry(&self) -> Option<Timestamp> {
+        self.service.policy().idle_timeout.map(|idle| self.service.now().after(idle))
+    }
+
+    /// When a session expires if it is not used again.
+    pub(crate) fn idle_expiry_of(&self, session: &Session) -> Option<Timestamp> {
+        let idle = self.service.policy().idle_timeout?;
+        Some(session.last_seen_at.after(idle).min(session.expires_at))
+    }
+
+    fn within(&self, span: Duration) -> Deadline {
+        Deadline::within(self.service.clock(), span)
+    }
+}

@@ -1,0 +1,122 @@
+//! Turns what the use cases say into problems: the one place where an error becomes a status.
+//!
+//! Every match is exhaustive, so that a new error cannot become a 500 by accident. 401 stands only
+//! where we know; not knowing is 503 with `Retry-After`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use nightlatch_core::service::{
+    ChangePasswordError, CheckError, LoginError, LogoutError, RegisterError,
+};
+use nightlatch_core::{StoreError, StoreErrorKind, Weakness};
+
+use crate::http::problem::{Cause, Code, Problem};
+
+/// When to come back to a record that does not answer.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The name of the record among the dependencies.
+pub(crate) const DATABASE: &str = "database";
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match error.kind() {
+            StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => Code::StoreUnavailable,
+            StoreErrorKind::Overloaded => Code::Overloaded,
+            StoreErrorKind::Deadline => Code::Deadline,
+        };
+        Self::new(code).with_retry_after(STORE_RETRY_AFTER).with_cause(cause_of(&error))
+    }
+}
+
+fn cause_of(error: &StoreError) -> Cause {
+    let mut original = error.to_string();
+    let mut source = error.source();
+    // A chain of errors is short; the limit is for one that names itself.
+    for _ in 0..8 {
+        let Some(next) = source else { break };
+        original.push_str(": ");
+        original.push_str(&next.to_string());
+        source = next.source();
+    }
+    Cause { dependency: DATABASE, class: error.class().as_str(), original }
+}
+
+fn weak(weakness: Weakness, field: &'static str) -> Problem {
+    Problem::new(Code::WeakPassword).with_detail(weakness.0.clone()).with_field(field, weakness.0)
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Overloaded { retry_after } => {
+                Self::new(Code::Overloaded).with_retry_after(retry_after)
+            }
+            CheckError::Record(error) => error.into(),
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            LoginError::Throttled { limit, retry_after } => {
+                Self::new(Code::Throttled).with_limit(limit).with_retry_after(retry_after)
+            }
+            LoginError::Busy { retry_after } => {
+                Self::new(Code::LoginBusy).with_retry_after(retry_after)
+            }
+            LoginError::Record(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Closed => Self::new(Code::RegistrationClosed),
+            RegisterError::Weak(weakness) => weak(weakness, "password"),
+            RegisterError::UsernameTaken => taken(Code::UsernameTaken, "username"),
+            RegisterError::EmailTaken => taken(Code::EmailTaken, "email"),
+            RegisterError::Throttled { limit, retry_after } => {
+                Self::new(Code::Throttled).with_limit(limit).with_retry_after(retry_after)
+            }
+            RegisterError::Busy { retry_after } => {
+                Self::new(Code::LoginBusy).with_retry_after(retry_after)
+            }
+            RegisterError::Record(error) => error.into(),
+        }
+    }
+}
+
+fn taken(code: Code, field: &'static str) -> Problem {
+    Problem::new(code).with_field(field, code.detail())
+}
+
+impl From<ChangePasswordError> for Problem {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::Weak(weakness) => weak(weakness, "new_password"),
+            ChangePasswordError::NoSession => Self::new(Code::NoSession),
+            ChangePasswordError::Login(LoginError::InvalidCredentials) => {
+                let code = Code::WrongPassword;
+                Self::new(code).with_field("current_password", code.detail())
+            }
+            ChangePasswordError::Login(error) => error.into(),
+        }
+    }
+}
+
+impl From<LogoutError> for Problem {
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::NoSession => Self::new(Code::NoSession),
+            LogoutError::Pending(error) => Self::new(Code::LogoutPending)
+                .with_retry_after(STORE_RETRY_AFTER)
+                .with_cause(cause_of(&error)),
+            LogoutError::Record(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! GET /health, /health/live, /health/ready: answered from the last known state, never by asking.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use crate::health::Status;
+use crate::http::app::App;
+
+#[derive(Serialize)]
+struct HealthAnswer {
+    status: &'static str,
+    /// `connected` or `error: CLASS`.
+    database: String,
+    database_class: &'static str,
+    cache: &'static str,
+    cache_class: &'static str,
+    auth_service: &'static str,
+    /// Since when the status is what it is. RFC 3339, UTC.
+    since: String,
+    clock_skew_ms: u64,
+    warnings: Vec<&'static str>,
+}
+
+/// GET /health
+pub(crate) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.traffic.count_health();
+    let snapshot = app.health.snapshot(app.service.now());
+    let status = match snapshot.status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let database = match snapshot.database_class {
+        None => "connected".to_owned(),
+        Some(class) => format!("error: {class}"),
+    };
+    let answer = HealthAnswer {
+        status: snapshot.status.as_str(),
+        database,
+        database_class: snapshot.database_class.unwrap_or("none"),
+        cache: "disabled",
+        cache_class: "none",
+        auth_service: "disabled",
+        since: snapshot.since.to_rfc3339(),
+        clock_skew_ms: u64::try_from(snapshot.clock_skew.as_millis()).unwrap_or(u64::MAX),
+        warnings: snapshot.warnings,
+    };
+    (status, axum::Json(answer))
+}
+
+/// GET /health/live: the process runs.
+pub(crate) async fn live(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.traffic.count_health();
+    axum::Json(serde_json::json!({ "status": "live" }))
+}
+
+/// GET /health/ready: session checks can be served, and the server is not stopping.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.traffic.count_health();
+    if app.health.is_ready() {
+        (StatusCode::OK, axum::Json(serde_json::json!({ "status": "ready" })))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, axum::Json(serde_json::json!({ "status": "not ready" })))
+    }
+}

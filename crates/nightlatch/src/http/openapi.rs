@@ -1,0 +1,55 @@
+//! The JSON endpoints with their OpenAPI 3.1 document: one table gives both, so that no endpoint is
+//! missing from the document.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::api::{login, logout, password, register, session, sessions};
+use crate::http::app::App;
+
+/// What stands around the endpoints.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Nightlatch",
+        description = "Login and sessions that stay up when what is beneath them does not.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "auth", description = "Register, log in, log out, change the password"),
+        (name = "session", description = "Whose session this is, and one's devices"),
+    ),
+    servers((url = "/")),
+)]
+struct Document;
+
+/// The JSON endpoints.
+pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(register::register))
+        .routes(routes!(login::login))
+        .routes(routes!(logout::logout))
+        .routes(routes!(password::change))
+        .routes(routes!(session::session))
+        .routes(routes!(sessions::list, sessions::revoke_all))
+        .routes(routes!(sessions::revoke_one))
+}
+
+/// The document as JSON, ending in a line break.
+#[must_use]
+pub fn document_text() -> String {
+    let mut text = api().into_openapi().to_pretty_json().expect("the document is plain data");
+    text.push('\n');
+    text
+}
+
+/// GET /api/openapi.json
+pub(crate) async fn document() -> impl IntoResponse {
+    static TEXT: LazyLock<String> = LazyLock::new(document_text);
+    ([(CONTENT_TYPE, "application/json")], TEXT.as_str())
+}

@@ -1,0 +1,141 @@
+//! The accept loop: bounded connections, clients that stall are cut off, a stop loses no request.
+//!
+//! Written around hyper's connections, because the framework's own loop keeps every stalled client
+//! for ever.
+
+mod drain;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::http::Routes;
+use crate::http::client::Peer;
+
+pub use drain::{Drain, DrainDriver, Phase};
+
+/// How long a client may take to send the headers of a request, and to stay idle between two.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the parser holds of one request's headers: a layer answers 431 with a problem below it.
+const HEADER_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Header lines that the parser takes; beyond it the connection gets a bare status.
+const HEADER_LINES_MAX: usize = 200;
+
+/// How long the loop rests after the kernel refused a connection for want of descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What a connection over the limit is told before it is closed.
+const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
+    {\"type\":\"/docs/errors#overloaded\",\"title\":\"Busy\",\"status\":503,\"detail\":\"There are too many connections at this moment. Try again.\",\"code\":\"overloaded\"}";
+
+/// Serves `listener` until the drain closes it. Every connection is one of `tasks`.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    drain: Drain,
+    tasks: TaskTracker,
+    connections_max: usize,
+) {
+    let connections = Arc::new(Semaphore::new(connections_max));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = drain.reached(Phase::Closing) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // A client that hung up while it waited is no reason to rest; out of descriptors is.
+            Err(error) if is_of_one_client(&error) => continue,
+            Err(_) => {
+                tokio::time::sleep(ACCEPT_REST).await;
+                continue;
+            }
+        };
+        match Arc::clone(&connections).try_acquire_owned() {
+            Ok(permit) => {
+                let served = connection(stream, peer, routes.clone(), drain.clone(), permit);
+                tasks.spawn(served);
+            }
+            Err(_) => shed(stream),
+        }
+    }
+}
+
+fn is_of_one_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+}
+
+/// Answers without a task and without waiting: what does not fit into the socket's buffer is lost.
+fn shed(mut stream: TcpStream) {
+    let mut write = Box::pin(stream.write_all(OVERLOADED));
+    let mut context = Context::from_waker(Waker::noop());
+    let _ = write.as_mut().poll(&mut context);
+}
+
+/// Serves one connection until it ends, or the drain ends it.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: Routes,
+    drain: Drain,
+    _permit: OwnedSemaphorePermit,
+) {
+    // Answers are small and complete: waiting to fill a segment only adds delay.
+    let _ = stream.set_nodelay(true);
+    let closing = drain.clone();
+    let service = service_fn(move |request| answer(request, peer, routes.clone(), closing.clone()));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(HEADER_BUFFER_BYTES_MAX)
+        .max_headers(HEADER_LINES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(served);
+    tokio::select! {
+        biased;
+        _ = &mut served => return,
+        () = drain.reached(Phase::ClosingIdle) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        _ = &mut served => {}
+        () = drain.reached(Phase::Over) => {}
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    routes: Routes,
+    drain: Drain,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(Peer(peer));
+    let mut response = routes.oneshot(request).await?;
+    if drain.is_reached(Phase::Closing) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
