@@ -119,6 +119,7 @@ macro_rules! contract_tests {
             session: a_touch_never_revives;
             session: an_address_comes_back_as_it_was;
             revocation: a_revoked_session_stays_dead;
+            revocation: a_logout_by_token_ends_its_session_alone;
             revocation: revoking_what_never_was_still_writes_the_feed;
             revocation: nobody_ends_somebody_elses_session;
             revocation: all_others_end_but_the_kept_one;

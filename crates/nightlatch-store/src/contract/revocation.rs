@@ -1,7 +1,7 @@
 //! Cases about ending sessions and what the feed says of it.
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
-use nightlatch_core::{FeedKind, Generation, SessionEnd, SessionId, UserId};
+use nightlatch_core::{FeedKind, Generation, SessionEnd, SessionId, TokenHash, UserId};
 
 use super::Subject;
 use super::fixture::Fixture;
@@ -21,6 +21,20 @@ pub async fn a_revoked_session_stays_dead(subject: Subject) {
     let found = record.found(stays.token).await.expect("nobody ended it");
     assert_eq!(found.user, user, "ending one session raises no generation");
     assert_eq!(record.list(&user, 10).await, [stays.found.session]);
+}
+
+pub async fn a_logout_by_token_ends_its_session_alone(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let user = record.user("alice").await;
+    let (ends, stays) = (record.login(&user).await, record.login(&user).await);
+    let before = record.head().await;
+    let nobodys = TokenHash::from_bytes([7; 32]);
+    assert_eq!(record.end(SessionEnd::Token(nobodys)).await, 0);
+    record.assert_feed(before, &[]).await;
+    assert_eq!(record.end(SessionEnd::Token(ends.token)).await, 1);
+    record.assert_feed(before, &[FeedKind::Session(ends.id)]).await;
+    assert!(!record.lives(&ends).await && record.lives(&stays).await);
+    assert_eq!(record.end(SessionEnd::Token(ends.token)).await, 0);
 }
 
 pub async fn revoking_what_never_was_still_writes_the_feed(subject: Subject) {

@@ -8,7 +8,7 @@ mod render;
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use nightlatch_core::Limit;
 
@@ -23,8 +23,8 @@ pub struct Problem {
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
     limit: Option<Limit>,
-    cause: Option<Cause>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    // Boxed: the usual answer has none, and an error travels by value.
+    cause: Option<Box<Cause>>,
 }
 
 /// What is wrong with one field of a request.
@@ -58,7 +58,6 @@ impl Problem {
             retry_after: None,
             limit: None,
             cause: None,
-            headers: Vec::new(),
         }
     }
 
@@ -99,14 +98,7 @@ impl Problem {
     /// Says what happened beneath us.
     #[must_use]
     pub fn with_cause(mut self, cause: Cause) -> Self {
-        self.cause = Some(cause);
-        self
-    }
-
-    /// Adds a header to the answer.
-    #[must_use]
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.cause = Some(Box::new(cause));
         self
     }
 

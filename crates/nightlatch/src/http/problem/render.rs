@@ -137,16 +137,14 @@ fn set_headers(problem: &Problem, response: &mut Response) {
     if problem.status() == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nightlatch\""));
     }
-    for (name, value) in &problem.headers {
-        headers.append(name.clone(), value.clone());
-    }
 }
 
 /// One line for each failure beneath us or bug, with the id that the answer carries.
 fn log(problem: &Problem, id: &RequestId) {
     let code = problem.code.as_str();
     let request_id = id.as_str();
-    if let Some(Cause { dependency, class, original }) = &problem.cause {
+    if let Some(cause) = &problem.cause {
+        let Cause { dependency, class, original } = &**cause;
         tracing::debug!(event = "request.failed", code, request_id, dependency, class, error = %original);
     } else if problem.code == Code::InternalError {
         tracing::error!(event = "request.bug", code, request_id);

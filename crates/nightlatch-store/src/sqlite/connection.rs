@@ -1,0 +1,104 @@
+//! Opening the database file with the settings that the record's promises rest on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, OpenFlags};
+
+use super::failure::{Failure, Fault};
+use super::file::FileId;
+use super::limit::Limit;
+use super::migration::SchemaFault;
+use super::shared::Shared;
+
+/// How long opening may wait for somebody else's lock.
+const OPENING_MAX: Duration = Duration::from_secs(1);
+/// Every statement of the record has a place.
+const STATEMENTS_MAX: usize = 64;
+
+/// What a connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that changes the record.
+    Writer,
+    /// One of those that only read.
+    Reader,
+}
+
+/// An open connection and the file that it is open on.
+pub(super) struct Link {
+    pub(super) conn: Connection,
+    pub(super) file: FileId,
+    /// Its write-ahead log, as the writer found it.
+    pub(super) log: Option<FileId>,
+    /// How many pages the log had after the latest commit.
+    pub(super) log_pages: Arc<AtomicI32>,
+}
+
+impl Link {
+    /// Opens the file that `path` names. It must be there: creating it is a decision of its own.
+    pub(super) fn open(path: &Path, role: Role, limit: &Arc<Limit>) -> Result<Self, Failure> {
+        let Some(file) = FileId::at(path)? else {
+            return Err(Failure::of(Fault::Missing));
+        };
+        limit.set_within(OPENING_MAX);
+        // Without a mutex: each connection belongs to one thread.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn =
+            Connection::open_with_flags(path, flags).map_err(|e| Failure::opening(e, path))?;
+        configure(&mut conn, role, limit).map_err(|e| Failure::opening(e, path))?;
+        let log_pages = Arc::new(AtomicI32::new(0));
+        if role == Role::Writer {
+            let pages = Arc::clone(&log_pages);
+            conn.wal_hook(Some(move |_: &mut Wal, now: i32| {
+                pages.store(now, Ordering::Relaxed);
+                Ok(())
+            }))?;
+        }
+        // Nobody may have changed what the path names while SQLite opened it.
+        file.check(path)?;
+        Ok(Self { conn, file, log: None, log_pages })
+    }
+
+    /// Fails if the path names another file, or the log is another.
+    pub(super) fn check(&self, shared: &Shared) -> Result<(), Failure> {
+        self.file.check(&shared.path)?;
+        self.log.map_or(Ok(()), |log| log.check(&shared.log_path))
+    }
+}
+
+fn configure(conn: &mut Connection, role: Role, limit: &Arc<Limit>) -> rusqlite::Result<()> {
+    limit.guard(conn)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // mmap_size 0: an I/O error under a memory map is a SIGBUS and kills the process.
+    // FULL: an acknowledged login must survive a loss of power.
+    // wal_autocheckpoint 0: the writer checkpoints by itself, after it has answered.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -16384;
+         PRAGMA mmap_size = 0;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 0;",
+    )?;
+    match role {
+        Role::Writer => Ok(()),
+        Role::Reader => conn.execute_batch("PRAGMA query_only = ON;"),
+    }
+}
+
+/// Has changes go to a write-ahead log, so that readers never wait for the writer.
+pub(super) fn use_write_ahead_log(conn: &Connection) -> Result<(), SchemaFault> {
+    let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(SchemaFault::NoLog { mode }) }
+}

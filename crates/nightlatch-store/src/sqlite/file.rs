@@ -1,0 +1,93 @@
+//! The database file as the file system shows it.
+//!
+//! SQLite goes on writing into a file that was removed or replaced under it. So we compare what
+//! the path names with what was opened, before and after each commit: an acknowledged change is in
+//! the file that an operator sees.
+//!
+//! The file is never opened here once SQLite has it: closing any descriptor of a file drops all
+//! locks that the process holds on it (POSIX advisory locks).
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Fault};
+
+/// Tells one file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The regular file that `path` names; `None` if it names nothing.
+    pub(super) fn at(path: &Path) -> Result<Option<Self>, Failure> {
+        let meta = match fs::metadata(path) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::of(Fault::File(error))),
+        };
+        if !meta.is_file() {
+            return Err(Failure::of(Fault::NotAFile));
+        }
+        Ok(Some(Self { device: meta.dev(), inode: meta.ino() }))
+    }
+
+    /// Fails unless `path` still names this file.
+    pub(super) fn check(self, path: &Path) -> Result<(), Failure> {
+        match Self::at(path)? {
+            Some(id) if id == self => Ok(()),
+            Some(_) => Err(Failure::of(Fault::Replaced)),
+            None => Err(Failure::of(Fault::Missing)),
+        }
+    }
+}
+
+/// Creates the empty file, readable by its owner only. Never follows or overwrites what is there.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match created {
+        Ok(_) => sync_directory(path),
+        // Another process was faster; it is opened like any other file.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the name of a file as durable as its content.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// The name that SQLite gives to a file beside the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Renames the log that an earlier file left behind. SQLite would replay it into the file that
+/// is there now and damage it; its content is kept, as it may be all that is left of that file.
+pub(super) fn set_orphaned_log_aside(path: &Path, log_was: FileId) -> Result<(), Failure> {
+    let log = beside(path, "-wal");
+    if FileId::at(&log)? != Some(log_was) {
+        return Ok(());
+    }
+    let aside = beside(path, &format!("-wal.orphan-{}", log_was.inode));
+    fs::rename(&log, &aside).map_err(|error| Failure::of(Fault::File(error)))?;
+    match fs::remove_file(beside(path, "-shm")) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::of(Fault::File(error))),
+    }
+    tracing::warn!(
+        store.name = "sqlite",
+        path = %aside.display(),
+        "the database file was replaced; the write-ahead log of the earlier one was set aside"
+    );
+    Ok(())
+}

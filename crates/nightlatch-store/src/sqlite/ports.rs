@@ -1,0 +1,208 @@
+//! The ports of the record, answered by SQLite: which statement goes to which thread.
+
+use nightlatch_core::{
+    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
+    ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange, PasswordHash,
+    RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
+};
+
+use super::user::Whom;
+use super::{SqliteRecord, feed, session, sweep, throttle, user};
+
+impl UserStore for SqliteRecord {
+    fn find_credentials<'a>(
+        &'a self,
+        name: &'a LoginName,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Option<Credentials>> {
+        let whom = Whom::Name(name.clone());
+        self.look("finding credentials", deadline, move |conn| {
+            user::find_credentials(conn, &whom, prefix, now)
+        })
+    }
+
+    fn find_credentials_by_id(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Credentials>> {
+        self.look("finding credentials", deadline, move |conn| {
+            user::find_credentials(conn, &Whom::Id(id), prefix, now)
+        })
+    }
+
+    fn create_user(&self, new: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
+        self.change("creating a user", deadline, move |change| user::create(change, &new))
+    }
+
+    fn list_users<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<User>> {
+        let after = after.map(str::to_owned);
+        self.look("listing users", deadline, move |conn| user::list(conn, after.as_deref(), limit))
+    }
+
+    fn set_enabled(
+        &self,
+        id: UserId,
+        enabled: bool,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.change("enabling or disabling a user", deadline, move |change| {
+            user::set_enabled(change, id, enabled)
+        })
+    }
+
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.change("deleting a user", deadline, move |change| user::delete(change, id))
+    }
+
+    fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.change("setting groups", deadline, move |change| user::set_groups(change, id, &groups))
+    }
+
+    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+        self.change("verifying an e-mail", deadline, move |change| user::verify_email(change, id))
+    }
+
+    fn change_password(
+        &self,
+        wanted: PasswordChange,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        self.change("changing a password", deadline, move |change| {
+            user::change_password(change, &wanted)
+        })
+    }
+
+    fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.change("upgrading a hash", deadline, move |change| {
+            user::upgrade_hash(change.conn, id, &old, &new)
+        })
+    }
+
+    fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<ImportOutcome>> {
+        self.change("importing users", deadline, move |change| user::import(change, &users))
+    }
+
+    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
+        self.look("listing kinds of hashes", deadline, user::list_hash_kinds)
+    }
+}
+
+impl SessionStore for SqliteRecord {
+    fn create_session(
+        &self,
+        new: NewSession,
+        prefix: AddressPrefix,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<FoundSession>> {
+        self.change("creating a session", deadline, move |change| {
+            session::create(change, &new, prefix)
+        })
+    }
+
+    fn find_session(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<FoundSession>> {
+        self.look("finding a session", deadline, move |conn| session::find(conn, token))
+    }
+
+    fn list_sessions(
+        &self,
+        of: UserId,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Session>> {
+        self.look("listing sessions", deadline, move |conn| session::list(conn, of, now, limit))
+    }
+
+    fn end_sessions(
+        &self,
+        which: SessionEnd,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, u64> {
+        self.change("ending sessions", deadline, move |change| session::end(change, which, now))
+    }
+
+    fn touch_sessions(
+        &self,
+        seen: Vec<(SessionId, Timestamp)>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.change("touching sessions", deadline, move |change| session::touch(change.conn, &seen))
+    }
+}
+
+impl ThrottleStore for SqliteRecord {
+    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.change("noting failures", deadline, move |change| {
+            throttle::append(change.conn, &failures)
+        })
+    }
+
+    fn list_failures(
+        &self,
+        since: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Failure>> {
+        self.look("listing failures", deadline, move |conn| throttle::list(conn, since, limit))
+    }
+}
+
+impl RecordStore for SqliteRecord {
+    fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
+        self.order_migration(deadline)
+    }
+
+    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
+        self.look("probing", deadline, |conn| {
+            // SQLite has no clock of its own.
+            Ok(RecordProbe { now: None, head: feed::find_head(conn)? })
+        })
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+        self.change("sweeping", deadline, move |change| sweep::sweep(change.conn, before, limit))
+    }
+
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: Vec<u8>,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<u8>> {
+        let name = name.to_owned();
+        self.change("sharing a secret", deadline, move |change| {
+            throttle::shared_secret(change.conn, &name, &fresh)
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! Sessions in SQLite: the statements behind the port of sessions.
+//!
+//! Whatever is read carries the end of the feed, read in the same statement: a copy is judged by
+//! what happened after it, and a position read later would hide what happened in between.
+
+use nightlatch_core::{
+    AddressPrefix, FeedKind, FoundSession, NewSession, Session, SessionEnd, SessionId, Timestamp,
+    TokenHash, UserId,
+};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::feed::Change;
+use super::row::{self, session_columns, user_columns};
+use super::user;
+
+pub(super) fn create(
+    change: &Change<'_>,
+    new: &NewSession,
+    prefix: AddressPrefix,
+) -> rusqlite::Result<Option<FoundSession>> {
+    if !insert(change, new)? {
+        return Ok(None);
+    }
+    let sql = "INSERT INTO known_prefixes (user_id, prefix, last_login_at) VALUES (?1, ?2, ?3)
+               ON CONFLICT DO UPDATE SET last_login_at = max(last_login_at, excluded.last_login_at)";
+    change.conn.prepare_cached(sql)?.execute(params![
+        new.session.user_id.as_uuid().as_bytes(),
+        prefix.as_bytes(),
+        new.session.created_at.as_micros(),
+    ])?;
+    change
+        .conn
+        .prepare_cached(found_by!("id"))?
+        .query_row([new.session.id.as_uuid().as_bytes()], row::found_session)
+        .optional()
+}
+
+/// Inserts a session if its user is enabled and still of its generation, and ends the one that it
+/// replaces.
+pub(super) fn insert(change: &Change<'_>, new: &NewSession) -> rusqlite::Result<bool> {
+    let session = &new.session;
+    let sql = "INSERT INTO sessions (id, token_hash, user_id, generation, created_at,
+                   last_seen_at, expires_at, remember, address, user_agent)
+               SELECT ?1, ?2, u.id, u.generation, ?5, ?6, ?7, ?8, ?9, ?10
+               FROM users u WHERE u.id = ?3 AND u.generation = ?4 AND u.enabled";
+    let inserted = change.conn.prepare_cached(sql)?.execute(params![
+        session.id.as_uuid().as_bytes(),
+        new.token.as_bytes(),
+        session.user_id.as_uuid().as_bytes(),
+        new.generation.0,
+        session.created_at.as_micros(),
+        session.last_seen_at.as_micros(),
+        session.expires_at.as_micros(),
+        session.remember,
+        session.client.address.to_string(),
+        session.client.user_agent,
+    ])?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    if let Some(replaced) = &new.replaces {
+        end_where(change, "token_hash = ?2", &[replaced.as_bytes()], session.created_at)?;
+    }
+    Ok(true)
+}
+
+pub(super) fn find(conn: &Connection, token: TokenHash) -> rusqlite::Result<Option<FoundSession>> {
+    conn.prepare_cached(found_by!("token_hash"))?
+        .query_row([token.as_bytes()], row::found_session)
+        .optional()
+}
+
+macro_rules! found_by {
+    ($column:literal) => {
+        concat!(
+            "SELECT ",
+            session_columns!(),
+            ", ",
+            user_columns!(),
+            ", h.epoch, h.position, h.row_id
+             FROM sessions s
+             JOIN users u ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
+             CROSS JOIN feed_head h
+             WHERE s.ended_at IS NULL AND s.",
+            $column,
+            " = ?1"
+        )
+    };
+}
+use found_by;
+
+pub(super) fn list(
+    conn: &Connection,
+    of: UserId,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<Session>> {
+    conn.prepare_cached(concat!(
+        "SELECT ",
+        session_columns!(),
+        " FROM sessions s
+          JOIN users u ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
+          WHERE s.user_id = ?1 AND s.ended_at IS NULL AND s.expires_at > ?2
+          ORDER BY s.created_at DESC, s.id DESC LIMIT ?3"
+    ))?
+    .query_map(params![of.as_uuid().as_bytes(), now.as_micros(), limit], |row| {
+        row::session(row, 0)
+    })?
+    .collect()
+}
+
+pub(super) fn end(change: &Change<'_>, which: SessionEnd, now: Timestamp) -> rusqlite::Result<u64> {
+    match which {
+        SessionEnd::One(id) => {
+            let ended = end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?;
+            if ended == 0 {
+                // The row may be gone, a copy of it may not.
+                change.append_to_feed(FeedKind::Session(id), now)?;
+            }
+            Ok(ended)
+        }
+        SessionEnd::Token(token) => end_where(change, "token_hash = ?2", &[token.as_bytes()], now),
+        SessionEnd::OneOf(user, id) => {
+            let ids: [&dyn ToSql; 2] = [id.as_uuid().as_bytes(), user.as_uuid().as_bytes()];
+            end_where(change, "id = ?2 AND user_id = ?3", &ids, now)
+        }
+        SessionEnd::OthersOf(user, kept) => {
+            let ids: [&dyn ToSql; 2] = [user.as_uuid().as_bytes(), kept.as_uuid().as_bytes()];
+            end_where(change, "user_id = ?2 AND id <> ?3", &ids, now)
+        }
+        SessionEnd::AllOf(user) => Ok(user::end_all(change, user, now)?.unwrap_or(0)),
+        SessionEnd::Everything => {
+            change.append_to_feed(FeedKind::Everything, now)?;
+            let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
+            Ok(change.conn.prepare_cached(sql)?.execute([now.as_micros()])? as u64)
+        }
+    }
+}
+
+/// Ends the sessions that the condition names and tells the feed of each.
+fn end_where(
+    change: &Change<'_>,
+    condition: &'static str,
+    ids: &[&dyn ToSql],
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    let sql = format!(
+        "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL AND {condition} RETURNING id"
+    );
+    let at = now.as_micros();
+    let mut params: Vec<&dyn ToSql> = vec![&at];
+    params.extend_from_slice(ids);
+    let ended: Vec<SessionId> = change
+        .conn
+        .prepare_cached(&sql)?
+        .query_map(params.as_slice(), |row| row::uuid(row, 0).map(SessionId::from_uuid))?
+        .collect::<Result<_, _>>()?;
+    for id in &ended {
+        change.append_to_feed(FeedKind::Session(*id), now)?;
+    }
+    Ok(ended.len() as u64)
+}
+
+pub(super) fn touch(conn: &Connection, seen: &[(SessionId, Timestamp)]) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached(
+        "UPDATE sessions SET last_seen_at = ?2
+         WHERE id = ?1 AND ended_at IS NULL AND expires_at > ?2 AND last_seen_at < ?2",
+    )?;
+    for (id, at) in seen {
+        statement.execute(params![id.as_uuid().as_bytes(), at.as_micros()])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! Users in SQLite: the statements behind the port of users.
+
+use nightlatch_core::{
+    AddressPrefix, CreateUser, Credentials, Email, FeedKind, Generation, Groups, HashKind,
+    ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName, NewSession, NewUser, PasswordChange,
+    PasswordHash, Timestamp, User, UserId,
+};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::feed::Change;
+use super::row::{self, USER_COLUMNS, user_columns};
+use super::session;
+
+/// Whom credentials are asked for.
+pub(super) enum Whom {
+    Name(LoginName),
+    Id(UserId),
+}
+
+pub(super) fn find_credentials(
+    conn: &Connection,
+    whom: &Whom,
+    prefix: AddressPrefix,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Credentials>> {
+    let known_since = now.before(KNOWN_PREFIX_RETENTION).as_micros();
+    // What cannot be a name is asked for too, by NULL that equals nothing: "nobody" must not be
+    // answered faster, or while the record gives no answers.
+    let (sql, key): (_, &dyn ToSql) = match whom {
+        Whom::Name(LoginName::Username(folded)) => (BY_USERNAME, folded),
+        Whom::Name(LoginName::Email(folded)) => (BY_EMAIL, folded),
+        Whom::Name(LoginName::Impossible(_)) => (BY_USERNAME, &rusqlite::types::Null),
+        Whom::Id(id) => (BY_ID, id.as_uuid().as_bytes()),
+    };
+    let params: [&dyn ToSql; 3] = [key, prefix.as_bytes(), &known_since];
+    conn.prepare_cached(sql)?
+        .query_row(params, |row| {
+            let hash: Option<String> = row.get(USER_COLUMNS)?;
+            Ok(Credentials {
+                user: row::user(row, 0)?,
+                hash: hash.map(PasswordHash::from_stored),
+                prefix_is_known: row.get(USER_COLUMNS + 1)?,
+            })
+        })
+        .optional()
+}
+
+macro_rules! credentials_by {
+    ($column:literal) => {
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            ", u.password_hash, EXISTS (SELECT 1 FROM known_prefixes k
+                 WHERE k.user_id = u.id AND k.prefix = ?2 AND k.last_login_at > ?3)
+             FROM users u WHERE u.",
+            $column,
+            " = ?1"
+        )
+    };
+}
+
+const BY_USERNAME: &str = credentials_by!("username_folded");
+const BY_EMAIL: &str = credentials_by!("email_folded");
+const BY_ID: &str = credentials_by!("id");
+
+pub(super) fn list(
+    conn: &Connection,
+    after: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Vec<User>> {
+    conn.prepare_cached(concat!(
+        "SELECT ",
+        user_columns!(),
+        " FROM users u WHERE u.username_folded > ?1 ORDER BY u.username_folded LIMIT ?2"
+    ))?
+    .query_map(params![after.unwrap_or_default(), limit], |row| row::user(row, 0))?
+    .collect()
+}
+
+pub(super) fn list_hash_kinds(conn: &Connection) -> rusqlite::Result<Vec<HashKind>> {
+    // One step of the index for each kind, however many users there are.
+    conn.prepare_cached(
+        "WITH RECURSIVE kinds (kind) AS (
+             SELECT min(hash_kind) FROM users
+             UNION ALL
+             SELECT (SELECT min(hash_kind) FROM users WHERE hash_kind > kind)
+             FROM kinds WHERE kind IS NOT NULL)
+         SELECT kind FROM kinds WHERE kind IS NOT NULL",
+    )?
+    .query_map([], |row| row.get(0).map(HashKind))?
+    .collect()
+}
+
+pub(super) fn create(change: &Change<'_>, user: &NewUser) -> rusqlite::Result<CreateUser> {
+    if is_taken(change.conn, "username_folded", user.username.folded())? {
+        return Ok(CreateUser::UsernameTaken);
+    }
+    if email_is_taken(change.conn, user)? {
+        return Ok(CreateUser::EmailTaken);
+    }
+    insert(change.conn, user).map(CreateUser::Created)
+}
+
+pub(super) fn import(
+    change: &Change<'_>,
+    users: &[NewUser],
+) -> rusqlite::Result<Vec<ImportOutcome>> {
+    users.iter().map(|user| import_one(change.conn, user)).collect()
+}
+
+fn import_one(conn: &Connection, user: &NewUser) -> rusqlite::Result<ImportOutcome> {
+    let there: Option<Option<String>> = conn
+        .prepare_cached("SELECT email_folded FROM users WHERE username_folded = ?1")?
+        .query_row([user.username.folded()], |row| row.get(0))
+        .optional()?;
+    if let Some(email) = there {
+        let is_same = email.as_deref() == user.email.as_ref().map(Email::folded);
+        return Ok(if is_same { ImportOutcome::Present } else { ImportOutcome::UsernameTaken });
+    }
+    if email_is_taken(conn, user)? {
+        return Ok(ImportOutcome::EmailTaken);
+    }
+    insert(conn, user)?;
+    Ok(ImportOutcome::Created)
+}
+
+fn email_is_taken(conn: &Connection, user: &NewUser) -> rusqlite::Result<bool> {
+    match &user.email {
+        Some(email) => is_taken(conn, "email_folded", email.folded()),
+        None => Ok(false),
+    }
+}
+
+fn is_taken(conn: &Connection, column: &'static str, folded: &str) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM users WHERE {column} = ?1)");
+    conn.prepare_cached(&sql)?.query_row([folded], |row| row.get(0))
+}
+
+fn insert(conn: &Connection, user: &NewUser) -> rusqlite::Result<User> {
+    let first = Generation(1);
+    conn.prepare_cached(
+        "INSERT INTO users (id, username, username_folded, email, email_folded, email_verified,
+             name, groups, password_hash, hash_kind, generation, enabled, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
+    )?
+    .execute(params![
+        user.id.as_uuid().as_bytes(),
+        user.username.as_str(),
+        user.username.folded(),
+        user.email.as_ref().map(Email::as_str),
+        user.email.as_ref().map(Email::folded),
+        user.email_verified,
+        user.name,
+        row::groups_to_json(&user.groups),
+        user.hash.as_ref().map(PasswordHash::expose),
+        user.hash.as_ref().map(|hash| hash.kind().0),
+        first.0,
+        user.enabled,
+        user.created_at.as_micros(),
+    ])?;
+    Ok(User {
+        id: user.id,
+        username: user.username.clone(),
+        email: user.email.clone(),
+        email_verified: user.email_verified,
+        name: user.name.clone(),
+        groups: user.groups.clone(),
+        generation: first,
+        enabled: user.enabled,
+        created_at: user.created_at,
+    })
+}
+
+pub(super) fn set_enabled(
+    change: &Change<'_>,
+    id: UserId,
+    enabled: bool,
+) -> rusqlite::Result<Option<User>> {
+    let sql = "UPDATE users SET enabled = ?2, updated_at = ?3 WHERE id = ?1";
+    let there = change.conn.prepare_cached(sql)?.execute(params![
+        id.as_uuid().as_bytes(),
+        enabled,
+        change.now.as_micros()
+    ])?;
+    if there == 1 && !enabled {
+        end_all(change, id, change.now)?;
+    }
+    find(change.conn, id)
+}
+
+pub(super) fn delete(change: &Change<'_>, id: UserId) -> rusqlite::Result<bool> {
+    // The generation is raised first: the feed names one above the last that a session can have.
+    let there = end_all(change, id, change.now)?.is_some();
+    change
+        .conn
+        .prepare_cached("DELETE FROM users WHERE id = ?1")?
+        .execute([id.as_uuid().as_bytes()])?;
+    Ok(there)
+}
+
+pub(super) fn set_groups(
+    change: &Change<'_>,
+    id: UserId,
+    groups: &Groups,
+) -> rusqlite::Result<Option<User>> {
+    let sql = "UPDATE users SET groups = ?2, updated_at = ?3 WHERE id = ?1";
+    let changed = change.conn.prepare_cached(sql)?.execute(params![
+        id.as_uuid().as_bytes(),
+        row::groups_to_json(groups),
+        change.now.as_micros()
+    ])?;
+    refetched(change, id, changed)
+}
+
+pub(super) fn verify_email(change: &Change<'_>, id: UserId) -> rusqlite::Result<Option<User>> {
+    let sql = "UPDATE users SET email_verified = 1, updated_at = ?2
+               WHERE id = ?1 AND email IS NOT NULL";
+    let changed = change
+        .conn
+        .prepare_cached(sql)?
+        .execute(params![id.as_uuid().as_bytes(), change.now.as_micros()])?;
+    refetched(change, id, changed)
+}
+
+/// The user after a change of data, which copies have to be told.
+fn refetched(change: &Change<'_>, id: UserId, changed: usize) -> rusqlite::Result<Option<User>> {
+    if changed == 0 {
+        return Ok(None);
+    }
+    change.append_to_feed(FeedKind::RefetchUser(id), change.now)?;
+    find(change.conn, id)
+}
+
+pub(super) fn change_password(
+    change: &Change<'_>,
+    wanted: &PasswordChange,
+) -> rusqlite::Result<Option<User>> {
+    let sql = "UPDATE users SET password_hash = ?2, hash_kind = ?3, updated_at = ?4
+               WHERE id = ?1 AND enabled AND generation = ifnull(?5, generation)";
+    let changed = change.conn.prepare_cached(sql)?.execute(params![
+        wanted.user_id.as_uuid().as_bytes(),
+        wanted.hash.expose(),
+        wanted.hash.kind().0,
+        change.now.as_micros(),
+        wanted.verified_at.map(|generation| generation.0),
+    ])?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    end_all(change, wanted.user_id, change.now)?;
+    let user = find(change.conn, wanted.user_id)?;
+    if let (Some(user), Some(next)) = (&user, &wanted.next_session) {
+        let next = NewSession { generation: user.generation, ..next.clone() };
+        session::insert(change, &next)?;
+    }
+    Ok(user)
+}
+
+pub(super) fn upgrade_hash(
+    conn: &Connection,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE users SET password_hash = ?3, hash_kind = ?4
+               WHERE id = ?1 AND password_hash = ?2";
+    let changed = conn.prepare_cached(sql)?.execute(params![
+        id.as_uuid().as_bytes(),
+        old.expose(),
+        new.expose(),
+        new.kind().0
+    ])?;
+    Ok(changed == 1)
+}
+
+/// Raises the generation, tells the feed, and ends the sessions. How many; `None`: no such user.
+pub(super) fn end_all(
+    change: &Change<'_>,
+    id: UserId,
+    now: Timestamp,
+) -> rusqlite::Result<Option<u64>> {
+    let raised: Option<i64> = change
+        .conn
+        .prepare_cached(
+            "UPDATE users SET generation = generation + 1 WHERE id = ?1 RETURNING generation",
+        )?
+        .query_row([id.as_uuid().as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(raised) = raised else { return Ok(None) };
+    change.append_to_feed(FeedKind::UserBelow(id, Generation(raised)), now)?;
+    let ended = change
+        .conn
+        .prepare_cached(
+            "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
+        )?
+        .execute(params![id.as_uuid().as_bytes(), now.as_micros()])?;
+    Ok(Some(ended as u64))
+}
+
+fn find(conn: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
+    conn.prepare_cached(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1"))?
+        .query_row([id.as_uuid().as_bytes()], |row| row::user(row, 0))
+        .optional()
+}
