@@ -5,6 +5,9 @@
 
 use nightlatch_core::Password;
 
+use super::trouble::Trouble;
+use crate::http::problem::Problem;
+
 /// A form.
 #[derive(Debug)]
 pub(crate) struct Form {
@@ -138,11 +141,21 @@ impl Form {
         self
     }
 
+    /// Says why the form was refused: beside the fields to blame, else at the top.
+    pub(crate) fn refused(self, problem: &Problem) -> Self {
+        if problem.fields().is_empty() {
+            let trouble = Trouble::of(problem);
+            return self.stopped(&trouble.title, &trouble.in_a_paragraph());
+        }
+        let faults = problem.fields().iter();
+        faults.fold(self, |form, fault| form.fault(fault.field, &fault.message))
+    }
+
     /// Says what is wrong with a field; of one that the form does not show, at the top.
     pub(crate) fn fault(mut self, name: &str, message: &str) -> Self {
         match self.fields.iter_mut().find(|field| field.name == name) {
-            Some(field) => field.error = Some(as_sentence(message)),
-            None => return self.stopped(TITLE_OF_FAULTS, &as_sentence(message)),
+            Some(field) => field.error = Some(as_sentence(field.label, message)),
+            None => return self.stopped(TITLE_OF_FAULTS, &as_sentence(name, message)),
         }
         self
     }
@@ -214,8 +227,11 @@ fn password_rules() -> String {
     )
 }
 
-/// Errors of the rules are lower-case without a full stop; people read sentences.
-fn as_sentence(message: &str) -> String {
+/// Errors of the rules are lower-case without a full stop, and may leave out what they are about;
+/// people read sentences.
+fn as_sentence(subject: &str, message: &str) -> String {
+    let lacks_subject = message.starts_with("is ") || message.starts_with("has ");
+    let message = if lacks_subject { format!("{subject} {message}") } else { message.to_owned() };
     let mut letters = message.chars();
     let mut sentence: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     sentence.push_str(letters.as_str());
@@ -242,9 +258,11 @@ mod tests {
     fn a_fault_stands_at_its_field_or_else_at_the_top() {
         let form = Form::register("token".to_owned(), None)
             .fault("username", "this user name is taken")
+            .fault("password", "is required")
             .fault("captcha", "missing");
         assert_eq!(form.fields[0].error.as_deref(), Some("This user name is taken."));
         assert_eq!(form.fields[0].described_by().as_deref(), Some("username-error username-hint"));
+        assert_eq!(form.fields[3].error.as_deref(), Some("Password is required."));
         assert_eq!(form.alert.expect("no such field").detail, "Missing.");
     }
 }

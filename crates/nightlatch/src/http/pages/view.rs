@@ -4,14 +4,12 @@
 //! people typed is escaped by the template engine and set apart by `<bdi>` or `dir="auto"`, so that
 //! neither markup nor writing direction leaks into the page around it.
 
-use std::time::Duration;
-
 use askama::Template;
-use nightlatch_core::Timestamp;
-use time::OffsetDateTime;
 
+use super::asset;
 use super::flash::Flash;
 use super::form::Form;
+use super::moment::Moment;
 
 /// Writes a page out.
 pub(crate) fn html(view: &impl Template) -> String {
@@ -61,28 +59,8 @@ impl Frame {
     /// Changes with the files, so that browsers may keep them for good.
     #[expect(clippy::unused_self, reason = "templates reach functions through their values")]
     const fn asset_version(&self) -> u32 {
-        ASSET_VERSION
+        asset::VERSION
     }
-}
-
-const ASSET_VERSION: u32 = checksum(STYLE, checksum(FORM_SCRIPT, 0));
-
-/// `/static/style.css`
-pub(crate) const STYLE: &[u8] = include_bytes!("../../../static/style.css");
-/// `/static/form.js`
-pub(crate) const FORM_SCRIPT: &[u8] = include_bytes!("../../../static/form.js");
-/// `/static/mark.svg`
-pub(crate) const MARK: &[u8] = include_bytes!("../../../static/mark.svg");
-
-/// FNV-1a: tells two releases apart, nothing else rests on it.
-const fn checksum(bytes: &[u8], seed: u32) -> u32 {
-    let mut sum = seed ^ 0x811c_9dc5;
-    let mut at = 0;
-    while at < bytes.len() {
-        sum = (sum ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
-        at += 1;
-    }
-    sum
 }
 
 /// `/auth/login`
@@ -207,71 +185,19 @@ pub(crate) struct ProblemView {
     pub(crate) advice: String,
     /// When to try again, in words.
     pub(crate) wait: Option<String>,
-    pub(crate) request_id: Option<String>,
-}
-
-/// A time, for machines and in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// RFC 3339.
-    pub(crate) iso: String,
-    /// "21 November 2026, 10:03 UTC"
-    pub(crate) utc: String,
-    /// "21 November 2026"
-    pub(crate) day: String,
-    /// "5 minutes ago", "in 3 days"
-    pub(crate) relative: String,
-}
-
-impl Moment {
-    /// `at` as it looks at `now`.
-    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
-        let seconds = at.as_micros().div_euclid(1_000_000);
-        // Only years beyond 9999 have no calendar; no record holds one.
-        let date =
-            OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let day = format!("{} {} {}", date.day(), date.month(), date.year());
-        let relative = if at > now { in_words(at.since(now)) } else { ago_in_words(now.since(at)) };
-        let utc = format!("{day}, {:02}:{:02} UTC", date.hour(), date.minute());
-        Self { iso: at.to_rfc3339(), utc, day, relative }
-    }
-}
-
-/// A wait as people say it: "in 5 minutes". Rounded up, so that who waits as told has waited enough.
-pub(crate) fn in_words(wait: Duration) -> String {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    match seconds {
-        0..=1 => "in a second".to_owned(),
-        2..=90 => format!("in {seconds} seconds"),
-        91..=5_400 => format!("in {} minutes", seconds.div_ceil(60)),
-        5_401..=172_800 => format!("in {} hours", seconds.div_ceil(3_600)),
-        _ => format!("in {} days", seconds.div_ceil(86_400)),
-    }
-}
-
-fn ago_in_words(span: Duration) -> String {
-    match span.as_secs() {
-        0..=59 => "just now".to_owned(),
-        60..=119 => "a minute ago".to_owned(),
-        seconds @ 120..=5_399 => format!("{} minutes ago", seconds / 60),
-        seconds @ 5_400..=172_799 => format!("{} hours ago", (seconds + 1_800) / 3_600),
-        seconds => format!("{} days ago", seconds / 86_400),
-    }
+    pub(crate) request_id: String,
 }
 
 /// A link that keeps where the person wanted to go.
-fn href(path: &str, next: Option<&str>) -> String {
-    let mut href = path.to_owned();
-    let Some(next) = next else { return href };
-    href.push_str("?next=");
-    for byte in next.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            href.push(char::from(byte));
-        } else {
-            href.push_str(&format!("%{byte:02X}"));
+pub(crate) fn href(path: &str, next: Option<&str>) -> String {
+    let Some(next) = next else { return path.to_owned() };
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
         }
-    }
-    href
+        _ => format!("%{byte:02X}"),
+    };
+    format!("{path}?next={}", next.bytes().map(encode).collect::<String>())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::STYLE;
+use crate::http::pages::asset::STYLE;
 
 /// Text needs 4.5 to 1, what only has to be seen 3 to 1.
 const TEXT: f64 = 4.5;
