@@ -88,7 +88,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(FAREWELL_DEADLINE, tasks.wait()).await.is_err() {
         tracing::warn!(event = "server.tasks_cut");
     }
-    base.record.close();
     tracing::info!(event = "server.stopped");
     Ok(())
 }
@@ -174,8 +173,10 @@ impl Starting {
         let limits = limits_by_scope(&self.config);
         loop {
             match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(event = "server.waiting_for_counters", error = %error),
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(event = "server.waiting_for_counters", error = %error)
+                }
             }
             tokio::time::sleep(START_RETRY_EVERY).await;
         }

@@ -73,7 +73,6 @@ const LAYERS: &[Layer] = &[
             "clap",
             "askama",
             "serde",
-            "serde_json",
             "Serialize",
             "Deserialize",
             "nightlatch",
@@ -112,6 +111,10 @@ const LAYERS: &[Layer] = &[
             "crates/nightlatch/src/cli/",
             "crates/nightlatch/src/hashing.rs",
             "crates/nightlatch/src/hashing/",
+            // Judges passwords on the pool's threads: an adapter itself.
+            "crates/nightlatch/src/strength.rs",
+            // Tells the pool which kinds of hashes are stored.
+            "crates/nightlatch/src/background.rs",
         ],
         words: &["HashPool", "argon2", "bcrypt", "scrypt", "pbkdf2"],
         why: "app.rs alone chooses adapters; take the port (nightlatch_core::PasswordHasher)",

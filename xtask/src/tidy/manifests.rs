@@ -71,7 +71,6 @@ const MANIFESTS: &[Manifest] = &[
             "clap",
             "askama",
             "serde",
-            "serde_json",
             "anyhow",
             "nightlatch",
             "nightlatch-testkit",

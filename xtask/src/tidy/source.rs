@@ -44,7 +44,26 @@ impl Source {
 
     /// Whether the whole file is a test.
     pub(crate) fn is_test(&self) -> bool {
-        is_test_path(&self.path)
+        self.tests.first().is_some_and(|test| *test == (0..self.text.len()))
+    }
+
+    /// Says that the whole file is a test: its parent declares it as one.
+    pub(crate) fn declare_test(&mut self) {
+        self.tests = std::iter::once(0..self.text.len()).collect();
+    }
+
+    /// The paths, without `.rs`, of the modules in other files that this one declares as tests.
+    pub(crate) fn declared_tests(&self) -> Vec<String> {
+        let stem = self.path.strip_suffix(".rs").unwrap_or(&self.path);
+        let directory = match stem.rsplit_once('/') {
+            Some((directory, "lib" | "main")) => directory,
+            _ => stem,
+        };
+        let declared = self.tests.iter().filter_map(|item| {
+            let item = self.code[item.clone()].strip_suffix(';')?;
+            item.rsplit_once("mod ").map(|(_, name)| format!("{directory}/{}", name.trim()))
+        });
+        declared.collect()
     }
 
     /// Whether the byte at `offset` belongs to a test.
@@ -300,8 +319,11 @@ mod tests {
         for path in ["crates/a/tests/it/main.rs", "crates/a/src/b/tests.rs"] {
             assert!(Source::new(path, text).in_test(0), "{path}");
         }
-        let declared = "#[cfg(test)]\npub(crate) mod tests;\nfn a() {}\n";
-        assert_eq!(Source::new("a.rs", declared).lines_outside_tests(), 1);
+        let declared = "#[cfg(test)]\npub(crate) mod wire;\nfn a() {}\n";
+        let source = Source::new("src/a.rs", declared);
+        assert_eq!(source.lines_outside_tests(), 1);
+        assert_eq!(source.declared_tests(), ["src/a/wire"]);
+        assert_eq!(Source::new("src/lib.rs", declared).declared_tests(), ["src/wire"]);
     }
 
     #[test]

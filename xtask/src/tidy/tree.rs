@@ -36,7 +36,21 @@ impl Tree {
             let text = String::from_utf8(bytes).unwrap_or_default();
             sources.push(Source::new(path, &text));
         }
-        Ok(Self { sources })
+        Ok(Self::new(sources))
+    }
+
+    fn new(mut sources: Vec<Source>) -> Self {
+        let declared: Vec<String> = sources.iter().flat_map(Source::declared_tests).collect();
+        for source in &mut sources {
+            let is_declared = declared.iter().any(|module| {
+                let rest = source.path.strip_prefix(module.as_str());
+                rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            });
+            if is_declared {
+                source.declare_test();
+            }
+        }
+        Self { sources }
     }
 
     /// The source files in Rust.
@@ -122,7 +136,19 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
-        Tree { sources: files.iter().map(|(path, text)| Source::new(path, text)).collect() }
+        Tree::new(files.iter().map(|(path, text)| Source::new(path, text)).collect())
+    }
+
+    #[test]
+    fn a_module_that_its_parent_declares_as_a_test_is_one() {
+        let tree = tree(&[
+            ("src/a.rs", "mod b;\n#[cfg(test)]\nmod wire;\n"),
+            ("src/a/b.rs", "fn b() {}"),
+            ("src/a/wire.rs", "fn w() {}"),
+            ("src/a/wire/d.rs", "fn d() {}"),
+        ]);
+        let tests: Vec<bool> = tree.sources.iter().map(Source::is_test).collect();
+        assert_eq!(tests, [false, false, true, true]);
     }
 
     #[test]
