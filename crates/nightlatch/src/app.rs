@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::Context;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
-    SystemClock, SystemEntropy, ThrottleScope,
+    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Secret,
+    Service, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::SqliteRecord;
 use nightlatch_store::throttle::LocalThrottle;
 
-use crate::config::{Config, Database, Registration, key_file, secrets};
+use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
 use crate::strength::Strength;
 
@@ -77,8 +77,9 @@ impl Base {
                 OpenRecord::Sqlite(Arc::new(record.context("DATABASE_URL")?))
             }
             Database::Postgres(database) => {
-                let options = PostgresOptions::from(database);
-                let record = PostgresRecord::open(options, Arc::clone(&clock), Arc::clone(&entropy));
+                let options = postgres_options(database);
+                let record =
+                    PostgresRecord::open(options, Arc::clone(&clock), Arc::clone(&entropy));
                 OpenRecord::Postgres(Arc::new(record.context("DATABASE_URL")?))
             }
         };
@@ -150,6 +151,18 @@ impl Base {
         let service = Arc::new(Service::new(ports, keys, policy(config)));
         Ok(Node { base: self, hasher, throttle, service })
     }
+}
+
+fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
+    let mut url = database.url.expose().clone();
+    if database.pgbouncer {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("pgbouncer=true");
+    }
+    let mut options = PostgresOptions::new(Secret::new(url));
+    options.password.clone_from(&database.password);
+    options.schema.clone_from(&database.schema);
+    options
 }
 
 fn derive(session: &MasterKeys, config: &Config) -> Keys {

@@ -173,8 +173,10 @@ impl Starting {
         let limits = limits_by_scope(&self.config);
         loop {
             match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(event = "server.waiting_for_counters", error = %error),
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(event = "server.waiting_for_counters", error = %error)
+                }
             }
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
