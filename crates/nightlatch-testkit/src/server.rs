@@ -109,14 +109,16 @@ pub const PRODUCTION_ORIGIN: &str = "https://login.example";
 /// The secret in [`Launch::in_production`].
 pub const PRODUCTION_SECRET: &str = "wq8ZtL3vXn6RkE1yHs9UbJ5mGd2PcAf7";
 
-/// The address of the line that says where it listens.
+/// The address of the line that says where it listens, as JSON or as text.
 fn listening_address(line: &str) -> Option<SocketAddr> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name));
-    if field("event")? != "server.listening" {
+    if !line.contains("server.listening") {
         return None;
     }
-    field("address")?.as_str()?.strip_prefix("http://")?.parse().ok()
+    let address = match serde_json::from_str::<Value>(line) {
+        Ok(line) => line.get("address")?.as_str()?.to_owned(),
+        Err(_) => line.split_once("address=\"")?.1.split_once('"')?.0.to_owned(),
+    };
+    address.strip_prefix("http://")?.parse().ok()
 }
 
 /// A running server. Dropped, it is killed.

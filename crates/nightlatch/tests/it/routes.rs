@@ -7,6 +7,7 @@ mod headers;
 mod health;
 mod login;
 mod logout;
+mod pages;
 mod password;
 mod paths;
 mod register;
