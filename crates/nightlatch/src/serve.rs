@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{Base, Node, limits_by_scope};
 use crate::background::Jobs;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
 use crate::health::Health;
 use crate::http::app::{App, Settings};
@@ -42,7 +42,8 @@ const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// What login cannot do without: the address to listen on, the record's configuration, the keys.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { config, report } = loaded;
     let config = Arc::new(config);
     let connections_max = descriptors::raise_limit();
     let base = Base::open(&config)?;
@@ -60,7 +61,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (publish, published) = watch::channel(None);
     let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
     tasks.spawn(accepting);
-    announce(&config, bound);
+    announce(&config, &report, bound);
 
     let starting = Starting { config: Arc::clone(&config), health: Arc::clone(&health), bound };
     let started = starting.run(base.clone(), local_keys, tasks.clone(), stop.clone(), publish);
@@ -209,18 +210,21 @@ fn settings(config: &Config, bound: SocketAddr) -> Settings {
     }
 }
 
-/// Says where the server can be found.
-fn announce(config: &Config, bound: SocketAddr) {
-    let address = format!("http://{bound}");
-    match config.environment {
-        Environment::Development => {
-            let open = config.web.public_origin(bound).to_string();
-            tracing::info!(event = "server.listening", address, open);
-        }
-        Environment::Staging | Environment::Production => {
-            tracing::info!(event = "server.listening", address);
-        }
+/// Says where the server can be found, what it was configured by, and what is wrong with that.
+fn announce(config: &Config, report: &Report, bound: SocketAddr) {
+    for line in report.start_block(config, bound) {
+        tracing::info!(event = "server.configured", "{line}");
     }
+    for problem in &report.problems {
+        tracing::warn!(event = "config.problem", "{problem}");
+    }
+    if let Some(warning) = report.env_file_warning() {
+        tracing::warn!(event = "config.env_files", "{warning}");
+    }
+    if config.throttle.disabled {
+        tracing::warn!(event = "throttle.disabled", "DISABLE_THROTTLING: guesses are not limited");
+    }
+    tracing::info!(event = "server.listening", address = format!("http://{bound}"));
 }
 
 /// Writes what is still in memory.
