@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::Deadline;
+use nightlatch_core::{Deadline, FailureClass};
 
 use super::connection::{Link, Role, use_write_ahead_log};
 use super::failure::{Failure, Fault};
@@ -183,7 +183,12 @@ impl Opening {
     }
 
     fn is_due(&self) -> bool {
+        // Looking whether a file is there costs next to nothing, and whoever has just put it
+        // there, or migrated it from another process, goes on at once.
+        let waits_for_operator = self.failure.as_ref().is_some_and(|failure| {
+            matches!(failure.class, FailureClass::Missing | FailureClass::Schema)
+        });
         let now = self.shared.clock.boottime();
-        self.tried_at.is_none_or(|at| now.saturating_sub(at) >= RETRY_EVERY)
+        waits_for_operator || self.tried_at.is_none_or(|at| now.saturating_sub(at) >= RETRY_EVERY)
     }
 }

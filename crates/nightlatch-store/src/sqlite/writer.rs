@@ -353,3 +353,195 @@ fn finish(conn: &Connection) -> Result<(), (Failure, Outcome)> {
     let outcome = if had_not_begun && undone { Outcome::NotApplied } else { Outcome::Unknown };
     Err((Failure::from(error), outcome))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    use nightlatch_core::{FailureClass, StoreError, SystemClock, SystemEntropy};
+    use tempfile::TempDir;
+
+    use super::super::job::{Pending, job};
+    use super::*;
+
+    /// A writer whose turns the test takes.
+    struct Desk {
+        writer: Writer,
+        orders: SyncSender<Order>,
+        _folder: TempDir,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("n.db");
+            let shared = Shared::new(path, Arc::new(SystemClock), Arc::new(SystemEntropy));
+            let (orders, to_do) = sync_channel(GROUP_MAX * 2);
+            let mut writer = Writer::new(Arc::new(shared), to_do);
+            writer.opening.migrate(soon()).expect("a fresh file can be migrated");
+            Self { writer, orders, _folder: folder }
+        }
+
+        fn order<T, F>(&self, deadline: Deadline, run: F) -> Pending<T>
+        where
+            T: Send + 'static,
+            F: FnMut(&Change<'_>) -> rusqlite::Result<T> + Send + 'static,
+        {
+            let (reply, pending) = job("testing", deadline);
+            let order = Order::Change(Box::new(Work { reply, run, result: None }));
+            self.orders.try_send(order).expect("there is room");
+            pending
+        }
+
+        fn put(&self, name: &'static str) -> Pending<usize> {
+            self.order(soon(), move |change| insert(change.conn, name))
+        }
+
+        fn turn(&mut self) {
+            assert!(self.writer.turn().is_continue());
+        }
+
+        fn log_pages(&self) -> i32 {
+            self.writer.opening.link().expect("open").log_pages.load(Ordering::Relaxed)
+        }
+
+        fn count(&self) -> i64 {
+            let conn = &self.writer.opening.link().expect("open").conn;
+            conn.query_row("SELECT count(*) FROM shared_secrets", [], |row| row.get(0))
+                .expect("a number")
+        }
+    }
+
+    fn soon() -> Deadline {
+        Deadline::within(&SystemClock, Duration::from_secs(20))
+    }
+
+    fn insert(conn: &Connection, name: &str) -> rusqlite::Result<usize> {
+        conn.execute("INSERT INTO shared_secrets (name, value) VALUES (?1, x'00')", [name])
+    }
+
+    async fn answer<T>(pending: Pending<T>) -> Result<T, StoreError> {
+        pending.wait(&SystemClock, Outcome::Unknown, || None).await
+    }
+
+    #[tokio::test]
+    async fn changes_that_wait_share_one_commit() {
+        let mut desk = Desk::new();
+        let before = desk.log_pages();
+        let pending: Vec<_> = (0..GROUP_MAX)
+            .map(|n| {
+                let name = format!("{n:02}");
+                desk.order(soon(), move |change| insert(change.conn, &name))
+            })
+            .collect();
+        desk.turn();
+        for change in pending {
+            assert_eq!(answer(change).await.expect("committed"), 1);
+        }
+        // A commit of its own for each would have written a page for each at least.
+        let pages = desk.log_pages() - before;
+        assert!((1..16).contains(&pages), "{pages} pages");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_takes_nothing_of_the_others_with_it() {
+        let mut desk = Desk::new();
+        let first = desk.put("a");
+        let twice = desk.put("a");
+        let other = desk.put("b");
+        desk.turn();
+        assert_eq!(answer(first).await.expect("committed"), 1);
+        let error = answer(twice).await.expect_err("the name is taken");
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+        assert_eq!(answer(other).await.expect("committed"), 1);
+        assert_eq!(desk.writer.shared.write_failure(), None, "the file is well");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_interrupted_fails_alone_and_the_others_run_again() {
+        let mut desk = Desk::new();
+        let runs = Arc::new(AtomicI64::new(0));
+        let counted = Arc::clone(&runs);
+        let first = desk.order(soon(), move |change| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            insert(change.conn, "first")
+        });
+        let short = Deadline::within(&SystemClock, Duration::from_millis(100));
+        let endless = desk.order(short, |change| {
+            change.conn.execute(
+                "INSERT INTO shared_secrets (name, value)
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                 SELECT 'n', x'00' FROM n WHERE i < 0",
+                [],
+            )
+        });
+        let last = desk.put("last");
+        desk.turn();
+        assert_eq!(answer(first).await.expect("committed"), 1);
+        assert_eq!(answer(last).await.expect("committed"), 1);
+        assert_eq!(answer(endless).await.expect_err("endless").class(), FailureClass::Timeout);
+        assert_eq!(runs.load(Ordering::Relaxed), 2, "SQLite rolled back the whole group");
+        assert_eq!(desk.count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_is_unknown_to_the_whole_group() {
+        let mut desk = Desk::new();
+        // SQLite checks deferred keys when it commits: here the commit itself fails.
+        let breaks = desk.order(soon(), |change| {
+            change.conn.execute_batch(
+                "CREATE TABLE IF NOT EXISTS late (
+                     of TEXT REFERENCES shared_secrets (name) DEFERRABLE INITIALLY DEFERRED);
+                 INSERT INTO late VALUES ('nobody');",
+            )
+        });
+        let innocent = desk.put("a");
+        desk.turn();
+        for outcome in [
+            answer(breaks).await.expect_err("the key is missing").outcome(),
+            answer(innocent).await.expect_err("its commit failed").outcome(),
+        ] {
+            assert_eq!(outcome, Outcome::Unknown);
+        }
+        let after = desk.put("a");
+        desk.turn();
+        assert_eq!(answer(after).await.expect("the next group is not touched by it"), 1);
+        assert_eq!(desk.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_change_is_never_run() {
+        let mut desk = Desk::new();
+        let short = Deadline::within(&SystemClock, Duration::from_millis(20));
+        let late = desk.order(short, |change| insert(change.conn, "late"));
+        let error = answer(late).await.expect_err("nobody took it");
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+        desk.turn();
+        assert_eq!(desk.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_into_a_removed_file_is_not_acknowledged() {
+        let mut desk = Desk::new();
+        let path = desk.writer.shared.path.clone();
+        let late = desk.order(soon(), move |change| {
+            std::fs::rename(&path, path.with_extension("away")).expect("same folder");
+            insert(change.conn, "void")
+        });
+        desk.turn();
+        let error = answer(late).await.expect_err("the file was removed before the commit");
+        assert_eq!((error.class(), error.outcome()), (FailureClass::Missing, Outcome::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_long_log_is_copied_back_after_the_answer() {
+        let mut desk = Desk::new();
+        let big = desk.order(soon(), |change| {
+            change.conn.execute("INSERT INTO shared_secrets VALUES ('a', zeroblob(8000000))", [])
+        });
+        desk.turn();
+        assert_eq!(answer(big).await.expect("committed"), 1);
+        assert_eq!(desk.log_pages(), 0);
+    }
+}
