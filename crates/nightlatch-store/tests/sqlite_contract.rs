@@ -1,7 +1,7 @@
 //! The contract suite over the SQLite record.
 #![cfg(feature = "sqlite")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use nightlatch_core::{
@@ -15,13 +15,12 @@ use uuid::Uuid;
 
 contract_tests!(fresh);
 
-#[expect(clippy::unused_async, reason = "the suite's other subjects start servers")]
 async fn fresh() -> Subject {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("nightlatch.db");
     let (feed, node) = (path.clone(), path.clone());
     Subject::new(open(&path), clock(), entropy())
-        .with_feed(move || Box::pin(read_feed(feed.clone())))
+        .with_feed(move || Box::pin(std::future::ready(read_feed(&feed))))
         .with_second_node(move || Box::pin(std::future::ready(open(&node))))
         .keeping(folder)
 }
@@ -38,7 +37,7 @@ fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)
 }
 
-async fn read_feed(path: PathBuf) -> Vec<(AsOf, FeedKind)> {
+fn read_feed(path: &Path) -> Vec<(AsOf, FeedKind)> {
     let conn = Connection::open(path).expect("the record's file");
     let mut rows = conn
         .prepare(

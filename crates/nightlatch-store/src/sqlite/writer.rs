@@ -38,7 +38,7 @@ pub(super) enum Order {
 
 /// A change on its way: work that may be run again when its group was rolled back, and its answer.
 pub(super) trait Changing: Send {
-    fn task(&self) -> &Task;
+    fn task(&mut self) -> &mut Task;
     /// Runs inside a savepoint.
     fn run(&mut self, change: &Change<'_>) -> rusqlite::Result<()>;
     /// Answers what the last run came to: it is committed.
@@ -58,8 +58,8 @@ where
     T: Send,
     F: FnMut(&Change<'_>) -> rusqlite::Result<T> + Send,
 {
-    fn task(&self) -> &Task {
-        &self.reply.task
+    fn task(&mut self) -> &mut Task {
+        &mut self.reply.task
     }
 
     fn run(&mut self, change: &Change<'_>) -> rusqlite::Result<()> {
@@ -87,6 +87,8 @@ pub(super) struct Writer {
 }
 
 type Group = Vec<Box<dyn Changing>>;
+/// Changes that failed alone; they are answered when all is known about the file.
+type Failed = Vec<(Box<dyn Changing>, Failure)>;
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, orders: Receiver<Order>) -> Self {
@@ -145,23 +147,26 @@ impl Writer {
 
     /// Commits the group. A change that SQLite answered by rolling all back is left out and the
     /// others are run again: each round has one less.
-    fn commit(&mut self, group: Group) {
+    fn commit(&mut self, mut group: Group) {
         let clock = Arc::clone(&self.shared.clock);
-        let mut rest = Group::new();
-        for change in group {
-            match change.task().begin(&*clock) {
-                Ok(()) => rest.push(change),
-                Err(failure) => change.fail(&failure, Outcome::NotApplied),
+        let mut failed = Vec::new();
+        while !group.is_empty() {
+            take_out(&mut group, &mut failed, |change| change.task().check(&*clock));
+            group = self.commit_once(group, &mut failed);
+            for (change, failure) in failed.drain(..) {
+                if failure.is_of_the_file() {
+                    self.note(&failure);
+                }
+                change.fail(&failure, Outcome::NotApplied);
             }
-        }
-        while !rest.is_empty() {
-            rest = self.commit_once(rest);
         }
     }
 
-    fn commit_once(&mut self, mut group: Group) -> Group {
-        let deadline = group.iter().map(|change| change.task().deadline).max();
-        let deadline = deadline.expect("the group is not empty");
+    /// Gives back what has to be run again.
+    fn commit_once(&mut self, mut group: Group, failed: &mut Failed) -> Group {
+        let Some(deadline) = group.iter_mut().map(|change| change.task().deadline).max() else {
+            return group;
+        };
         let prepared = self.opening.ready().and_then(|link| {
             self.limit.set(deadline.at_most(&*self.shared.clock, LOCK_WAIT_MAX));
             link.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -172,19 +177,15 @@ impl Writer {
             return Group::new();
         }
         let conn = &self.opening.link().expect("it was ready").conn;
-        match run_group(conn, &self.shared, &self.limit, &mut group) {
-            Ran::Done(trouble) => {
-                match finish(conn) {
-                    Ok(()) => self.acknowledge(group),
-                    Err((failure, outcome)) => self.fail_all(group, &failure, outcome),
-                }
-                if let Some(failure) = trouble {
-                    self.note(&failure);
-                }
-                Group::new()
-            }
-            Ran::RolledBack { by, failure } => self.leave_out(group, by, &failure),
+        if let Err((by, failure)) = run_group(conn, &self.shared, &self.limit, (&mut group, failed))
+        {
+            return self.leave_out(group, by, &failure);
         }
+        match finish(conn) {
+            Ok(()) => self.acknowledge(group),
+            Err((failure, outcome)) => self.fail_all(group, &failure, outcome),
+        }
+        Group::new()
     }
 
     /// All was rolled back because of the change at `by`. A sick file fails everybody; one change
@@ -205,8 +206,7 @@ impl Writer {
 
     fn acknowledge(&mut self, group: Group) {
         // What was committed into a file that the path no longer names would be gone unnoticed.
-        let link = self.opening.link().expect("it has just committed");
-        if let Err(failure) = link.file.check(&self.shared.path) {
+        if let Err(failure) = self.opening.check() {
             self.fail_all(group, &failure, Outcome::Unknown);
             return;
         }
@@ -228,7 +228,7 @@ impl Writer {
         self.opening.note(failure);
     }
 
-    fn migrate(&mut self, reply: Reply<Vec<String>>) {
+    fn migrate(&mut self, mut reply: Reply<Vec<String>>) {
         if let Err(failure) = reply.task.begin(&*self.shared.clock) {
             reply.fail(&failure, Outcome::NotApplied);
             return;
@@ -293,45 +293,43 @@ impl Writer {
     }
 }
 
-enum Ran {
-    /// The group is ready to be committed. What failed alone may tell of the file.
-    Done(Option<Failure>),
-    /// The change at `by` made SQLite roll back the whole transaction.
-    RolledBack { by: usize, failure: Failure },
-}
-
-/// Runs each change in a savepoint. Those that fail alone are answered and leave the group.
-fn run_group(conn: &Connection, shared: &Shared, limit: &Limit, group: &mut Group) -> Ran {
+/// Runs each change in a savepoint. Those that fail alone leave the group; an error names the
+/// change that made SQLite roll back the whole transaction.
+fn run_group(
+    conn: &Connection,
+    shared: &Shared,
+    limit: &Limit,
+    (group, failed): (&mut Group, &mut Failed),
+) -> Result<(), (usize, Failure)> {
     let change = Change { conn, entropy: &*shared.entropy, now: shared.record_clock.now() };
-    let mut trouble = None;
     let mut next = 0;
     while let Some(job) = group.get_mut(next) {
+        if let Err(failure) = job.task().begin(&*shared.clock) {
+            failed.push((group.remove(next), failure));
+            continue;
+        }
         limit.set(job.task().deadline);
         let ran = run_in_savepoint(&change, &mut **job);
+        limit.set_within(COMMIT_MAX);
         let Err(error) = ran else {
             next += 1;
             continue;
         };
         let failure = Failure::from(error);
-        limit.set_within(COMMIT_MAX);
+        // What cannot be undone must not be committed with the rest.
         if conn.is_autocommit() || undo(conn).is_err() {
-            return Ran::RolledBack { by: next, failure };
+            return Err((next, failure));
         }
-        group.remove(next).fail(&failure, Outcome::NotApplied);
-        if failure.is_of_the_file() {
-            trouble = Some(failure);
-        }
+        failed.push((group.remove(next), failure));
     }
     limit.set_within(COMMIT_MAX);
-    Ran::Done(trouble)
+    Ok(())
 }
 
 fn run_in_savepoint(change: &Change<'_>, job: &mut dyn Changing) -> rusqlite::Result<()> {
     change.conn.prepare_cached("SAVEPOINT change")?.execute([])?;
-    match catch_unwind(AssertUnwindSafe(|| job.run(change))) {
-        Ok(ran) => ran?,
-        Err(_panic) => return Err(rusqlite::Error::UnwindingPanic),
-    }
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(change)));
+    ran.unwrap_or(Err(rusqlite::Error::UnwindingPanic))?;
     change.conn.prepare_cached("RELEASE change")?.execute([])?;
     Ok(())
 }
@@ -340,6 +338,20 @@ fn undo(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached("ROLLBACK TO change")?.execute([])?;
     conn.prepare_cached("RELEASE change")?.execute([])?;
     Ok(())
+}
+
+/// Takes out those that a check refuses.
+fn take_out(
+    group: &mut Group,
+    failed: &mut Failed,
+    check: impl Fn(&mut Box<dyn Changing>) -> Result<(), Failure>,
+) {
+    for mut change in std::mem::take(group) {
+        match check(&mut change) {
+            Ok(()) => group.push(change),
+            Err(failure) => failed.push((change, failure)),
+        }
+    }
 }
 
 /// Commits, or says what is known of the outcome.
@@ -508,6 +520,39 @@ mod tests {
         desk.turn();
         assert_eq!(answer(after).await.expect("the next group is not touched by it"), 1);
         assert_eq!(desk.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_sick_file_is_known_before_the_answer_and_its_recovery_without_a_change() {
+        let mut desk = Desk::new();
+        let room = |pages: i64| {
+            move |change: &Change<'_>| {
+                let sql = format!("PRAGMA max_page_count = {pages}");
+                change.conn.query_row(&sql, [], |row| row.get::<_, i64>(0))
+            }
+        };
+        drop(desk.order(soon(), room(1)));
+        let fills = desk.order(soon(), |change| {
+            change.conn.execute("INSERT INTO shared_secrets VALUES ('a', zeroblob(100000))", [])
+        });
+        desk.turn();
+        assert_eq!(desk.writer.shared.write_failure(), Some(FailureClass::DiskFull));
+        let error = answer(fills).await.expect_err("no room");
+        assert_eq!((error.class(), error.outcome()), (FailureClass::DiskFull, Outcome::NotApplied));
+        desk.writer.look_after_file();
+        assert_eq!(desk.writer.shared.write_failure(), None);
+    }
+
+    #[tokio::test]
+    async fn a_lock_elsewhere_leaves_the_change_to_its_caller() {
+        let mut desk = Desk::new();
+        let lock = Connection::open(&desk.writer.shared.path).expect("openable");
+        lock.execute_batch("BEGIN IMMEDIATE").expect("free");
+        let waits =
+            desk.order(Deadline::within(&SystemClock, Duration::from_millis(200)), |_| Ok(()));
+        desk.turn();
+        let error = answer(waits).await.expect_err("locked");
+        assert_eq!((error.class(), error.outcome()), (FailureClass::Locked, Outcome::NotApplied));
     }
 
     #[tokio::test]
