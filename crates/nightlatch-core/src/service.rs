@@ -13,6 +13,7 @@ mod login_guard;
 mod logout;
 mod manage_user;
 mod pending;
+mod record_budget;
 mod register;
 mod revoke;
 mod unknown_key;

@@ -200,8 +200,8 @@ pub struct Failure {
 pub enum Decision {
     /// Go on; settle it later.
     Reserved,
-    /// As many tries as are left are being evaluated: wait for one of them.
-    Wait,
+    /// As many tries as this counter has left are being evaluated: wait for one of them.
+    Wait(ThrottleKey),
     /// Too many have failed.
     Throttled {
         /// The counter that is full.
@@ -254,13 +254,16 @@ impl SlidingWindows {
                     retry_after: free_at.since(now).max(Duration::from_micros(1)),
                 };
             }
-            if failed + window.pending >= limit.count {
-                decision = Decision::Wait;
+            if failed + window.pending >= limit.count && decision == Decision::Reserved {
+                decision = Decision::Wait(*key);
             }
         }
         if decision == Decision::Reserved {
             for (key, _) in wants {
-                self.make_room(now);
+                // A counter that is held already needs no room, and must not be the one that goes.
+                if !self.windows.contains_key(key) {
+                    self.make_room(now);
+                }
                 self.windows.entry(*key).or_default().pending += 1;
             }
         }
@@ -291,7 +294,9 @@ impl SlidingWindows {
     /// Counts a failure from before this start, or of another node.
     pub fn load(&mut self, key: ThrottleKey, limit: Limit, at: Timestamp, now: Timestamp) {
         if at.after(limit.span) > now {
-            self.make_room(now);
+            if !self.windows.contains_key(&key) {
+                self.make_room(now);
+            }
             self.windows.entry(key).or_default().count(at.min(now), limit);
         }
     }
@@ -412,7 +417,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait);
+        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait(key(1)));
         windows.give_back(&wants);
         assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
         for _ in 0..3 {

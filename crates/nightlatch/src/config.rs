@@ -3,27 +3,50 @@
 //! A login service that dies of a misspelt colour, or that starts with a misspelt secret, is no
 //! use. So only what login cannot do without is fatal, and then all of it is named at once; the
 //! rest is reported with the corrected line and left out. Each section has its own file, which
-//! holds the struct and reads it.
+//! holds the struct and reads it; [`setting`] is the one table of names, defaults and meanings.
 
 mod database;
+mod env_file;
 mod environment;
+pub mod key_file;
 mod limits;
 mod log;
+mod origin;
+mod postgres_url;
+mod problem;
+mod reader;
+mod reference;
+mod report;
+mod resolve;
+pub mod secrets;
 mod session;
+pub mod setting;
+mod source;
 mod throttle;
+mod toml_file;
+mod value;
 mod web;
 mod web_origin;
+
+use std::path::Path;
 
 pub use database::{Database, PostgresDatabase};
 pub use environment::Environment;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use origin::Origin;
+pub use problem::{ConfigErrors, Problem, ProblemLevel};
+pub use reference::reference;
+pub use report::{InForce, Report, Shown};
+pub use secrets::SecretsConfig;
 pub use session::{SameSite, SessionConfig};
+pub use source::LoadArgs;
 pub use throttle::ThrottleConfig;
 pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
-use nightlatch_core::MasterKeys;
+use reader::Reader;
+use source::Gathered;
 
 /// Everything that this release is configured by.
 #[derive(Clone, Debug)]
@@ -48,12 +71,55 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// The secrets that were configured.
-#[derive(Clone, Debug)]
-pub struct SecretsConfig {
-    /// `SESSION_SECRET_KEY`, the signing one first. `None` (never in production): to be generated
-    /// and kept.
-    pub session: Option<MasterKeys>,
-    /// `CSRF_SECRET_KEY`. `None`: derived from the session secret.
-    pub csrf: Option<MasterKeys>,
+/// A configuration to start with, and what there is to say about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is in force, from where, and what was left out.
+    pub report: Report,
 }
+
+impl Config {
+    /// Reads all sources, relative to the working directory.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] names everything that login cannot do without, at once.
+    pub fn load(args: &LoadArgs) -> Result<Loaded, ConfigErrors> {
+        Self::from_gathered(Gathered::read(args, Path::new("")))
+    }
+
+    /// Takes values as the environment would give them, and reads nothing else.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_values<'a>(
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Loaded, ConfigErrors> {
+        Self::from_gathered(Gathered::given(values))
+    }
+
+    fn from_gathered(gathered: Gathered) -> Result<Loaded, ConfigErrors> {
+        let mut reader = Reader::new(resolve::resolve(gathered));
+        let web = WebConfig::read(&mut reader);
+        let config = Self {
+            environment: reader.environment(),
+            registration: Registration::read(&mut reader),
+            database: Database::read(&mut reader),
+            secrets: SecretsConfig::read(&mut reader),
+            session: SessionConfig::read(&mut reader, web.public_url.as_ref()),
+            throttle: ThrottleConfig::read(&mut reader),
+            limits: LimitsConfig::read(&mut reader),
+            log: LogConfig::read(&mut reader),
+            web,
+        };
+        let report = reader.finish();
+        if report.is_fatal() {
+            return Err(ConfigErrors { report });
+        }
+        Ok(Loaded { config, report })
+    }
+}
+
+/// What a corrected line shows in place of a secret.
+const SECRET_EXAMPLE: &str = "<the output of: openssl rand -base64 48>";

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::login::{LoggedIn, LoginError};
 use super::login_guard::Guess;
+use super::record_budget::RecordBudget;
 use super::register::context_words;
 use super::{ActiveSession, Service};
 use crate::{
@@ -65,8 +66,9 @@ impl Service {
         let prefix = AddressPrefix::of(request.client.address);
         let record = &self.ports.record;
         let user = &request.active.user;
-        let found = record.find_credentials_by_id(user.id, prefix, self.now(), deadline).await?;
-        let Some(found) = found else {
+        let mut budget = RecordBudget::of(deadline);
+        let find = |deadline| record.find_credentials_by_id(user.id, prefix, self.now(), deadline);
+        let Some(found) = budget.spend(self.clock(), find).await? else {
             return Err(ChangePasswordError::NoSession);
         };
         let name = LoginName::fold(user.username.as_str());
@@ -88,7 +90,8 @@ impl Service {
             hash,
             next_session: Some(next),
         };
-        let Some(user) = record.change_password(change, deadline).await? else {
+        let change = |deadline| record.change_password(change, deadline);
+        let Some(user) = budget.spend(self.clock(), change).await? else {
             return Err(ChangePasswordError::NoSession);
         };
         Ok(self.logged_in(request.device, (session, user), (token, next_hash), None))

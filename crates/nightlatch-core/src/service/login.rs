@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::Service;
 use super::login_guard::{Guess, RightPassword};
+use super::record_budget::RecordBudget;
 use crate::{
     AddressPrefix, Client, Credentials, Deadline, Device, HashError, Limit, LoginName, NewSession,
     Password, PasswordHash, Refused, Session, SessionId, SessionToken, StoreError, TokenCheck,
@@ -117,21 +118,23 @@ impl Service {
     ) -> Result<LoggedIn, LoginError> {
         let name = LoginName::fold(&request.login);
         let prefix = AddressPrefix::of(request.client.address);
-        let mut found = self.find_credentials(&name, prefix, deadline).await?;
+        let mut budget = RecordBudget::of(deadline);
+        let mut found = self.find_credentials(&name, prefix, &mut budget).await?;
         let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
         for _ in 0..ROUNDS_MAX {
             let right =
                 self.guess_password(&guess, &request.password, found.as_ref(), deadline).await?;
             let (new, token) = self.open_session(&request, &right.user);
             let hash = new.token;
-            if let Some(created) = self.ports.record.create_session(new, prefix, deadline).await? {
+            let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
+            if let Some(created) = budget.spend(self.clock(), create).await? {
                 let old = found.and_then(|credentials| credentials.hash);
                 let found = (created.session, created.user);
                 let upgrade = upgrade_of(right, old);
                 return Ok(self.logged_in(request.device, found, (token, hash), upgrade));
             }
             // The generation moved between read and insert: the password may be another one now.
-            found = self.find_credentials(&name, prefix, deadline).await?;
+            found = self.find_credentials(&name, prefix, &mut budget).await?;
         }
         Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER })
     }
@@ -162,9 +165,11 @@ impl Service {
         &self,
         name: &LoginName,
         prefix: AddressPrefix,
-        deadline: Deadline,
+        budget: &mut RecordBudget,
     ) -> Result<Option<Credentials>, StoreError> {
-        self.ports.record.find_credentials(name, prefix, self.now(), deadline).await
+        let record = &self.ports.record;
+        let find = |deadline| record.find_credentials(name, prefix, self.now(), deadline);
+        budget.spend(self.clock(), find).await
     }
 
     /// Evaluates one guess under the throttle.

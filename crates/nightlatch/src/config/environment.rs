@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use super::setting::Form;
+use super::value::{self, Wrong};
+
 /// Development, staging or production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
@@ -17,6 +20,14 @@ pub enum Environment {
 }
 
 impl Environment {
+    pub(super) fn parse(text: &str, form: Form) -> Result<Self, Wrong> {
+        Ok(match value::word_of(text, form)? {
+            "development" => Self::Development,
+            "staging" => Self::Staging,
+            _ => Self::Production,
+        })
+    }
+
     /// Whether this is production.
     #[must_use]
     pub fn is_production(self) -> bool {

@@ -13,14 +13,14 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -46,10 +46,11 @@ const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r
     content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
     {\"type\":\"/docs/errors#overloaded\",\"title\":\"Busy\",\"status\":503,\"detail\":\"There are too many connections at this moment. Try again.\",\"code\":\"overloaded\"}";
 
-/// Serves `listener` until the drain closes it. Every connection is one of `tasks`.
+/// Serves `listener` until the drain closes it. Every connection is one of `tasks`. While there are
+/// no routes yet the server is live and not ready.
 pub async fn serve(
     listener: TcpListener,
-    routes: Routes,
+    routes: watch::Receiver<Option<Routes>>,
     drain: Drain,
     tasks: TaskTracker,
     connections_max: usize,
@@ -96,14 +97,17 @@ fn shed(mut stream: TcpStream) {
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    routes: Routes,
+    routes: watch::Receiver<Option<Routes>>,
     drain: Drain,
     _permit: OwnedSemaphorePermit,
 ) {
     // Answers are small and complete: waiting to fill a segment only adds delay.
     let _ = stream.set_nodelay(true);
     let closing = drain.clone();
-    let service = service_fn(move |request| answer(request, peer, routes.clone(), closing.clone()));
+    let service = service_fn(move |request| {
+        let routes = routes.borrow().clone();
+        answer(request, peer, routes, closing.clone())
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
@@ -128,14 +132,36 @@ async fn connection(
 async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
-    routes: Routes,
+    routes: Option<Routes>,
     drain: Drain,
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
-    let mut response = routes.oneshot(request).await?;
+    let mut response = match routes {
+        Some(routes) => routes.oneshot(request).await?,
+        None => not_yet(request.uri().path()),
+    };
     if drain.is_reached(Phase::Closing) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
+
+/// Answers while the keys that everything else needs are still in a record that does not answer.
+fn not_yet(path: &str) -> Response<Body> {
+    let live = path.trim_end_matches('/') == "/health/live";
+    let (status, media, body) = if live {
+        (StatusCode::OK, "application/json", r#"{"status":"live"}"#)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "application/problem+json", NOT_YET)
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
+const NOT_YET: &str = r#"{"type":"/docs/errors#store_unavailable","title":"Temporarily unavailable","status":503,"detail":"The server has started and waits for its database.","code":"store_unavailable","retry_after_s":2}"#;

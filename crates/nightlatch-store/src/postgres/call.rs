@@ -1,0 +1,121 @@
+//! One statement: sent under a deadline, sent again where that is harmless.
+//!
+//! Every change of this record is a single statement that commits by itself, so this is nearly
+//! all that talks to the server.
+
+use nightlatch_core::{Deadline, StoreError};
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
+
+use super::PostgresRecord;
+use super::failure::{Failure, Sent, corrupt};
+use super::pool::Loan;
+
+/// A parameter with its type: a pooled connection has no prepared statement to learn it from.
+pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// How often a statement is sent that a conflict or a closed connection kept from having any
+/// effect.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// What a statement may leave behind when its answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing.
+    Read,
+    /// A change.
+    Write,
+}
+
+/// A statement and what it is for.
+pub(super) struct Call<'a> {
+    pub(super) doing: &'static str,
+    pub(super) effect: Effect,
+    /// Written for the default schema.
+    pub(super) sql: &'static str,
+    pub(super) params: &'a [Param<'a>],
+}
+
+impl PostgresRecord {
+    /// All rows of a statement.
+    pub(super) async fn rows(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(&call, deadline).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) if failure.may_repeat && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+
+    /// The row of a statement that gives one at most.
+    pub(super) async fn row_opt(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(call, deadline).await?.pop())
+    }
+
+    /// The row of a statement that always gives one: without it the record is not what it was,
+    /// and "no such session" would be a lie.
+    pub(super) async fn row(&self, call: Call<'_>, deadline: Deadline) -> Result<Row, StoreError> {
+        let doing = call.doing;
+        let missing = || corrupt(doing, "the record's own row is missing (table feed_head)");
+        self.row_opt(call, deadline).await?.ok_or_else(missing)
+    }
+
+    async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
+        let loan = self.connections.lend(call.doing, deadline).await?;
+        let mut sent = Sent::Nothing;
+        let limit = self.connections.remaining(deadline);
+        match timeout(limit, self.send(&loan, call, &mut sent)).await {
+            Ok(Ok(rows)) => {
+                loan.give_back();
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                let failure = Failure::of_statement(error, sent, call.doing);
+                if failure.spoils_connection {
+                    loan.discard();
+                } else {
+                    loan.give_back();
+                }
+                Err(failure)
+            }
+            Err(_) => {
+                loan.cancel();
+                Err(Failure::of_deadline(sent, call.doing))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        loan: &Loan<'_>,
+        call: &Call<'_>,
+        sent: &mut Sent,
+    ) -> Result<Vec<Row>, Error> {
+        let client = loan.client();
+        let sql = self.schema.apply(call.sql);
+        let sent_by = match call.effect {
+            Effect::Read => Sent::Nothing,
+            Effect::Write => Sent::Write,
+        };
+        if self.connections.is_pooled {
+            *sent = sent_by;
+            return client.query_typed(&sql, call.params).await;
+        }
+        let types: Vec<Type> = call.params.iter().map(|(_, kind)| kind.clone()).collect();
+        let values: Vec<_> = call.params.iter().map(|(value, _)| *value).collect();
+        let statement = client.prepare_typed_cached(&sql, &types).await?;
+        *sent = sent_by;
+        client.query(&statement, &values).await
+    }
+}

@@ -1,0 +1,216 @@
+//! What an error of the driver or the server means, classified once, here.
+//!
+//! The driver does not say of which kind its errors are; their causes do. Texts are compared only
+//! where nothing else tells two cases apart.
+
+use std::error::Error as _;
+use std::io;
+
+use nightlatch_core::{FailureClass, Outcome, StoreError, StoreErrorKind};
+use rustls::{AlertDescription, CertificateError};
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, Severity, SqlState};
+
+/// Whether the server may have got what would change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing that changes anything.
+    Nothing,
+    /// A statement that changes something.
+    Write,
+}
+
+/// An error with what the pool has to know of it.
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// Nothing happened and the same may well succeed at once.
+    pub(super) may_repeat: bool,
+    /// The connection will not get better.
+    pub(super) spoils_connection: bool,
+}
+
+impl Failure {
+    /// An error of a statement.
+    pub(super) fn of_statement(error: Error, sent: Sent, doing: &'static str) -> Self {
+        let class = classify(&error);
+        let outcome = outcome(&error, sent);
+        let conflict = error.code().is_some_and(is_conflict);
+        let unheard = class == FailureClass::Closed && outcome == Outcome::NotApplied;
+        Self {
+            may_repeat: conflict || unheard,
+            spoils_connection: error.as_db_error().is_none_or(spoils_connection),
+            error: StoreError::new(StoreErrorKind::Unavailable, class, outcome, doing)
+                .with_source(error),
+        }
+    }
+
+    /// An error before there was a connection.
+    pub(super) fn of_connecting(error: Error, doing: &'static str) -> Self {
+        let class = classify(&error);
+        let error = StoreError::new(StoreErrorKind::Unavailable, class, Outcome::NotApplied, doing)
+            .with_source(error);
+        Self { error, may_repeat: false, spoils_connection: true }
+    }
+
+    /// Our own deadline.
+    pub(super) fn of_deadline(sent: Sent, doing: &'static str) -> Self {
+        let outcome = match sent {
+            Sent::Nothing => Outcome::NotApplied,
+            Sent::Write => Outcome::Unknown,
+        };
+        let error =
+            StoreError::new(StoreErrorKind::Deadline, FailureClass::Timeout, outcome, doing);
+        Self { error, may_repeat: false, spoils_connection: true }
+    }
+}
+
+/// Something in the record that makes no sense.
+pub(super) fn corrupt(
+    doing: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    // Only reads meet it: a write is checked by the server.
+    let (kind, class) = (StoreErrorKind::Corrupt, FailureClass::Corrupt);
+    StoreError::new(kind, class, Outcome::NotApplied, doing).with_source(source)
+}
+
+/// Whether a write may have happened. A server that answers with an error has rolled back; one
+/// that ends the connection (FATAL) may have committed just before.
+fn outcome(error: &Error, sent: Sent) -> Outcome {
+    let answer = error.as_db_error().and_then(DbError::parsed_severity);
+    match (sent, answer) {
+        (Sent::Nothing, _) | (Sent::Write, Some(Severity::Error)) => Outcome::NotApplied,
+        // No answer, a last one, or one that is no error and cannot be.
+        (
+            Sent::Write,
+            None
+            | Some(
+                Severity::Fatal
+                | Severity::Panic
+                | Severity::Warning
+                | Severity::Notice
+                | Severity::Debug
+                | Severity::Info
+                | Severity::Log,
+            ),
+        ) => Outcome::Unknown,
+    }
+}
+
+fn is_conflict(code: &SqlState) -> bool {
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
+}
+
+/// After a fail-over the old connections lead to a server that takes no writes, and a plan or
+/// prepared statement that the server no longer has does not come back.
+fn spoils_connection(error: &DbError) -> bool {
+    let fatal = matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    let lasting = [
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ];
+    fatal || lasting.contains(error.code())
+}
+
+fn classify(error: &Error) -> FailureClass {
+    if let Some(answer) = error.as_db_error() {
+        return classify_answer(answer);
+    }
+    if error.is_closed() {
+        return FailureClass::Closed;
+    }
+    let Some(cause) = error.source() else { return FailureClass::Protocol };
+    if let Some(io) = cause.downcast_ref::<io::Error>() {
+        return classify_io(io, error.to_string() == "error connecting to server");
+    }
+    match cause.to_string().as_str() {
+        "server does not support TLS" => FailureClass::TlsNotSpoken,
+        "password missing" => FailureClass::AuthRequired,
+        _ if error.to_string() == "authentication error" => FailureClass::AuthFailed,
+        _ => FailureClass::Protocol,
+    }
+}
+
+fn classify_io(error: &io::Error, is_connecting: bool) -> FailureClass {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return classify_tls(tls);
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut => FailureClass::Timeout,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::UnexpectedEof => FailureClass::Closed,
+        // The driver's words for a host that `target_session_attrs` rules out.
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => FailureClass::Readonly,
+        io::ErrorKind::InvalidData => FailureClass::Protocol,
+        io::ErrorKind::InvalidInput if !is_connecting => FailureClass::Protocol,
+        // Connecting fails with a number from the system; looking up a name does not.
+        _ if is_connecting && error.raw_os_error().is_none() => FailureClass::Dns,
+        _ if is_connecting => FailureClass::Unreachable,
+        _ => FailureClass::Closed,
+    }
+}
+
+fn classify_tls(error: &rustls::Error) -> FailureClass {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => FailureClass::TlsExpired,
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => FailureClass::TlsHostname,
+        rustls::Error::InvalidCertificate(_) => FailureClass::TlsUntrusted,
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            FailureClass::TlsClientCert
+        }
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | rustls::Error::PeerIncompatible(_) => FailureClass::TlsVersion,
+        rustls::Error::InvalidMessage(_) => FailureClass::TlsNotSpoken,
+        _ => FailureClass::Protocol,
+    }
+}
+
+/// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn classify_answer(answer: &DbError) -> FailureClass {
+    match answer.code().code() {
+        "28000" => classify_refusal(answer.message()),
+        "28P01" => FailureClass::AuthFailed,
+        "42501" => FailureClass::Forbidden,
+        "25006" => FailureClass::Readonly,
+        "57P03" => FailureClass::Loading,
+        "53200" => FailureClass::OutOfMemory,
+        "53300" => FailureClass::TooManyConnections,
+        "55P03" => FailureClass::Locked,
+        "53100" => FailureClass::DiskFull,
+        "58030" | "58P01" | "58P02" => FailureClass::IoError,
+        "3D000" | "57P04" => FailureClass::Missing,
+        // A table, column, function or schema that is not there, or is another.
+        "42P01" | "42703" | "42883" | "3F000" | "42804" | "0A000" => FailureClass::Schema,
+        "40001" | "40P01" | "53000" | "53400" => FailureClass::Busy,
+        "57014" => FailureClass::Timeout,
+        "57P01" | "57P02" | "57P05" | "25P03" => FailureClass::Closed,
+        "XX001" | "XX002" => FailureClass::Corrupt,
+        // PgBouncer's word for a server that it does not reach.
+        "08P01" if answer.message().contains("connect") => FailureClass::Unreachable,
+        code if code.starts_with("08") && code != "08P01" => FailureClass::Closed,
+        _ => FailureClass::Protocol,
+    }
+}
+
+/// `pg_hba.conf` has one code for all its refusals; its English texts, which are what servers log
+/// in most places, tell them apart.
+fn classify_refusal(message: &str) -> FailureClass {
+    if message.contains("no encryption") || message.contains("SSL off") {
+        return FailureClass::TlsRequired;
+    }
+    if message.contains("client certificate") {
+        return FailureClass::TlsClientCert;
+    }
+    FailureClass::AuthFailed
+}

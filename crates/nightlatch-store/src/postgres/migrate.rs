@@ -1,0 +1,202 @@
+//! Migrations: expand-only, embedded, applied once, by whichever node is first.
+//!
+//! The only transaction of this record. An advisory lock makes the others wait; it belongs to the
+//! transaction, so a node that dies in the middle leaves neither lock nor half a schema behind.
+
+use std::time::Duration;
+
+use nightlatch_core::{Deadline, FailureClass, Outcome, StoreError, StoreErrorKind};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::time::timeout;
+use tokio_postgres::types::Type;
+
+use super::PostgresRecord;
+use super::call::Param;
+use super::failure::{Failure, Sent};
+use super::pool::Loan;
+
+struct Migration {
+    version: i64,
+    name: &'static str,
+    /// Written for the default schema.
+    sql: &'static str,
+}
+
+/// In order. A migration that was released is never edited: its checksum is in every record.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "0001_record",
+    sql: include_str!("../../migrations/postgres/0001_record.sql"),
+}];
+
+/// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.
+const LOCK_KEY: i64 = 0x6e69_6768_746c_6368;
+
+const DOING: &str = "migrating the schema";
+
+/// A migration was applied that differs from ours.
+#[derive(Debug, Error)]
+#[error("migration {name} was applied with another text: this record is not from this program")]
+struct ChecksumMismatch {
+    name: &'static str,
+}
+
+enum MigrateError {
+    Driver(tokio_postgres::Error),
+    Mismatch(ChecksumMismatch),
+}
+
+impl From<tokio_postgres::Error> for MigrateError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl PostgresRecord {
+    pub(super) async fn bring_schema_up(
+        &self,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, StoreError> {
+        let loan = self.connections.lend(DOING, deadline).await.map_err(|failure| failure.error)?;
+        let limit = self.connections.remaining(deadline);
+        let mut sent = Sent::Nothing;
+        match timeout(limit, self.migrate_on(&loan, limit, &mut sent)).await {
+            Ok(Ok(applied)) => {
+                loan.give_back();
+                Ok(applied)
+            }
+            Ok(Err(error)) => {
+                // Discarded, not given back: the transaction may still be open in it.
+                loan.discard();
+                Err(into_store_error(error, sent))
+            }
+            Err(_) => {
+                loan.cancel();
+                Err(Failure::of_deadline(sent, DOING).error)
+            }
+        }
+    }
+
+    async fn migrate_on(
+        &self,
+        loan: &Loan<'_>,
+        limit: Duration,
+        sent: &mut Sent,
+    ) -> Result<Vec<String>, MigrateError> {
+        // Read first: a role without the right to create anything serves a schema that is there.
+        if self.missing(loan).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = loan.client();
+        let limit = limit.as_millis();
+        client
+            .batch_execute(&format!(
+                "BEGIN; SET LOCAL lock_timeout = {limit}; SET LOCAL statement_timeout = {limit};
+                 SET LOCAL idle_in_transaction_session_timeout = {limit};
+                 SELECT pg_advisory_xact_lock({LOCK_KEY})"
+            ))
+            .await?;
+        let missing = self.missing(loan).await?;
+        for migration in &missing {
+            self.apply(loan, migration).await?;
+        }
+        *sent = Sent::Write;
+        client.batch_execute("COMMIT").await?;
+        Ok(missing.iter().map(|migration| migration.name.to_owned()).collect())
+    }
+
+    /// What has not been applied yet. Newer migrations than ours are not our business: they only
+    /// added.
+    async fn missing(&self, loan: &Loan<'_>) -> Result<Vec<&'static Migration>, MigrateError> {
+        let table = format!("\"{}\".schema_migrations", self.schema.name());
+        let params: &[Param] = &[(&table, Type::TEXT)];
+        let sql = "SELECT to_regclass($1) IS NOT NULL AS is_there";
+        let row = loan.client().query_typed(sql, params).await?;
+        let is_there = row.first().map(|row| row.try_get("is_there")).transpose()?;
+        if is_there != Some(true) {
+            return Ok(MIGRATIONS.iter().collect());
+        }
+        let sql = self.schema.apply("SELECT version, checksum FROM nightlatch.schema_migrations");
+        let mut applied = Vec::new();
+        for row in loan.client().query_typed(&sql, &[]).await? {
+            applied
+                .push((row.try_get::<_, i64>("version")?, row.try_get::<_, Vec<u8>>("checksum")?));
+        }
+        let mut missing = Vec::new();
+        for migration in MIGRATIONS {
+            match applied.iter().find(|(version, _)| *version == migration.version) {
+                Some((_, checksum)) if *checksum == migration.checksum() => {}
+                Some(_) => {
+                    let name = migration.name;
+                    return Err(MigrateError::Mismatch(ChecksumMismatch { name }));
+                }
+                None => missing.push(migration),
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn apply(&self, loan: &Loan<'_>, migration: &Migration) -> Result<(), MigrateError> {
+        let client = loan.client();
+        // Creating a schema needs a right on the database even where the schema exists.
+        let name = self.schema.name();
+        let sql = "SELECT to_regnamespace($1) IS NULL AS is_missing";
+        let row = client.query_typed(sql, &[(&format!("\"{name}\""), Type::TEXT)]).await?;
+        if row.first().map(|row| row.try_get("is_missing")).transpose()? == Some(true) {
+            client.batch_execute(&format!("CREATE SCHEMA \"{name}\"")).await?;
+        }
+        let table = self.schema.apply(
+            "CREATE TABLE IF NOT EXISTS nightlatch.schema_migrations (
+                 version bigint PRIMARY KEY,
+                 name text NOT NULL,
+                 checksum bytea NOT NULL,
+                 applied_at bigint NOT NULL
+             )",
+        );
+        client.batch_execute(&table).await?;
+        client.batch_execute(&self.schema.apply(migration.sql)).await?;
+        let checksum = migration.checksum();
+        let params: &[Param] = &[
+            (&migration.version, Type::INT8),
+            (&migration.name, Type::TEXT),
+            (&checksum, Type::BYTEA),
+        ];
+        let note = self.schema.apply(
+            "INSERT INTO nightlatch.schema_migrations (version, name, checksum, applied_at)
+             VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
+        );
+        client.query_typed(&note, params).await?;
+        Ok(())
+    }
+}
+
+impl Migration {
+    fn checksum(&self) -> Vec<u8> {
+        Sha256::digest(self.sql).to_vec()
+    }
+}
+
+fn into_store_error(error: MigrateError, sent: Sent) -> StoreError {
+    match error {
+        MigrateError::Driver(error) => Failure::of_statement(error, sent, DOING).error,
+        MigrateError::Mismatch(error) => {
+            let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Schema);
+            StoreError::new(kind, class, Outcome::NotApplied, DOING).with_source(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_gaps_and_named_by_their_file() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            let number = i64::try_from(index).expect("few") + 1;
+            assert_eq!(migration.version, number);
+            assert!(migration.name.starts_with(&format!("{number:04}_")));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! TLS to the record, as `sslmode` and `sslrootcert` ask for it.
+//!
+//! The words are libpq's, and so is their meaning: `prefer` and `require` hide what is said from
+//! those who only listen, `verify-ca` and `verify-full` also keep out those who answer in the
+//! server's place.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use tokio_postgres::config::SslMode;
+
+use super::options::PostgresOptionsError;
+
+/// What `sslmode` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlsDemand {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl TlsDemand {
+    pub(super) fn from_name(name: &str) -> Result<Self, PostgresOptionsError> {
+        match name {
+            "disable" => Ok(Self::Disable),
+            "prefer" => Ok(Self::Prefer),
+            "require" => Ok(Self::Require),
+            "verify-ca" => Ok(Self::VerifyCa),
+            "verify-full" => Ok(Self::VerifyFull),
+            _ => Err(PostgresOptionsError::BadValue {
+                parameter: "sslmode",
+                expected: "disable, prefer, require, verify-ca or verify-full",
+            }),
+        }
+    }
+
+    /// What the driver is told: it knows whether there is TLS, we know whom to believe.
+    pub(super) fn ssl_mode(self) -> SslMode {
+        match self {
+            Self::Disable => SslMode::Disable,
+            Self::Prefer => SslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => SslMode::Require,
+        }
+    }
+}
+
+/// The client side of TLS for a demand.
+pub(super) fn client_config(
+    demand: TlsDemand,
+    root_certificates: Option<PathBuf>,
+) -> Result<ClientConfig, PostgresOptionsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match (demand, root_certificates) {
+        (TlsDemand::VerifyFull, Some(path)) => {
+            let roots = Arc::new(read_roots(&path)?);
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .build()
+                .map_err(|source| unusable(path, source))?
+        }
+        (TlsDemand::VerifyFull, None) => {
+            Arc::new(Verifier::new(Arc::clone(&provider)).map_err(tls_error)?)
+        }
+        // As libpq: a named authority is used also where `require` alone asks for none.
+        (TlsDemand::VerifyCa | TlsDemand::Require, Some(path)) => {
+            Arc::new(ChainOnly { roots: read_roots(&path)?, provider: Arc::clone(&provider) })
+        }
+        (TlsDemand::VerifyCa, None) => {
+            return Err(PostgresOptionsError::BadValue {
+                parameter: "sslrootcert",
+                expected: "given with sslmode=verify-ca: among all public authorities anybody \
+                           finds one, so without it only verify-full means something",
+            });
+        }
+        (TlsDemand::Disable | TlsDemand::Prefer, _) | (TlsDemand::Require, None) => {
+            Arc::new(Anybody(Arc::clone(&provider)))
+        }
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(tls_error)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, PostgresOptionsError> {
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|source| unusable(path.to_owned(), source))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|source| unusable(path.to_owned(), source))?;
+        roots.add(certificate).map_err(|source| unusable(path.to_owned(), source))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable(path.to_owned(), "there is no certificate in it"));
+    }
+    Ok(roots)
+}
+
+fn unusable(
+    path: PathBuf,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> PostgresOptionsError {
+    PostgresOptionsError::RootCertificates { path, source: source.into() }
+}
+
+fn tls_error(source: impl Into<Box<dyn Error + Send + Sync>>) -> PostgresOptionsError {
+    PostgresOptionsError::Tls(source.into())
+}
+
+/// `verify-ca`: issued by our authority, to whomever.
+#[derive(Debug)]
+struct ChainOnly {
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for ChainOnly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.provider.signature_verification_algorithms.all,
+        )?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// `prefer` and `require`: whoever answers, as long as nobody else listens.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

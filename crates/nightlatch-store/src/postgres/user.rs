@@ -1,0 +1,367 @@
+//! Users and their credentials. What takes credentials away raises the generation and writes the
+//! feed in the same statement; see [`super::session`] for how these statements are built.
+
+use nightlatch_core::{
+    AddressPrefix, CreateUser, Credentials, Deadline, Groups, HashKind, ImportOutcome, ImportUser,
+    KNOWN_PREFIX_RETENTION, LoginName, NewUser, PasswordChange, PasswordHash, StoreError,
+    StoreResult, Timestamp, User, UserId, UserStore,
+};
+use tokio_postgres::types::Type;
+
+use super::PostgresRecord;
+use super::call::{Call, Effect, Param};
+use super::row::{Reader, user_columns};
+use super::session::{at_clock, end_all_of_owner};
+
+macro_rules! find_credentials {
+    ($column:literal) => {
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            ", u.password_hash, EXISTS (
+                   SELECT FROM nightlatch.known_prefixes k
+                   WHERE k.user_id = u.id AND k.prefix = $2 AND k.seen_at > $3
+               ) AS prefix_is_known
+               FROM nightlatch.users u WHERE u.",
+            $column,
+            " = $1"
+        )
+    };
+}
+
+const FIND_BY_USERNAME: &str = find_credentials!("username_folded");
+
+const FIND_BY_EMAIL: &str = find_credentials!("email_folded");
+
+const FIND_BY_ID: &str = find_credentials!("id");
+
+const LIST: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM nightlatch.users u WHERE $1 IS NULL OR u.username_folded > $1
+      ORDER BY u.username_folded LIMIT $2"
+);
+
+const ENABLE: &str = concat!(
+    "UPDATE nightlatch.users u
+     SET enabled = true, updated_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+     WHERE u.id = $1 RETURNING ",
+    user_columns!()
+);
+
+const DISABLE: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         UPDATE nightlatch.users SET enabled = false, generation = generation + 1,
+             updated_at = (SELECT at FROM clock)
+         WHERE id = $1
+         RETURNING *
+     )",
+    end_all_of_owner!(),
+    " SELECT ",
+    user_columns!(),
+    " FROM owner u"
+);
+
+/// The feed says "below the generation after the last": it ends what any login in flight may
+/// still have got.
+const DELETE: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         DELETE FROM nightlatch.users WHERE id = $1 RETURNING id, generation + 1 AS generation
+     ), forgotten AS (
+         DELETE FROM nightlatch.known_prefixes WHERE user_id = (SELECT id FROM owner)
+     )",
+    end_all_of_owner!(),
+    " SELECT id FROM owner"
+);
+
+/// The end of statements that change what copies of a user's sessions show.
+macro_rules! refetch_owner {
+    () => {
+        concat!(
+            ", moved AS (
+                 UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $3
+                 FROM owner
+                 RETURNING h.position
+             ), fed AS (
+                 INSERT INTO nightlatch.feed (position, id, kind, user_id, at)
+                 SELECT moved.position, $3, 4, owner.id, clock.at FROM moved, owner, clock
+             )
+             SELECT ",
+            user_columns!(),
+            " FROM owner u"
+        )
+    };
+}
+
+const SET_GROUPS: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         UPDATE nightlatch.users SET groups = $4, updated_at = (SELECT at FROM clock)
+         WHERE id = $1 RETURNING *
+     )",
+    refetch_owner!()
+);
+
+const VERIFY_EMAIL: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         UPDATE nightlatch.users SET email_verified = true, updated_at = (SELECT at FROM clock)
+         WHERE id = $1 AND email IS NOT NULL RETURNING *
+     )",
+    refetch_owner!()
+);
+
+const CHANGE_PASSWORD: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         UPDATE nightlatch.users SET password_hash = $4, hash_kind = $5,
+             generation = generation + 1, updated_at = (SELECT at FROM clock)
+         WHERE id = $1 AND enabled AND ($6 IS NULL OR generation = $6)
+         RETURNING *
+     )",
+    end_all_of_owner!(),
+    ", next AS (
+         INSERT INTO nightlatch.sessions (id, token_hash, user_id, generation, created_at,
+             last_seen_at, expires_at, remember, address, user_agent)
+         SELECT $7, $8, owner.id, owner.generation, $9, $10, $11, $12, $13, $14
+         FROM owner WHERE $7 IS NOT NULL
+     )
+     SELECT ",
+    user_columns!(),
+    " FROM owner u"
+);
+
+const UPGRADE_HASH: &str = "
+    UPDATE nightlatch.users SET password_hash = $3, hash_kind = $4
+    WHERE id = $1 AND password_hash = $2
+    RETURNING id";
+
+/// Each kind is one step in the index, however many users have it.
+const LIST_HASH_KINDS: &str = "
+    WITH RECURSIVE kinds AS (
+        SELECT min(hash_kind) AS kind FROM nightlatch.users
+        UNION ALL
+        SELECT (SELECT min(hash_kind) FROM nightlatch.users WHERE hash_kind > kinds.kind)
+        FROM kinds WHERE kinds.kind IS NOT NULL
+    )
+    SELECT kind FROM kinds WHERE kind IS NOT NULL";
+
+impl UserStore for PostgresRecord {
+    fn find_credentials<'a>(
+        &'a self,
+        name: &'a LoginName,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Option<Credentials>> {
+        Box::pin(async move {
+            let (sql, name) = match name {
+                LoginName::Username(name) => (FIND_BY_USERNAME, Some(name.as_str())),
+                LoginName::Email(email) => (FIND_BY_EMAIL, Some(email.as_str())),
+                // Asked all the same, so that it takes as long and fails as other names do.
+                LoginName::Impossible(_) => (FIND_BY_USERNAME, None),
+            };
+            // No text of PostgreSQL holds a NUL, so nobody has such a name.
+            let name = name.filter(|name| !name.contains('\0'));
+            self.find((&name, Type::TEXT), sql, (prefix, now), deadline).await
+        })
+    }
+
+    fn find_credentials_by_id(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Credentials>> {
+        Box::pin(async move {
+            self.find((id.as_uuid(), Type::UUID), FIND_BY_ID, (prefix, now), deadline).await
+        })
+    }
+
+    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
+        Box::pin(self.insert_user(user, deadline))
+    }
+
+    fn list_users<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<User>> {
+        Box::pin(async move {
+            let doing = "listing users";
+            let params: &[Param] = &[(&after, Type::TEXT), (&i64::from(limit), Type::INT8)];
+            let call = Call { doing, effect: Effect::Read, sql: LIST, params };
+            let rows = self.rows(call, deadline).await?;
+            rows.iter().map(|row| Reader { row, doing }.user()).collect()
+        })
+    }
+
+    fn set_enabled(
+        &self,
+        id: UserId,
+        enabled: bool,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        Box::pin(async move {
+            if enabled {
+                let params: &[Param] = &[(id.as_uuid(), Type::UUID)];
+                return self.change_user("enabling a user", ENABLE, params, deadline).await;
+            }
+            let row_id = self.fresh_row_id();
+            let params: &[Param] =
+                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
+            self.change_user("disabling a user", DISABLE, params, deadline).await
+        })
+    }
+
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+        Box::pin(async move {
+            let row_id = self.fresh_row_id();
+            let params: &[Param] =
+                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
+            let doing = "deleting a user";
+            let call = Call { doing, effect: Effect::Write, sql: DELETE, params };
+            Ok(self.row_opt(call, deadline).await?.is_some())
+        })
+    }
+
+    fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        Box::pin(async move {
+            let row_id = self.fresh_row_id();
+            let params: &[Param] = &[
+                (id.as_uuid(), Type::UUID),
+                (&None::<i64>, Type::INT8),
+                (&row_id, Type::INT8),
+                (&groups.as_slice(), Type::TEXT_ARRAY),
+            ];
+            self.change_user("setting groups", SET_GROUPS, params, deadline).await
+        })
+    }
+
+    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+        Box::pin(async move {
+            let row_id = self.fresh_row_id();
+            let params: &[Param] =
+                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
+            self.change_user("verifying an e-mail", VERIFY_EMAIL, params, deadline).await
+        })
+    }
+
+    fn change_password(
+        &self,
+        change: PasswordChange,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<User>> {
+        Box::pin(self.replace_password(change, deadline))
+    }
+
+    fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        Box::pin(async move {
+            let params: &[Param] = &[
+                (id.as_uuid(), Type::UUID),
+                (&old.expose(), Type::TEXT),
+                (&new.expose(), Type::TEXT),
+                (&new.kind().0, Type::TEXT),
+            ];
+            let doing = "upgrading a password hash";
+            let call = Call { doing, effect: Effect::Write, sql: UPGRADE_HASH, params };
+            Ok(self.row_opt(call, deadline).await?.is_some())
+        })
+    }
+
+    fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<ImportOutcome>> {
+        Box::pin(self.insert_absent_users(users, deadline))
+    }
+
+    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
+        Box::pin(async move {
+            let doing = "listing kinds of password hashes";
+            let call = Call { doing, effect: Effect::Read, sql: LIST_HASH_KINDS, params: &[] };
+            let rows = self.rows(call, deadline).await?;
+            rows.iter().map(|row| Reader { row, doing }.get("kind").map(HashKind)).collect()
+        })
+    }
+}
+
+impl PostgresRecord {
+    async fn find(
+        &self,
+        key: Param<'_>,
+        sql: &'static str,
+        (prefix, now): (AddressPrefix, Timestamp),
+        deadline: Deadline,
+    ) -> Result<Option<Credentials>, StoreError> {
+        let doing = "finding a user";
+        let prefix = prefix.as_bytes().as_slice();
+        let known_since = now.before(KNOWN_PREFIX_RETENTION).as_micros();
+        let params: &[Param] = &[key, (&prefix, Type::BYTEA), (&known_since, Type::INT8)];
+        let call = Call { doing, effect: Effect::Read, sql, params };
+        let Some(row) = self.row_opt(call, deadline).await? else { return Ok(None) };
+        let reader = Reader { row: &row, doing };
+        Ok(Some(Credentials {
+            user: reader.user()?,
+            hash: reader.hash()?,
+            prefix_is_known: reader.get("prefix_is_known")?,
+        }))
+    }
+
+    /// A statement that changes one user and gives the changed one.
+    async fn change_user(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        params: &[Param<'_>],
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        let call = Call { doing, effect: Effect::Write, sql, params };
+        let row = self.row_opt(call, deadline).await?;
+        row.map(|row| Reader { row: &row, doing }.user()).transpose()
+    }
+
+    async fn replace_password(
+        &self,
+        change: PasswordChange,
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        let next = change.next_session.as_ref();
+        let session = next.map(|next| &next.session);
+        let token = next.map(|next| next.token.as_bytes().as_slice());
+        let row_id = self.fresh_row_id();
+        let params: &[Param] = &[
+            (change.user_id.as_uuid(), Type::UUID),
+            (&session.map(|s| s.created_at.as_micros()), Type::INT8),
+            (&row_id, Type::INT8),
+            (&change.hash.expose(), Type::TEXT),
+            (&change.hash.kind().0, Type::TEXT),
+            (&change.verified_at.map(|generation| generation.0), Type::INT8),
+            (&session.map(|s| *s.id.as_uuid()), Type::UUID),
+            (&token, Type::BYTEA),
+            (&session.map(|s| s.created_at.as_micros()), Type::INT8),
+            (&session.map(|s| s.last_seen_at.as_micros()), Type::INT8),
+            (&session.map(|s| s.expires_at.as_micros()), Type::INT8),
+            (&session.map(|s| s.remember), Type::BOOL),
+            (&session.map(|s| s.client.address), Type::INET),
+            (&session.map(|s| s.client.user_agent.as_str()), Type::TEXT),
+        ];
+        self.change_user("changing a password", CHANGE_PASSWORD, params, deadline).await
+    }
+}

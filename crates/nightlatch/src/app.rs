@@ -1,0 +1,203 @@
+//! The wiring: the one file that names the concrete record, hasher and throttle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use nightlatch_core::service::ThrottleLimits;
+use nightlatch_core::{
+    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Secret,
+    Service, SystemClock, SystemEntropy, ThrottleScope,
+};
+use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
+use nightlatch_store::sqlite::SqliteRecord;
+use nightlatch_store::throttle::LocalThrottle;
+
+use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
+use crate::hashing::HashPool;
+use crate::strength::Strength;
+
+/// Counters that a node holds at once: about 100 MB when an attacker fills them all.
+const THROTTLE_KEYS_MAX: usize = 500_000;
+
+/// The record with its own way of ending.
+#[derive(Clone)]
+pub enum OpenRecord {
+    /// A file of this machine.
+    Sqlite(Arc<SqliteRecord>),
+    /// A server.
+    Postgres(Arc<PostgresRecord>),
+}
+
+/// What stands beneath the use cases.
+#[derive(Clone)]
+pub struct Base {
+    /// Record time.
+    pub clock: Arc<RecordClock>,
+    /// Secret bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// The truth.
+    pub record: OpenRecord,
+}
+
+/// A node without its HTTP layer: what the server and the command line work with.
+pub struct Node {
+    /// What stands beneath.
+    pub base: Base,
+    /// Hashes passwords.
+    pub hasher: Arc<HashPool>,
+    /// Counts tries.
+    pub throttle: Arc<LocalThrottle>,
+    /// The use cases.
+    pub service: Arc<Service>,
+}
+
+impl OpenRecord {
+    /// The record behind its port.
+    #[must_use]
+    pub fn port(&self) -> Arc<dyn Record> {
+        match self {
+            Self::Sqlite(record) => Arc::<SqliteRecord>::clone(record),
+            Self::Postgres(record) => Arc::<PostgresRecord>::clone(record),
+        }
+    }
+}
+
+impl Base {
+    /// Opens the record of the configuration. It need not answer yet.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration of the record; never that it is away.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let record = match &config.database {
+            Database::Sqlite { path } => {
+                let record = SqliteRecord::open(path, Arc::clone(&clock), Arc::clone(&entropy));
+                OpenRecord::Sqlite(Arc::new(record.context("DATABASE_URL")?))
+            }
+            Database::Postgres(database) => {
+                let options = postgres_options(database);
+                let record =
+                    PostgresRecord::open(options, Arc::clone(&clock), Arc::clone(&entropy));
+                OpenRecord::Postgres(Arc::new(record.context("DATABASE_URL")?))
+            }
+        };
+        Ok(Self { clock: Arc::new(RecordClock::new(clock)), entropy, record })
+    }
+
+    /// A deadline from now.
+    #[must_use]
+    pub fn within(&self, span: Duration) -> Deadline {
+        Deadline::within(self.clock.clock(), span)
+    }
+
+    /// The keys, if they can be had without asking the record.
+    ///
+    /// # Errors
+    /// The key file beside the database cannot be read or written.
+    pub fn local_keys(&self, config: &Config) -> anyhow::Result<Option<Keys>> {
+        if let Some(session) = &config.secrets.session {
+            return Ok(Some(derive(session, config)));
+        }
+        let Database::Sqlite { path } = &config.database else {
+            return Ok(None);
+        };
+        let kept = key_file::keep_beside(path, &*self.entropy)?;
+        let file = kept.path.display();
+        if kept.is_new {
+            tracing::info!(event = "config.secret_generated", file = %file);
+        }
+        if kept.is_exposed {
+            tracing::warn!(event = "config.secret_exposed", file = %file, fix = "chmod 600");
+        }
+        Ok(Some(derive(&kept.keys, config)))
+    }
+
+    /// The keys that nodes share by the record, made by whichever asks first.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn shared_keys(&self, config: &Config, deadline: Deadline) -> anyhow::Result<Keys> {
+        let fresh = secrets::fresh(&*self.entropy).expose().as_bytes().to_vec();
+        let record = self.record.port();
+        let kept = record.shared_secret(secrets::SHARED_SECRET_NAME, fresh, deadline).await?;
+        let session = secrets::kept_keys(&kept)?;
+        Ok(derive(&session, config))
+    }
+
+    /// Joins everything beneath the HTTP layer.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn assemble(self, config: &Config, keys: Keys) -> anyhow::Result<Node> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
+        let hasher = Arc::new(pool.context("starting the threads that hash passwords")?);
+        let record = self.record.port();
+        let throttle = Arc::new(LocalThrottle::new(
+            Arc::clone(&record) as _,
+            Arc::clone(&self.clock),
+            THROTTLE_KEYS_MAX,
+        ));
+        let ports = Ports {
+            record,
+            hasher: Arc::clone(&hasher) as _,
+            assessor: Arc::new(Strength::new(Arc::clone(&hasher))),
+            throttle: Arc::clone(&throttle) as _,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        };
+        let service = Arc::new(Service::new(ports, keys, policy(config)));
+        Ok(Node { base: self, hasher, throttle, service })
+    }
+}
+
+fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
+    let mut url = database.url.expose().clone();
+    if database.pgbouncer {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("pgbouncer=true");
+    }
+    let mut options = PostgresOptions::new(Secret::new(url));
+    options.password.clone_from(&database.password);
+    options.schema.clone_from(&database.schema);
+    options
+}
+
+fn derive(session: &MasterKeys, config: &Config) -> Keys {
+    Keys::derive(session, config.secrets.csrf.as_ref().unwrap_or(session))
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        session_age: config.session.age,
+        remember_age: config.session.remember_age,
+        idle_timeout: config.session.idle_timeout,
+        registration_open: config.registration == Registration::Open,
+        throttles: (!config.throttle.disabled).then_some(limits(config)),
+    }
+}
+
+fn limits(config: &Config) -> ThrottleLimits {
+    let throttle = &config.throttle;
+    ThrottleLimits {
+        login: throttle.login,
+        address: throttle.address,
+        account: throttle.account,
+        register: throttle.register,
+    }
+}
+
+/// The limit of each kind of counter, for failures from before this start.
+#[must_use]
+pub fn limits_by_scope(config: &Config) -> Vec<(ThrottleScope, nightlatch_core::Limit)> {
+    let limits = limits(config);
+    vec![
+        (ThrottleScope::Login, limits.login),
+        (ThrottleScope::Device, limits.login),
+        (ThrottleScope::Address, limits.address),
+        (ThrottleScope::Account, limits.account),
+        (ThrottleScope::Register, limits.register),
+    ]
+}

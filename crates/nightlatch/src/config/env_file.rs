@@ -1,0 +1,214 @@
+//! The reader of `.env` files.
+//!
+//! There is no standard, so it takes what shells, Docker and the usual libraries agree on: one
+//! `NAME=value` a line, `export` in front, comments, single quotes (exact) and double quotes
+//! (with `\n`, `\"`, `\\`, `\$`), which may hold line breaks. Nothing is expanded: a `$` in a
+//! password is a `$`. What cannot be read is named by its line and skipped.
+
+use nightlatch_core::Secret;
+
+/// One assignment.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    /// The line it begins at, from 1.
+    pub(super) line: usize,
+    pub(super) name: String,
+    pub(super) value: Secret<String>,
+}
+
+/// A line that could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadLine {
+    pub(super) line: usize,
+    /// The name, where that much was clear.
+    pub(super) name: Option<String>,
+    pub(super) why: &'static str,
+}
+
+/// Reads the text of an env file. Never fails as a whole.
+pub(super) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut assignments, mut bad_lines) = (Vec::new(), Vec::new());
+    let mut line = 1;
+    // Bounded by the text: each round takes a line, its end included, or the whole rest.
+    while !rest.is_empty() {
+        let (taken, read) = statement(rest);
+        match read {
+            Ok(None) => {}
+            Ok(Some((name, value))) => assignments.push(Assignment { line, name, value }),
+            Err((name, why)) => bad_lines.push(BadLine { line, name, why }),
+        }
+        line += rest[..taken].matches('\n').count();
+        rest = &rest[taken..];
+    }
+    (assignments, bad_lines)
+}
+
+type Statement = Result<Option<(String, Secret<String>)>, (Option<String>, &'static str)>;
+
+/// Reads one statement; how many bytes it took, and what it says.
+fn statement(text: &str) -> (usize, Statement) {
+    let line_end = text.find('\n').map_or(text.len(), |at| at + 1);
+    let line = text[..line_end].trim();
+    if line.is_empty() || line.starts_with('#') {
+        return (line_end, Ok(None));
+    }
+    let Some((left, right)) = text[..line_end].split_once('=') else {
+        return (line_end, Err((None, "there is no = in this line")));
+    };
+    let left = left.trim();
+    let exported = left.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let name = exported.unwrap_or(left).trim();
+    if !is_name(name) {
+        return (line_end, Err((None, "what stands before the = is no name")));
+    }
+    let value_at = line_end - right.len();
+    let value_at = value_at + right.len() - right.trim_start_matches([' ', '\t']).len();
+    let (taken, value) = match text[value_at..].chars().next() {
+        Some(quote @ ('"' | '\'')) => quoted(&text[value_at..], quote),
+        _ => (line_end - value_at, Ok(plain(right))),
+    };
+    let named = |why| (Some(name.to_owned()), why);
+    match value {
+        Ok(value) => (value_at + taken, Ok(Some((name.to_owned(), value)))),
+        Err(why) => (line_end, Err(named(why))),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= NAME_BYTES_MAX
+        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+const NAME_BYTES_MAX: usize = 128;
+
+/// A value without quotes: up to a blank followed by `#`, without the blanks around it.
+fn plain(text: &str) -> Secret<String> {
+    let comment =
+        text.match_indices('#').map(|(at, _)| at).find(|at| text[..*at].ends_with([' ', '\t']));
+    Secret::new(text[..comment.unwrap_or(text.len())].trim().to_owned())
+}
+
+/// A quoted value and how many bytes it took, the rest of its last line included.
+fn quoted(text: &str, quote: char) -> (usize, Result<Secret<String>, &'static str>) {
+    let mut value = Secret::new(String::new());
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        if c == quote {
+            let (taken, end) = closing(text, at + 1);
+            return (taken, end.map(|()| value));
+        }
+        if c != '\\' || quote == '\'' {
+            value.expose_mut().push(c);
+            continue;
+        }
+        match chars.next() {
+            Some((_, 'n')) => value.expose_mut().push('\n'),
+            Some((_, 'r')) => value.expose_mut().push('\r'),
+            Some((_, 't')) => value.expose_mut().push('\t'),
+            Some((_, escaped @ ('"' | '\\' | '$' | '`' | '\''))) => {
+                value.expose_mut().push(escaped);
+            }
+            // As shells do: a backslash before anything else is a backslash.
+            Some((_, other)) => value.expose_mut().extend(['\\', other]),
+            None => break,
+        }
+    }
+    (text.len(), Err("the quote is never closed"))
+}
+
+/// What may follow a closing quote: blanks and a comment.
+fn closing(text: &str, after: usize) -> (usize, Result<(), &'static str>) {
+    let end = text[after..].find('\n').map_or(text.len(), |at| after + at + 1);
+    let tail = text[after..end].trim();
+    if tail.is_empty() || tail.starts_with('#') {
+        return (end, Ok(()));
+    }
+    (end, Err("something stands after the closing quote"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values(text: &str) -> Vec<(usize, String, String)> {
+        let (assignments, _) = parse(text);
+        assignments.into_iter().map(|a| (a.line, a.name, a.value.expose().clone())).collect()
+    }
+
+    #[test]
+    fn one_line_is_read_as_shells_and_docker_read_it() {
+        let cases = [
+            ("A=b", "b"),
+            ("A=b\r\n", "b"),
+            ("\u{feff}A=b", "b"),
+            ("export A=b", "b"),
+            ("export\tA=b", "b"),
+            ("  A  =  b  ", "b"),
+            ("A=b # comment", "b"),
+            ("A=b#not-a-comment", "b#not-a-comment"),
+            ("A= # comment", ""),
+            ("A=#no-comment", "#no-comment"),
+            ("A=", ""),
+            ("A=b=c==", "b=c=="),
+            ("A=pa$$word", "pa$$word"),
+            ("A=\"b # c\" # d", "b # c"),
+            ("A=' b '", " b "),
+            ("A='it\\n'", "it\\n"),
+            ("A=\"one\\ntwo\\t\\\"\\\\ \\$x \\d\"", "one\ntwo\t\"\\ $x \\d"),
+            ("A=\"one\ntwo\"\n", "one\ntwo"),
+            ("A=it's", "it's"),
+            ("export=b", "b"),
+        ];
+        for (text, expected) in cases {
+            let values = values(text);
+            assert_eq!(values.len(), 1, "{text:?}");
+            assert_eq!(values[0].2, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_through_values_that_span_several() {
+        let text = "# head\n\nA=1\nB=\"x\ny\"\r\nC=3\n";
+        let lines: Vec<_> = values(text).into_iter().map(|(line, name, _)| (line, name)).collect();
+        assert_eq!(lines, [(3, "A".to_owned()), (4, "B".to_owned()), (6, "C".to_owned())]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_the_others_are_read() {
+        let cases = [
+            ("A=1\nnonsense\nB=2", 2, None, "there is no = in this line"),
+            ("A=1\n1X=2\nB=2", 2, None, "what stands before the = is no name"),
+            ("A=1\nA B=2\nB=2", 2, None, "what stands before the = is no name"),
+            ("A=1\nX='y\nB=2", 2, Some("X"), "the quote is never closed"),
+            ("A=1\nX=\"y\\\nB=2", 2, Some("X"), "the quote is never closed"),
+            ("A=1\nX='y'z\nB=2", 2, Some("X"), "something stands after the closing quote"),
+        ];
+        for (text, line, name, why) in cases {
+            let (assignments, bad_lines) = parse(text);
+            let names: Vec<_> = assignments.iter().map(|a| a.name.as_str()).collect();
+            assert_eq!(names, ["A", "B"], "{text:?}");
+            let name = name.map(str::to_owned);
+            assert_eq!(bad_lines, [BadLine { line, name, why }], "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(?s)[\\PC\n\r\t\"'=#\\\\]{0,200}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn what_is_written_in_single_quotes_is_read_exactly(value in "[^']{0,60}") {
+            let text = format!("# c\nA='{value}'\nB=1\n");
+            let read = values(&text);
+            prop_assert_eq!(&read[0].2, &value);
+            prop_assert_eq!(&read[1].1, "B");
+        }
+    }
+}

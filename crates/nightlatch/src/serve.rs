@@ -1,0 +1,265 @@
+//! Serving: from the configuration to the last answer.
+//!
+//! The server listens before anything beneath it answers: it is live and not ready, says 503, and
+//! becomes ready by itself. A stop loses no request that was taken in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use nightlatch_core::Keys;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{Base, Node, limits_by_scope};
+use crate::background::Jobs;
+use crate::config::{Config, Environment};
+use crate::descriptors;
+use crate::health::Health;
+use crate::http::app::{App, Settings};
+use crate::http::cookie::CookieNames;
+use crate::http::server::{self, Drain};
+use crate::http::traffic::Traffic;
+use crate::http::{Routes, routes};
+
+/// How long a start waits between two tries to use the record.
+const START_RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// How long one try to bring the schema up to date may take.
+const MIGRATE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long load balancers get to notice that a server stops.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// How long a stop waits to write what is still in memory.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// What login cannot do without: the address to listen on, the record's configuration, the keys.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let connections_max = descriptors::raise_limit();
+    let base = Base::open(&config)?;
+    let local_keys = base.local_keys(&config)?;
+    let listener = TcpListener::bind(config.web.listen)
+        .await
+        .with_context(|| format!("NIGHTLATCH_LISTEN: cannot listen on {}", config.web.listen))?;
+    let bound = listener.local_addr().context("asking which address was bound")?;
+
+    let tasks = TaskTracker::new();
+    let connections = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let health = Arc::new(Health::new(Arc::clone(&base.clock), config.throttle.disabled));
+    let (driver, drain) = Drain::new();
+    let (publish, published) = watch::channel(None);
+    let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
+    tasks.spawn(accepting);
+    announce(&config, bound);
+
+    let starting = Starting { config: Arc::clone(&config), health: Arc::clone(&health), bound };
+    let started = starting.run(base.clone(), local_keys, tasks.clone(), stop.clone(), publish);
+    let mut told = StopSignal::new()?;
+    let node = tokio::select! {
+        biased;
+        () = told.received() => None,
+        node = started => {
+            let node = node?;
+            told.received().await;
+            Some(node)
+        }
+    };
+
+    health.stop();
+    tracing::info!(event = "server.stopping");
+    connections.close();
+    let leave = if config.environment.is_development() { Duration::ZERO } else { LEAVE };
+    driver.run(leave, config.limits.drain, connections.wait()).await;
+    stop.cancel();
+    tasks.close();
+    if let Some(node) = node {
+        farewell(node).await;
+    }
+    if tokio::time::timeout(FAREWELL_DEADLINE, tasks.wait()).await.is_err() {
+        tracing::warn!(event = "server.tasks_cut");
+    }
+    tracing::info!(event = "server.stopped");
+    Ok(())
+}
+
+/// What a start needs beside the record.
+struct Starting {
+    config: Arc<Config>,
+    health: Arc<Health>,
+    bound: SocketAddr,
+}
+
+/// A node that serves.
+struct Serving {
+    node: Node,
+    app: Arc<App>,
+}
+
+impl Starting {
+    /// Brings the node up: keys, routes, then, as soon as the record answers, schema and counters.
+    async fn run(
+        self,
+        base: Base,
+        keys: Option<Keys>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        publish: watch::Sender<Option<Routes>>,
+    ) -> anyhow::Result<Serving> {
+        let probing = Arc::clone(&self.health).watch(base.record.port());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
+        let keys = match keys {
+            Some(keys) => keys,
+            None => self.wait_for_keys(&base).await,
+        };
+        let node = base.assemble(&self.config, keys)?;
+        let app = self.app(&node, &tasks);
+        publish.send_replace(Some(routes(&app)));
+        let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
+        tasks.spawn(writing);
+        self.wait_for_record(&node).await;
+        let jobs = Jobs {
+            service: Arc::clone(&node.service),
+            record: node.base.record.port(),
+            hasher: Arc::clone(&node.hasher),
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_kinds()));
+        jobs.start(&tasks, &stop);
+        Ok(Serving { node, app })
+    }
+
+    /// In development on PostgreSQL the keys are in the record.
+    async fn wait_for_keys(&self, base: &Base) -> Keys {
+        loop {
+            if let Err(error) = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await {
+                tracing::debug!(event = "server.waiting_for_record", error = %error);
+            } else {
+                match base.shared_keys(&self.config, base.within(MIGRATE_DEADLINE)).await {
+                    Ok(keys) => return keys,
+                    Err(error) => {
+                        tracing::debug!(event = "server.waiting_for_keys", error = %error);
+                    }
+                }
+            }
+            tokio::time::sleep(START_RETRY_EVERY).await;
+        }
+    }
+
+    /// Migrates and loads what throttles have counted; until then the record's answers are errors
+    /// and nothing is let through.
+    async fn wait_for_record(&self, node: &Node) {
+        let record = node.base.record.port();
+        loop {
+            let deadline = node.base.within(MIGRATE_DEADLINE);
+            match record.migrate(deadline).await {
+                Ok(applied) if applied.is_empty() => break,
+                Ok(applied) => {
+                    tracing::info!(event = "record.migrated", applied = applied.join(","));
+                    break;
+                }
+                Err(error) => tracing::debug!(event = "server.waiting_for_record", error = %error),
+            }
+            tokio::time::sleep(START_RETRY_EVERY).await;
+        }
+        let limits = limits_by_scope(&self.config);
+        loop {
+            match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(event = "server.waiting_for_counters", error = %error)
+                }
+            }
+            tokio::time::sleep(START_RETRY_EVERY).await;
+        }
+    }
+
+    fn app(&self, node: &Node, tasks: &TaskTracker) -> Arc<App> {
+        Arc::new(App {
+            service: Arc::clone(&node.service),
+            settings: settings(&self.config, self.bound),
+            health: Arc::clone(&self.health),
+            tasks: tasks.clone(),
+            traffic: Traffic::default(),
+        })
+    }
+}
+
+fn settings(config: &Config, bound: SocketAddr) -> Settings {
+    let web = &config.web;
+    Settings {
+        environment: config.environment,
+        public_origin: web.public_origin(bound),
+        allowed_origins: web.allowed_origins.clone(),
+        redirect_hosts: web.redirect_hosts.clone(),
+        login_redirect: web.login_redirect_url.clone(),
+        trusted_proxies: web.trusted_proxies.clone(),
+        cookies: CookieNames::new(&config.session),
+        request_deadline: config.limits.request_deadline,
+        login_deadline: config.limits.login_deadline,
+        api_docs: web.api_docs,
+    }
+}
+
+/// Says where the server can be found.
+fn announce(config: &Config, bound: SocketAddr) {
+    let address = format!("http://{bound}");
+    match config.environment {
+        Environment::Development => {
+            let open = config.web.public_origin(bound).to_string();
+            tracing::info!(event = "server.listening", address, open);
+        }
+        Environment::Staging | Environment::Production => {
+            tracing::info!(event = "server.listening", address);
+        }
+    }
+}
+
+/// Writes what is still in memory.
+async fn farewell(serving: Serving) {
+    let Serving { node, app } = serving;
+    let deadline = node.base.within(FAREWELL_DEADLINE);
+    for (what, written) in [
+        ("last_seen", node.service.flush_last_seen(deadline).await),
+        ("pending", node.service.retry_pending(deadline).await),
+    ] {
+        if let Err(error) = written {
+            tracing::warn!(event = "server.not_written", what, error = %error);
+        }
+    }
+    let (requests, session_checks, health) = app.traffic.totals();
+    tracing::info!(event = "server.served", requests, session_checks, health);
+    node.hasher.stop();
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignal {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
