@@ -11,8 +11,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, Limit, RecordClock, Refused, StoreError, Throttle, ThrottleScope,
-    ThrottleStore, Ticket, Timestamp,
+    BoxFuture, Deadline, Failure, Limit, RecordClock, Refused, StoreError, Throttle, ThrottleKey,
+    ThrottleScope, ThrottleStore, Ticket, Timestamp,
 };
 use tokio::sync::oneshot;
 

@@ -116,18 +116,19 @@ impl Starting {
         stop: CancellationToken,
         publish: watch::Sender<Option<Routes>>,
     ) -> anyhow::Result<Serving> {
-        let probing = Arc::clone(&self.health).watch(base.record.port());
+        let tried = CancellationToken::new();
+        let probing = Arc::clone(&self.health).watch(base.record.port(), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
         let keys = match keys {
             Some(keys) => keys,
-            None => self.wait_for_keys(&base).await,
+            None => self.wait_for_keys(&base, &tried).await,
         };
         let node = base.assemble(&self.config, keys)?;
         let app = self.app(&node, &tasks);
         publish.send_replace(Some(routes(&app)));
         let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
         tasks.spawn(writing);
-        self.wait_for_record(&node).await;
+        self.wait_for_record(&node, &tried).await;
         let jobs = Jobs {
             service: Arc::clone(&node.service),
             record: node.base.record.port(),
@@ -139,9 +140,11 @@ impl Starting {
     }
 
     /// In development on PostgreSQL the keys are in the record.
-    async fn wait_for_keys(&self, base: &Base) -> Keys {
+    async fn wait_for_keys(&self, base: &Base, tried: &CancellationToken) -> Keys {
         loop {
-            if let Err(error) = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await {
+            let migrated = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await;
+            tried.cancel();
+            if let Err(error) = migrated {
                 tracing::debug!(event = "server.waiting_for_record", error = %error);
             } else {
                 match base.shared_keys(&self.config, base.within(MIGRATE_DEADLINE)).await {
@@ -157,11 +160,13 @@ impl Starting {
 
     /// Migrates and loads what throttles have counted; until then the record's answers are errors
     /// and nothing is let through.
-    async fn wait_for_record(&self, node: &Node) {
+    async fn wait_for_record(&self, node: &Node, tried: &CancellationToken) {
         let record = node.base.record.port();
         loop {
             let deadline = node.base.within(MIGRATE_DEADLINE);
-            match record.migrate(deadline).await {
+            let migrated = record.migrate(deadline).await;
+            tried.cancel();
+            match migrated {
                 Ok(applied) if applied.is_empty() => break,
                 Ok(applied) => {
                     tracing::info!(event = "record.migrated", applied = applied.join(","));

@@ -14,6 +14,7 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) fn run(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let log = telemetry::install(loaded.config.log)?;
     let served = block_on(serve::serve(loaded));
-    log.flush(FLUSH_DEADLINE);
+    // What cannot be written by then is lost with whoever does not read it.
+    let _ = log.flush(FLUSH_DEADLINE);
     served.map(|()| ExitCode::SUCCESS)
 }

@@ -241,7 +241,7 @@ fn databases_are_files_or_servers_and_nothing_is_guessed() {
     let loaded = load(&[url, ("DATABASE_PASSWORD", "hunter2"), ("DATABASE_SCHEMA", "login")]);
     assert!(!format!("{loaded:?}").contains("hunter2"));
     let Database::Postgres(postgres) = loaded.config.database else { panic!("no server") };
-    assert_eq!(postgres.url.expose(), "postgres://u@h/d");
+    assert_eq!(postgres.url.expose(), "postgres://u@h/d?pgbouncer=true");
     assert_eq!(postgres.password.unwrap().expose(), "hunter2");
     assert_eq!((postgres.schema.as_str(), postgres.pgbouncer), ("login", true));
     for schema in ["Login", "pg_login", "a-b", "1a", "a\"b"] {
