@@ -153,12 +153,7 @@ impl Base {
 }
 
 fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
-    let mut url = database.url.expose().clone();
-    if database.pgbouncer {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("pgbouncer=true");
-    }
-    let mut options = PostgresOptions::new(Secret::new(url));
+    let mut options = PostgresOptions::new(database.url.clone());
     options.password.clone_from(&database.password);
     options.schema.clone_from(&database.schema);
     options
