@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Secret,
-    Service, SystemClock, SystemEntropy, ThrottleScope,
+    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
+    SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::SqliteRecord;
