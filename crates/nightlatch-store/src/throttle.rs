@@ -7,7 +7,6 @@
 mod journal;
 mod turnstile;
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -23,9 +22,6 @@ use turnstile::{Entry, Turn, Turnstile, Wants};
 /// The most failures that are read at start: far more than the windows of a calm service hold, and
 /// still read in one go.
 const LOAD_MAX: u32 = 100_000;
-/// The most failures of our own that are told from loaded ones. Beyond it some count twice, which
-/// only makes the throttle stricter.
-const OWN_MAX: usize = 10_000;
 
 /// Counts what passes through this node, in sliding windows.
 pub struct LocalThrottle {
@@ -36,8 +32,7 @@ impl LocalThrottle {
     /// With room for `keys_max` counters. Nothing was counted yet: see [`Self::load`].
     #[must_use]
     pub fn new(store: Arc<dyn ThrottleStore>, clock: Arc<RecordClock>, keys_max: usize) -> Self {
-        let counters =
-            Counters { turnstile: Turnstile::new(keys_max), before_load: Some(BTreeSet::new()) };
+        let counters = Counters { turnstile: Turnstile::new(keys_max), loaded: false };
         Self {
             shared: Arc::new(Shared {
                 clock,
@@ -51,8 +46,8 @@ impl LocalThrottle {
     /// success counts anything.
     ///
     /// # Errors
-    /// The record's. Nothing opens by it: new failures are counted as ever, and the caller tries
-    /// again in the background.
+    /// The record's. Nothing opens by it: until a load succeeds every try is told to come back, and
+    /// the caller tries again in the background.
     pub async fn load(
         &self,
         limits: &[(ThrottleScope, Limit)],
@@ -92,8 +87,9 @@ struct Shared {
 
 struct Counters {
     turnstile: Turnstile<Answer>,
-    /// What failed here before the record's failures were loaded: those rows are ours.
-    before_load: Option<BTreeSet<(ThrottleKey, Timestamp)>>,
+    /// Whether the failures from before this start are counted. Until then nothing is let through:
+    /// a kill would give a fresh allowance otherwise.
+    loaded: bool,
 }
 
 /// Where one who waits gets the answer.
@@ -108,7 +104,13 @@ impl Shared {
     ) -> Result<Reserved, Refused> {
         let (answer, mut answered) = oneshot::channel();
         let now = self.boot_now();
-        let (entry, turns) = self.counters().turnstile.enter(wants, answer, now);
+        let (entry, turns) = {
+            let mut counters = self.counters();
+            if !counters.loaded && !wants.is_empty() {
+                return Err(Refused::Busy);
+            }
+            counters.turnstile.enter(wants, answer, now)
+        };
         self.hand_out(turns);
         let place = match entry {
             Entry::Reserved(wants) => return Ok(self.reserved(wants)),
@@ -134,13 +136,7 @@ impl Shared {
     /// Counts at once; the number up to which the journal must be written for it to be kept.
     fn fail(self: &Arc<Self>, wants: &Wants) -> u64 {
         let (now, at) = (self.boot_now(), self.clock.now());
-        let turns = {
-            let mut counters = self.counters();
-            if let Some(own) = counters.before_load.as_mut().filter(|own| own.len() < OWN_MAX) {
-                own.extend(wants.iter().map(|(key, _)| (*key, at)));
-            }
-            counters.turnstile.fail(wants, now)
-        };
+        let turns = self.counters().turnstile.fail(wants, now);
         self.hand_out(turns);
         self.journal.push(wants.iter().map(|(key, _)| Failure { key: *key, at }))
     }
@@ -165,11 +161,13 @@ impl Shared {
     fn count_loaded(&self, failures: &[Failure], limits: &[(ThrottleScope, Limit)]) -> usize {
         let (boot_now, record_now) = (self.boot_now(), self.clock.now());
         let mut counters = self.counters();
-        let Some(own) = counters.before_load.take() else { return 0 };
+        if std::mem::replace(&mut counters.loaded, true) {
+            return 0;
+        }
         let mut counted = 0;
         for Failure { key, at } in failures {
             let limit = limits.iter().find(|(scope, _)| *scope == key.scope);
-            let Some((_, limit)) = limit.filter(|_| !own.contains(&(*key, *at))) else { continue };
+            let Some((_, limit)) = limit else { continue };
             // By age, on the clock that nobody steps. What claims to be of the future counts as
             // of now: a clock that was set back gives no allowance.
             let at = boot_now.before(record_now.since(*at));

@@ -15,7 +15,6 @@ use nightlatch_store::throttle::LocalThrottle;
 
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
-use crate::strength::Strength;
 
 /// Counters that a node holds at once: about 100 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;
@@ -79,7 +78,7 @@ impl Base {
             Database::Postgres(database) => {
                 let options = postgres_options(database);
                 let record =
-                    PostgresRecord::open(options, Arc::clone(&clock), Arc::clone(&entropy));
+                    PostgresRecord::open(&options, Arc::clone(&clock), Arc::clone(&entropy));
                 OpenRecord::Postgres(Arc::new(record.context("DATABASE_URL")?))
             }
         };
@@ -143,7 +142,7 @@ impl Base {
         let ports = Ports {
             record,
             hasher: Arc::clone(&hasher) as _,
-            assessor: Arc::new(Strength::new(Arc::clone(&hasher))),
+            assessor: Arc::clone(&hasher) as _,
             throttle: Arc::clone(&throttle) as _,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -154,12 +153,7 @@ impl Base {
 }
 
 fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
-    let mut url = database.url.expose().clone();
-    if database.pgbouncer {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("pgbouncer=true");
-    }
-    let mut options = PostgresOptions::new(Secret::new(url));
+    let mut options = PostgresOptions::new(database.url.clone());
     options.password.clone_from(&database.password);
     options.schema.clone_from(&database.schema);
     options

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, StoreError, Timestamp};
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
+use tokio_util::sync::CancellationToken;
 
 /// How often the record is asked how it is.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a start may take before the record is asked all the same.
+const START_GRACE: Duration = Duration::from_secs(2);
 
 /// The longest a probe waits.
 const PROBE_DEADLINE: Duration = Duration::from_millis(1500);
@@ -131,8 +135,10 @@ impl Health {
         }
     }
 
-    /// Asks the record how it is, again and again; the caller ends it by dropping it.
-    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>) {
+    /// Asks the record how it is, again and again; the caller ends it by dropping it. Begins when the
+    /// start has tried to use it for the first time: before, a new record has no schema to ask.
+    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>, tried: CancellationToken) {
+        let _ = tokio::time::timeout(START_GRACE, tried.cancelled()).await;
         loop {
             self.probe(&*record).await;
             tokio::time::sleep(PROBE_EVERY).await;
