@@ -72,8 +72,7 @@ fn difference(path: &str, tracked: Option<&str>, fresh: &str) -> Option<Finding>
 /// Builds the server as the tests build it: with other flags cargo would unite other features and
 /// compile the dependencies once more.
 fn build_server() -> anyhow::Result<PathBuf> {
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let status = Command::new(cargo)
+    let status = Command::new("cargo")
         .args(["test", "--workspace", "--all-features", "--no-run", "--quiet"])
         .current_dir(root())
         .status()

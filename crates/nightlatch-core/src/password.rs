@@ -122,6 +122,10 @@ impl HashKind {
             ["" | "argon2", name, version, params, ..] if version.starts_with("v=") => {
                 format!("${name}${params}")
             }
+            // The same from before argon2 had a version.
+            ["" | "argon2", name @ ("argon2id" | "argon2i" | "argon2d"), params, ..] => {
+                format!("${name}${params}")
+            }
             // Modular crypt: $2b$12$salt+tag; behind Django's prefix `bcrypt_sha256$$2b$12$..`.
             ["", name @ ("2a" | "2b" | "2y"), cost, ..] => format!("${name}${cost}"),
             [django @ ("bcrypt" | "bcrypt_sha256"), "", name, cost, ..] => {
@@ -131,10 +135,11 @@ impl HashKind {
             [django @ ("pbkdf2_sha256" | "pbkdf2_sha1"), rounds, ..] => {
                 format!("{django}${rounds}")
             }
-            // Django: scrypt$salt$16384$8$5$tag
-            ["scrypt", _salt, n, r, p, ..] => format!("scrypt${n}${r}${p}"),
-            // PHC without a version: $scrypt$ln=14,r=8,p=1$salt$tag
-            ["", name, params, ..] => format!("${name}${params}"),
+            // Django: scrypt$16384$salt$8$5$tag
+            ["scrypt", n, _salt, r, p, ..] => format!("scrypt${n}${r}${p}"),
+            // PHC without a version: $scrypt$ln=14,r=8,p=1$salt$tag. Only this name: where `$6$`
+            // has its salt, others have theirs.
+            ["", "scrypt", params, ..] => format!("$scrypt${params}"),
             _ => "unusable".to_owned(),
         };
         if kind.len() > Self::BYTES_MAX {
@@ -224,7 +229,10 @@ mod tests {
             ("$2b$12$saltsaltsaltsaltsaltsetag", "$2b$12"),
             ("bcrypt_sha256$$2b$12$saltandtag", "bcrypt_sha256$$2b$12"),
             ("pbkdf2_sha256$600000$salt$tag", "pbkdf2_sha256$600000"),
-            ("scrypt$salt$16384$8$5$tag", "scrypt$16384$8$5"),
+            ("scrypt$16384$salt$8$5$tag", "scrypt$16384$8$5"),
+            ("$scrypt$ln=14,r=8,p=1$c2FsdA$dGFn", "$scrypt$ln=14,r=8,p=1"),
+            ("argon2$argon2i$m=512,t=2,p=2$c2FsdA$dGFn", "$argon2i$m=512,t=2,p=2"),
+            ("$6$salt$tag", "unusable"),
             ("!unusable", "unusable"),
             ("", "unusable"),
         ] {

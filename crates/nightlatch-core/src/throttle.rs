@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -200,8 +201,8 @@ pub struct Failure {
 pub enum Decision {
     /// Go on; settle it later.
     Reserved,
-    /// As many tries as are left are being evaluated: wait for one of them.
-    Wait,
+    /// As many tries as this counter has left are being evaluated: wait for one of them.
+    Wait(ThrottleKey),
     /// Too many have failed.
     Throttled {
         /// The counter that is full.
@@ -254,13 +255,16 @@ impl SlidingWindows {
                     retry_after: free_at.since(now).max(Duration::from_micros(1)),
                 };
             }
-            if failed + window.pending >= limit.count {
-                decision = Decision::Wait;
+            if failed + window.pending >= limit.count && decision == Decision::Reserved {
+                decision = Decision::Wait(*key);
             }
         }
         if decision == Decision::Reserved {
             for (key, _) in wants {
-                self.make_room(now);
+                // A counter that is held already needs no room, and must not be the one that goes.
+                if !self.windows.contains_key(key) {
+                    self.make_room(now);
+                }
                 self.windows.entry(*key).or_default().pending += 1;
             }
         }
@@ -291,7 +295,9 @@ impl SlidingWindows {
     /// Counts a failure from before this start, or of another node.
     pub fn load(&mut self, key: ThrottleKey, limit: Limit, at: Timestamp, now: Timestamp) {
         if at.after(limit.span) > now {
-            self.make_room(now);
+            if !self.windows.contains_key(&key) {
+                self.make_room(now);
+            }
             self.windows.entry(key).or_default().count(at.min(now), limit);
         }
     }
@@ -310,31 +316,27 @@ impl SlidingWindows {
 
     /// Removes what counts no longer; when that is not enough, counters in turn. An attacker who
     /// fills the table pays a failed login for each place in it, and each is limited by his prefix.
+    /// A sixteenth is freed at once, so that looking through the table is rare.
     fn make_room(&mut self, now: Timestamp) {
         if self.windows.len() < self.keys_max {
             return;
         }
         self.windows
             .retain(|_, window| window.pending > 0 || window.idle_at.is_some_and(|at| at > now));
-        // Bounded by the table: each round removes one or ends.
-        while self.windows.len() >= self.keys_max {
-            let from = self.next_eviction.take();
-            let victim = self
-                .windows
-                .iter()
-                .filter(|(_, window)| window.pending == 0)
-                .map(|(key, _)| *key)
-                .find(|key| from.is_none_or(|from| *key > from));
-            match (victim, from) {
-                (Some(key), _) => {
-                    self.windows.remove(&key);
-                    self.next_eviction = Some(key);
-                }
-                // At the end of the table: once more from its start.
-                (None, Some(_)) => {}
-                (None, None) => return,
-            }
+        let kept_max = self.keys_max - self.keys_max.div_ceil(16);
+        let surplus = self.windows.len().saturating_sub(kept_max);
+        let from = self.next_eviction.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.windows.range((from, Bound::Unbounded));
+        let victims: Vec<ThrottleKey> = behind
+            .chain(&self.windows)
+            .filter(|(_, window)| window.pending == 0)
+            .map(|(key, _)| *key)
+            .take(surplus)
+            .collect();
+        for key in &victims {
+            self.windows.remove(key);
         }
+        self.next_eviction = victims.last().copied();
     }
 }
 
@@ -412,7 +414,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait);
+        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait(key(1)));
         windows.give_back(&wants);
         assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
         for _ in 0..3 {

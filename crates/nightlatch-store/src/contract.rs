@@ -121,6 +121,7 @@ macro_rules! contract_tests {
             revocation: a_revoked_session_stays_dead;
             revocation: a_logout_by_token_ends_its_session_alone;
             revocation: revoking_what_never_was_still_writes_the_feed;
+            revocation: a_session_ends_by_its_token;
             revocation: nobody_ends_somebody_elses_session;
             revocation: all_others_end_but_the_kept_one;
             revocation: logging_out_everywhere_raises_the_generation;

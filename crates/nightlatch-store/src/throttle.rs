@@ -1,1 +1,253 @@
-//! throttle
+//! Every node's own count of tries, kept in memory and written to the record behind it.
+//!
+//! Throttling must never open, so nothing here waits for the record before it counts: a failure
+//! counts in memory at once, and rows in the record only keep a restart from giving a fresh
+//! allowance. A record that is away makes the rows late, not the count.
+
+mod journal;
+mod turnstile;
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use nightlatch_core::{
+    BoxFuture, Deadline, Failure, Limit, RecordClock, Refused, StoreError, Throttle, ThrottleKey,
+    ThrottleScope, ThrottleStore, Ticket, Timestamp,
+};
+use tokio::sync::oneshot;
+
+use journal::Journal;
+use turnstile::{Entry, Turn, Turnstile, Wants};
+
+/// The most failures that are read at start: far more than the windows of a calm service hold, and
+/// still read in one go.
+const LOAD_MAX: u32 = 100_000;
+
+/// Counts what passes through this node, in sliding windows.
+pub struct LocalThrottle {
+    shared: Arc<Shared>,
+}
+
+impl LocalThrottle {
+    /// With room for `keys_max` counters. Nothing was counted yet: see [`Self::load`].
+    #[must_use]
+    pub fn new(store: Arc<dyn ThrottleStore>, clock: Arc<RecordClock>, keys_max: usize) -> Self {
+        let counters = Counters { turnstile: Turnstile::new(keys_max), loaded: false };
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                counters: Mutex::new(counters),
+                journal: Journal::new(store),
+            }),
+        }
+    }
+
+    /// Counts the failures that the record kept from before this start; how many. Only the first
+    /// success counts anything.
+    ///
+    /// # Errors
+    /// The record's. Nothing opens by it: until a load succeeds every try is told to come back, and
+    /// the caller tries again in the background.
+    pub async fn load(
+        &self,
+        limits: &[(ThrottleScope, Limit)],
+        deadline: Deadline,
+    ) -> Result<usize, StoreError> {
+        let Some(longest) = limits.iter().map(|(_, limit)| limit.span).max() else { return Ok(0) };
+        let since = self.shared.clock.now().before(longest);
+        let failures = self.shared.journal.read(since, LOAD_MAX, deadline).await?;
+        Ok(self.shared.count_loaded(&failures, limits))
+    }
+
+    /// Writes failures to the record in batches until `stop` ends, and then once more what is left.
+    /// The server runs this in one task.
+    pub async fn write_failures(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        self.shared.journal.run(self.shared.clock.clock(), pin!(stop)).await;
+    }
+}
+
+impl Throttle for LocalThrottle {
+    fn reserve(
+        &self,
+        wants: Vec<(ThrottleKey, Limit)>,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>> {
+        Box::pin(async move {
+            let reserved = self.shared.enter(wants, deadline).await?;
+            Ok(Box::new(LocalTicket { reserved }) as Box<dyn Ticket>)
+        })
+    }
+}
+
+struct Shared {
+    clock: Arc<RecordClock>,
+    counters: Mutex<Counters>,
+    journal: Journal,
+}
+
+struct Counters {
+    turnstile: Turnstile<Answer>,
+    /// Whether the failures from before this start are counted. Until then nothing is let through:
+    /// a kill would give a fresh allowance otherwise.
+    loaded: bool,
+}
+
+/// Where one who waits gets the answer.
+type Answer = oneshot::Sender<Result<Reserved, Refused>>;
+
+impl Shared {
+    /// Goes through the turnstile, waiting for those before while the deadline lasts.
+    async fn enter(
+        self: &Arc<Self>,
+        wants: Wants,
+        deadline: Deadline,
+    ) -> Result<Reserved, Refused> {
+        let (answer, mut answered) = oneshot::channel();
+        let now = self.boot_now();
+        let (entry, turns) = {
+            let mut counters = self.counters();
+            if !counters.loaded && !wants.is_empty() {
+                return Err(Refused::Busy);
+            }
+            counters.turnstile.enter(wants, answer, now)
+        };
+        self.hand_out(turns);
+        let place = match entry {
+            Entry::Reserved(wants) => return Ok(self.reserved(wants)),
+            Entry::Refused(refused) => return Err(refused),
+            Entry::Waiting(number) => Place { shared: self, number },
+        };
+        let span = deadline.remaining(self.clock.clock());
+        let answer = tokio::time::timeout(span, &mut answered).await;
+        drop(place);
+        match answer {
+            Ok(answer) => answer.expect("only its own place gives up a turn without an answer"),
+            // A turn that came this very moment is dropped with `answered`, and so given back.
+            Err(_elapsed) => Err(Refused::Busy),
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, wants: &Wants) {
+        let now = self.boot_now();
+        let turns = self.counters().turnstile.give_back(wants, now);
+        self.hand_out(turns);
+    }
+
+    /// Counts at once; the number up to which the journal must be written for it to be kept.
+    fn fail(self: &Arc<Self>, wants: &Wants) -> u64 {
+        let (now, at) = (self.boot_now(), self.clock.now());
+        let turns = self.counters().turnstile.fail(wants, now);
+        self.hand_out(turns);
+        self.journal.push(wants.iter().map(|(key, _)| Failure { key: *key, at }))
+    }
+
+    /// Tells those whose turn has come. Not under the lock: who has gone meanwhile gives back.
+    fn hand_out(self: &Arc<Self>, mut turns: Vec<Turn<Answer>>) {
+        // Bounded by the number of those who wait: each turn takes one of them out.
+        while let Some(turn) = turns.pop() {
+            let (waiter, answer) = match turn {
+                Turn::Reserved(waiter, wants) => (waiter, Ok(self.reserved(wants))),
+                Turn::Refused(waiter, refused) => (waiter, Err(refused)),
+            };
+            if let Err(Ok(mut unclaimed)) = waiter.send(answer)
+                && let Some(wants) = unclaimed.wants.take()
+            {
+                let now = self.boot_now();
+                turns.extend(self.counters().turnstile.give_back(&wants, now));
+            }
+        }
+    }
+
+    fn count_loaded(&self, failures: &[Failure], limits: &[(ThrottleScope, Limit)]) -> usize {
+        let (boot_now, record_now) = (self.boot_now(), self.clock.now());
+        let mut counters = self.counters();
+        if std::mem::replace(&mut counters.loaded, true) {
+            return 0;
+        }
+        let mut counted = 0;
+        for Failure { key, at } in failures {
+            let limit = limits.iter().find(|(scope, _)| *scope == key.scope);
+            let Some((_, limit)) = limit else { continue };
+            // By age, on the clock that nobody steps. What claims to be of the future counts as
+            // of now: a clock that was set back gives no allowance.
+            let at = boot_now.before(record_now.since(*at));
+            counters.turnstile.load(*key, *limit, at, boot_now);
+            counted += 1;
+        }
+        counted
+    }
+
+    fn reserved(self: &Arc<Self>, wants: Wants) -> Reserved {
+        Reserved { shared: self.clone(), wants: Some(wants) }
+    }
+
+    /// The windows' time: since boot.
+    fn boot_now(&self) -> Timestamp {
+        Timestamp::EPOCH.after(self.clock.clock().boottime())
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().expect("counting does not panic")
+    }
+}
+
+/// A place in the queue; given up when it is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.counters().turnstile.leave(self.number);
+    }
+}
+
+/// A reserved try that nobody has begun to evaluate: dropping it gives it back.
+struct Reserved {
+    shared: Arc<Shared>,
+    wants: Option<Wants>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(wants) = self.wants.take() {
+            self.shared.give_back(&wants);
+        }
+    }
+}
+
+/// A reserved try in the hands of the one who evaluates it: dropping it counts as failed.
+struct LocalTicket {
+    reserved: Reserved,
+}
+
+impl Ticket for LocalTicket {
+    fn give_back(mut self: Box<Self>) {
+        if let Some(wants) = self.reserved.wants.take() {
+            self.reserved.shared.give_back(&wants);
+        }
+    }
+
+    fn fail(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        let wants = self.reserved.wants.take().filter(|wants| !wants.is_empty());
+        let kept_at = wants.map(|wants| self.reserved.shared.fail(&wants));
+        let shared = self.reserved.shared.clone();
+        Box::pin(async move {
+            if let Some(number) = kept_at {
+                shared.journal.written(number).await;
+            }
+        })
+    }
+}
+
+impl Drop for LocalTicket {
+    fn drop(&mut self) {
+        if let Some(wants) = self.reserved.wants.take() {
+            self.reserved.shared.fail(&wants);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

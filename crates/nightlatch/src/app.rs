@@ -6,25 +6,18 @@ use std::time::Duration;
 use anyhow::Context;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Secret, Service,
+    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
     SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::SqliteRecord;
 use nightlatch_store::throttle::LocalThrottle;
 
-use crate::config::{Config, Database, Registration, key_file};
+use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
-use crate::strength::Strength;
 
 /// Counters that a node holds at once: about 100 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;
-
-/// The name of the session secret among the secrets that nodes share.
-const SHARED_SESSION_SECRET: &str = "session-secret";
-
-/// Bytes of a generated session secret.
-const GENERATED_SECRET_BYTES: usize = 32;
 
 /// The record with its own way of ending.
 #[derive(Clone)]
@@ -67,14 +60,6 @@ impl OpenRecord {
             Self::Postgres(record) => Arc::<PostgresRecord>::clone(record),
         }
     }
-
-    /// Lets go of it cleanly. Blocks until what was asked is done.
-    pub fn close(&self) {
-        match self {
-            Self::Sqlite(record) => record.close(),
-            Self::Postgres(record) => record.close(),
-        }
-    }
 }
 
 impl Base {
@@ -91,8 +76,9 @@ impl Base {
                 OpenRecord::Sqlite(Arc::new(record.context("DATABASE_URL")?))
             }
             Database::Postgres(database) => {
-                let options = PostgresOptions::from(database);
-                let record = PostgresRecord::open(options, Arc::clone(&clock), Arc::clone(&entropy));
+                let options = postgres_options(database);
+                let record =
+                    PostgresRecord::open(&options, Arc::clone(&clock), Arc::clone(&entropy));
                 OpenRecord::Postgres(Arc::new(record.context("DATABASE_URL")?))
             }
         };
@@ -116,8 +102,15 @@ impl Base {
         let Database::Sqlite { path } = &config.database else {
             return Ok(None);
         };
-        let session = key_file::load_or_create(path, &*self.entropy)?;
-        Ok(Some(derive(&session, config)))
+        let kept = key_file::keep_beside(path, &*self.entropy)?;
+        let file = kept.path.display();
+        if kept.is_new {
+            tracing::info!(event = "config.secret_generated", file = %file);
+        }
+        if kept.is_exposed {
+            tracing::warn!(event = "config.secret_exposed", file = %file, fix = "chmod 600");
+        }
+        Ok(Some(derive(&kept.keys, config)))
     }
 
     /// The keys that nodes share by the record, made by whichever asks first.
@@ -125,11 +118,10 @@ impl Base {
     /// # Errors
     /// The record's.
     pub async fn shared_keys(&self, config: &Config, deadline: Deadline) -> anyhow::Result<Keys> {
-        let mut fresh = vec![0; GENERATED_SECRET_BYTES];
-        self.entropy.fill(&mut fresh);
+        let fresh = secrets::fresh(&*self.entropy).expose().as_bytes().to_vec();
         let record = self.record.port();
-        let secret = record.shared_secret(SHARED_SESSION_SECRET, fresh, deadline).await?;
-        let session = MasterKeys::try_new(vec![Secret::new(secret)])?;
+        let kept = record.shared_secret(secrets::SHARED_SECRET_NAME, fresh, deadline).await?;
+        let session = secrets::kept_keys(&kept)?;
         Ok(derive(&session, config))
     }
 
@@ -150,7 +142,7 @@ impl Base {
         let ports = Ports {
             record,
             hasher: Arc::clone(&hasher) as _,
-            assessor: Arc::new(Strength::new(Arc::clone(&hasher))),
+            assessor: Arc::clone(&hasher) as _,
             throttle: Arc::clone(&throttle) as _,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -158,6 +150,13 @@ impl Base {
         let service = Arc::new(Service::new(ports, keys, policy(config)));
         Ok(Node { base: self, hasher, throttle, service })
     }
+}
+
+fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
+    let mut options = PostgresOptions::new(database.url.clone());
+    options.password.clone_from(&database.password);
+    options.schema.clone_from(&database.schema);
+    options
 }
 
 fn derive(session: &MasterKeys, config: &Config) -> Keys {

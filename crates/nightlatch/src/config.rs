@@ -86,7 +86,7 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors`] names everything that login cannot do without, at once.
     pub fn load(args: &LoadArgs) -> Result<Loaded, ConfigErrors> {
-        Self::from_gathered(Gathered::read(args, Path::new("")))
+        Self::from_gathered(Gathered::read(args, Path::new(""), source::environment()))
     }
 
     /// Takes values as the environment would give them, and reads nothing else.
@@ -123,3 +123,6 @@ impl Config {
 
 /// What a corrected line shows in place of a secret.
 const SECRET_EXAMPLE: &str = "<the output of: openssl rand -base64 48>";
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, StoreError, Timestamp};
-use nightlatch_resilience::health::{Dependency, Observation};
+use nightlatch_resilience::{Dependency, HealthLine, HealthState};
+use tokio_util::sync::CancellationToken;
 
 /// How often the record is asked how it is.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a start may take before the record is asked all the same.
+const START_GRACE: Duration = Duration::from_secs(2);
 
 /// The longest a probe waits.
 const PROBE_DEADLINE: Duration = Duration::from_millis(1500);
@@ -131,8 +135,10 @@ impl Health {
         }
     }
 
-    /// Asks the record how it is, again and again; the caller ends it by dropping it.
-    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>) {
+    /// Asks the record how it is, again and again; the caller ends it by dropping it. Begins when the
+    /// start has tried to use it for the first time: before, a new record has no schema to ask.
+    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>, tried: CancellationToken) {
+        let _ = tokio::time::timeout(START_GRACE, tried.cancelled()).await;
         loop {
             self.probe(&*record).await;
             tokio::time::sleep(PROBE_EVERY).await;
@@ -156,7 +162,7 @@ impl Health {
             Ok(_) => None,
             Err(error) => Some(self.note_error(&error)),
         };
-        self.observe(class, answered);
+        self.observe(class, asked, answered);
     }
 
     fn note_error(&self, error: &StoreError) -> FailureClass {
@@ -164,7 +170,7 @@ impl Health {
         error.class()
     }
 
-    fn observe(&self, class: Option<FailureClass>, at: Duration) {
+    fn observe(&self, class: Option<FailureClass>, asked: Duration, answered: Duration) {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.class != class {
@@ -172,22 +178,29 @@ impl Health {
         }
         state.class = class;
         state.serves = class.is_none_or(|class| class == FailureClass::Slow);
-        let observation = match class {
-            None => Observation::Up,
-            Some(class) => Observation::Down(class.as_str()),
-        };
-        for line in state.database.observe(observation, at) {
-            tracing::warn!(
-                event = "dependency.state",
-                dependency = line.dependency,
-                state = line.state,
-                class = line.class,
-                changes = line.changes,
-            );
+        let outcome = class.map_or(Ok(()), |class| Err(class.as_str()));
+        let line = state.database.observe(outcome, asked, answered);
+        drop(state);
+        if let Some(line) = line {
+            tell(&line);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One line for a change of state, or for several within ten seconds.
+fn tell(line: &HealthLine) {
+    let HealthLine { dependency, changes, .. } = *line;
+    let was_down_s = line.was_down_for.map(|span| span.as_secs());
+    match line.state {
+        HealthState::Up | HealthState::Unknown => {
+            tracing::info!(event = "dependency.up", dependency, changes, was_down_s);
+        }
+        HealthState::Down { class } => {
+            tracing::warn!(event = "dependency.down", dependency, class, changes);
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! The Nightlatch server: everything that joins the rules to the world.
 
+pub mod app;
+pub mod background;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod hashing;
 pub mod health;
 pub mod http;
 pub mod import;
+pub mod serve;
 pub mod strength;
 pub mod telemetry;

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{Base, Node, limits_by_scope};
 use crate::background::Jobs;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
 use crate::health::Health;
 use crate::http::app::{App, Settings};
@@ -42,7 +42,8 @@ const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// What login cannot do without: the address to listen on, the record's configuration, the keys.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { config, report } = loaded;
     let config = Arc::new(config);
     let connections_max = descriptors::raise_limit();
     let base = Base::open(&config)?;
@@ -60,7 +61,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (publish, published) = watch::channel(None);
     let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
     tasks.spawn(accepting);
-    announce(&config, bound);
+    announce(&config, &report, bound);
 
     let starting = Starting { config: Arc::clone(&config), health: Arc::clone(&health), bound };
     let started = starting.run(base.clone(), local_keys, tasks.clone(), stop.clone(), publish);
@@ -88,7 +89,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(FAREWELL_DEADLINE, tasks.wait()).await.is_err() {
         tracing::warn!(event = "server.tasks_cut");
     }
-    base.record.close();
     tracing::info!(event = "server.stopped");
     Ok(())
 }
@@ -116,18 +116,19 @@ impl Starting {
         stop: CancellationToken,
         publish: watch::Sender<Option<Routes>>,
     ) -> anyhow::Result<Serving> {
-        let probing = Arc::clone(&self.health).watch(base.record.port());
+        let tried = CancellationToken::new();
+        let probing = Arc::clone(&self.health).watch(base.record.port(), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
         let keys = match keys {
             Some(keys) => keys,
-            None => self.wait_for_keys(&base).await,
+            None => self.wait_for_keys(&base, &tried).await,
         };
         let node = base.assemble(&self.config, keys)?;
         let app = self.app(&node, &tasks);
         publish.send_replace(Some(routes(&app)));
         let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
         tasks.spawn(writing);
-        self.wait_for_record(&node).await;
+        self.wait_for_record(&node, &tried).await;
         let jobs = Jobs {
             service: Arc::clone(&node.service),
             record: node.base.record.port(),
@@ -139,9 +140,11 @@ impl Starting {
     }
 
     /// In development on PostgreSQL the keys are in the record.
-    async fn wait_for_keys(&self, base: &Base) -> Keys {
+    async fn wait_for_keys(&self, base: &Base, tried: &CancellationToken) -> Keys {
         loop {
-            if let Err(error) = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await {
+            let migrated = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await;
+            tried.cancel();
+            if let Err(error) = migrated {
                 tracing::debug!(event = "server.waiting_for_record", error = %error);
             } else {
                 match base.shared_keys(&self.config, base.within(MIGRATE_DEADLINE)).await {
@@ -157,11 +160,13 @@ impl Starting {
 
     /// Migrates and loads what throttles have counted; until then the record's answers are errors
     /// and nothing is let through.
-    async fn wait_for_record(&self, node: &Node) {
+    async fn wait_for_record(&self, node: &Node, tried: &CancellationToken) {
         let record = node.base.record.port();
         loop {
             let deadline = node.base.within(MIGRATE_DEADLINE);
-            match record.migrate(deadline).await {
+            let migrated = record.migrate(deadline).await;
+            tried.cancel();
+            match migrated {
                 Ok(applied) if applied.is_empty() => break,
                 Ok(applied) => {
                     tracing::info!(event = "record.migrated", applied = applied.join(","));
@@ -174,8 +179,10 @@ impl Starting {
         let limits = limits_by_scope(&self.config);
         loop {
             match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(event = "server.waiting_for_counters", error = %error),
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(event = "server.waiting_for_counters", error = %error)
+                }
             }
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
@@ -208,18 +215,21 @@ fn settings(config: &Config, bound: SocketAddr) -> Settings {
     }
 }
 
-/// Says where the server can be found.
-fn announce(config: &Config, bound: SocketAddr) {
-    let address = format!("http://{bound}");
-    match config.environment {
-        Environment::Development => {
-            let open = config.web.public_origin(bound).to_string();
-            tracing::info!(event = "server.listening", address, open);
-        }
-        Environment::Staging | Environment::Production => {
-            tracing::info!(event = "server.listening", address);
-        }
+/// Says where the server can be found, what it was configured by, and what is wrong with that.
+fn announce(config: &Config, report: &Report, bound: SocketAddr) {
+    for line in report.start_block(config, bound) {
+        tracing::info!(event = "server.configured", "{line}");
     }
+    for problem in &report.problems {
+        tracing::warn!(event = "config.problem", "{problem}");
+    }
+    if let Some(warning) = report.env_file_warning() {
+        tracing::warn!(event = "config.env_files", "{warning}");
+    }
+    if config.throttle.disabled {
+        tracing::warn!(event = "throttle.disabled", "DISABLE_THROTTLING: guesses are not limited");
+    }
+    tracing::info!(event = "server.listening", address = format!("http://{bound}"));
 }
 
 /// Writes what is still in memory.

@@ -13,6 +13,7 @@ const HANDLER_LINES_MAX: usize = 40;
 /// What nine of ten functions must not exceed.
 const NINE_OF_TEN_MAX: usize = 30;
 
+/// Where every async function is a handler.
 const HANDLERS: &[&str] = &[
     "crates/nightlatch/src/http/api.rs",
     "crates/nightlatch/src/http/api/",
@@ -23,11 +24,15 @@ const HANDLERS: &[&str] = &[
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in tree.rust() {
-        let is_handlers = HANDLERS.iter().any(|place| lies_in(&source.path, place));
-        let limit = if is_handlers { HANDLER_LINES_MAX } else { LINES_MAX };
-        for function in functions(source).filter(|function| function.lines > limit) {
+        let holds_handlers = HANDLERS.iter().any(|place| lies_in(&source.path, place));
+        for function in functions(source) {
+            let is_handler = holds_handlers && function.is_async;
+            let limit = if is_handler { HANDLER_LINES_MAX } else { LINES_MAX };
+            if function.lines <= limit {
+                continue;
+            }
             let what = format!("`{}` has {} lines, at most {limit}", function.name, function.lines);
-            let fix = if is_handlers {
+            let fix = if is_handler {
                 "a handler parses, calls one use case and renders"
             } else {
                 "name the steps and move what is below them into functions of their own"
@@ -58,6 +63,7 @@ fn nine_of_ten(tree: &Tree) -> usize {
 struct Function<'a> {
     at: usize,
     name: &'a str,
+    is_async: bool,
     lines: usize,
 }
 
@@ -73,7 +79,8 @@ fn functions(source: &Source) -> impl Iterator<Item = Function<'_>> {
             return None;
         }
         let lines = code[at..after_closing(code, open)].lines().count();
-        Some(Function { at, name: &name[..length], lines })
+        let is_async = code[..at].trim_end().ends_with("async");
+        Some(Function { at, name: &name[..length], is_async, lines })
     })
 }
 
@@ -83,21 +90,24 @@ mod tests {
     use crate::tidy::tree::tests::places;
 
     /// A function of this many lines after ten short ones.
-    fn file(lines: usize) -> String {
-        format!("{}fn long() {{\n{}}}\n", "fn a() {}\n".repeat(10), "    b();\n".repeat(lines - 2))
+    fn file(head: &str, lines: usize) -> String {
+        let body = "    b();\n".repeat(lines - 2);
+        format!("{}{head} long() {{\n{body}}}\n", "fn a() {}\n".repeat(10))
     }
 
     #[test]
     fn functions_are_short_and_handlers_shorter() {
-        for (path, lines, stopped) in [
-            ("crates/nightlatch/src/app.rs", 70, false),
-            ("crates/nightlatch/src/app.rs", 71, true),
-            ("crates/nightlatch/src/http/api/login.rs", 40, false),
-            ("crates/nightlatch/src/http/api/login.rs", 41, true),
-            ("crates/nightlatch/src/http/pages.rs", 41, true),
-            ("crates/nightlatch/tests/it/main.rs", 71, false),
+        for (path, head, lines, stopped) in [
+            ("crates/nightlatch/src/app.rs", "async fn", 70, false),
+            ("crates/nightlatch/src/app.rs", "async fn", 71, true),
+            ("crates/nightlatch/src/http/api/login.rs", "async fn", 40, false),
+            ("crates/nightlatch/src/http/api/login.rs", "async fn", 41, true),
+            ("crates/nightlatch/src/http/pages.rs", "pub(super) async fn", 41, true),
+            ("crates/nightlatch/src/http/pages.rs", "fn", 70, false),
+            ("crates/nightlatch/src/http/pages.rs", "fn", 71, true),
+            ("crates/nightlatch/tests/it/main.rs", "fn", 71, false),
         ] {
-            let file = file(lines);
+            let file = file(head, lines);
             let found = places(check, &[(path, &file)]);
             let expected = if stopped { vec![format!("{path}:11")] } else { Vec::new() };
             assert_eq!(found, expected, "{path} with {lines} lines");
@@ -106,9 +116,9 @@ mod tests {
 
     #[test]
     fn nine_functions_of_ten_are_short() {
-        let few_long = format!("{}{}", "fn a() {}\n".repeat(30), file(31));
+        let few_long = format!("{}{}", "fn a() {}\n".repeat(30), file("fn", 31));
         assert!(places(check, &[("src/a.rs", &few_long)]).is_empty());
-        let many_long = file(31).repeat(2).replace("fn a() {}\n", "");
+        let many_long = file("fn", 31).repeat(2).replace("fn a() {}\n", "");
         assert_eq!(places(check, &[("src/a.rs", &many_long)]), ["Cargo.toml:1"]);
     }
 

@@ -45,6 +45,21 @@ pub async fn revoking_what_never_was_still_writes_the_feed(subject: Subject) {
     record.assert_feed(before, &[FeedKind::Session(stranger)]).await;
 }
 
+pub async fn a_session_ends_by_its_token(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let user = record.user("alice").await;
+    let (ends, stays) = (record.login(&user).await, record.login(&user).await);
+    let before = record.head().await;
+    let unknown = TokenHash::from_bytes([7; 32]);
+    assert_eq!(record.end(SessionEnd::Token(unknown)).await, 0);
+    record.assert_feed(before, &[]).await;
+    assert_eq!(record.end(SessionEnd::Token(ends.token)).await, 1);
+    record.assert_feed(before, &[FeedKind::Session(ends.id)]).await;
+    assert!(!record.lives(&ends).await);
+    assert_eq!(record.end(SessionEnd::Token(ends.token)).await, 0);
+    assert!(record.lives(&stays).await);
+}
+
 pub async fn nobody_ends_somebody_elses_session(subject: Subject) {
     let record = Fixture::over(subject).await;
     let (alice, bob) = (record.user("alice").await, record.user("bob").await);

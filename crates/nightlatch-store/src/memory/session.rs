@@ -123,10 +123,9 @@ impl State {
                 self.append(FeedKind::Session(id), at);
                 ended
             }
-            SessionEnd::Token(token) => match self.found_by(token) {
-                Some(id) => self.end(SessionEnd::One(id), at),
-                None => 0,
-            },
+            SessionEnd::Token(token) => {
+                self.found_by(token).map_or(0, |id| self.end(SessionEnd::One(id), at))
+            }
             SessionEnd::OneOf(user, id) => {
                 let owner = self.sessions.get(&id).map(|row| row.session.user_id);
                 if owner == Some(user) { self.end(SessionEnd::One(id), at) } else { 0 }

@@ -12,7 +12,6 @@ use super::failure::{Failure, Fault};
 use super::file::FileId;
 use super::limit::Limit;
 use super::migration::SchemaFault;
-use super::shared::Shared;
 
 /// How long opening may wait for somebody else's lock.
 const OPENING_MAX: Duration = Duration::from_secs(1);
@@ -32,8 +31,6 @@ pub(super) enum Role {
 pub(super) struct Link {
     pub(super) conn: Connection,
     pub(super) file: FileId,
-    /// Its write-ahead log, as the writer found it.
-    pub(super) log: Option<FileId>,
     /// How many pages the log had after the latest commit.
     pub(super) log_pages: Arc<AtomicI32>,
 }
@@ -60,13 +57,7 @@ impl Link {
         }
         // Nobody may have changed what the path names while SQLite opened it.
         file.check(path)?;
-        Ok(Self { conn, file, log: None, log_pages })
-    }
-
-    /// Fails if the path names another file, or the log is another.
-    pub(super) fn check(&self, shared: &Shared) -> Result<(), Failure> {
-        self.file.check(&shared.path)?;
-        self.log.map_or(Ok(()), |log| log.check(&shared.log_path))
+        Ok(Self { conn, file, log_pages })
     }
 }
 

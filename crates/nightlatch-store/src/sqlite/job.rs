@@ -30,6 +30,7 @@ pub(super) struct Task {
     pub(super) doing: &'static str,
     pub(super) deadline: Deadline,
     claim: Arc<Claim>,
+    begun: bool,
 }
 
 /// The thread's end of a job.
@@ -50,17 +51,25 @@ pub(super) struct Pending<T> {
 pub(super) fn job<T>(doing: &'static str, deadline: Deadline) -> (Reply<T>, Pending<T>) {
     let claim = Arc::new(Claim(AtomicU8::new(WAITING)));
     let (to, answer) = oneshot::channel();
-    let task = Task { doing, deadline, claim: Arc::clone(&claim) };
+    let task = Task { doing, deadline, claim: Arc::clone(&claim), begun: false };
     (Reply { task, to }, Pending { doing, deadline, claim, answer })
 }
 
 impl Task {
-    /// Whether the thread may run it: the caller waits still, and there is time left.
-    pub(super) fn begin(&self, clock: &dyn Clock) -> Result<(), Failure> {
-        if self.deadline.is_over(clock) || !self.claim.take(RUNNING) {
+    /// Fails if there is no time left to begin.
+    pub(super) fn check(&self, clock: &dyn Clock) -> Result<(), Failure> {
+        let abandoned = self.claim.0.load(Ordering::Acquire) == ABANDONED;
+        if abandoned || self.deadline.is_over(clock) {
             return Err(Failure::of(Fault::TooLate));
         }
         Ok(())
+    }
+
+    /// Takes the job, once and for all its runs: from now on its caller cannot abandon it.
+    pub(super) fn begin(&mut self, clock: &dyn Clock) -> Result<(), Failure> {
+        self.check(clock)?;
+        self.begun = self.begun || self.claim.take(RUNNING);
+        if self.begun { Ok(()) } else { Err(Failure::of(Fault::TooLate)) }
     }
 }
 

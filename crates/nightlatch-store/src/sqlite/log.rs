@@ -39,11 +39,6 @@ impl Log {
         Ok(())
     }
 
-    /// Copies back what can be copied now.
-    pub(super) fn copy_back(link: &Link) -> rusqlite::Result<()> {
-        link.conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::FULL).map(|_pages| ())
-    }
-
     /// Copies all of the log back and empties it.
     pub(super) fn empty(link: &Link) -> rusqlite::Result<()> {
         link.conn.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map(|_pages| ())

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::Deadline;
+use nightlatch_core::{Deadline, FailureClass};
 
 use super::connection::{Link, Role, use_write_ahead_log};
 use super::failure::{Failure, Fault};
@@ -22,15 +22,15 @@ use super::file::{self, FileId};
 use super::limit::Limit;
 use super::log::Log;
 use super::migration;
-use super::shared::{RETRY_EVERY, Shared};
+use super::shared::{Opened, RETRY_EVERY, Shared};
 
 /// The writer's connection and all it knows about the file.
 pub(super) struct Opening {
     shared: Arc<Shared>,
     limit: Arc<Limit>,
     link: Option<Link>,
-    /// The file that was the record last, with its log.
-    last: Option<(FileId, Option<FileId>)>,
+    /// What was opened last, whether it is open still or not.
+    last: Option<Opened>,
     tried_at: Option<Duration>,
     /// Why the last opening failed.
     failure: Option<Failure>,
@@ -56,21 +56,15 @@ impl Opening {
         self.link.as_ref()
     }
 
+    /// Fails if what is open is not what the path names.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.last.map_or(Ok(()), |opened| opened.check(&self.shared))
+    }
+
     /// A connection to the file that the path names, opened anew when that is due.
     pub(super) fn ready(&mut self) -> Result<&Link, Failure> {
-        let due = self.is_due();
-        let usable = match &self.link {
-            Some(link) => match link.check(&self.shared) {
-                Ok(()) => !(self.tainted && due),
-                Err(_gone) => {
-                    self.save_log();
-                    false
-                }
-            },
-            None => false,
-        };
-        if !usable {
-            if let (None, false, Some(failure)) = (&self.link, due, &self.failure) {
+        if !self.is_usable()? {
+            if let (None, false, Some(failure)) = (&self.link, self.is_due(), &self.failure) {
                 return Err(failure.clone());
             }
             self.close();
@@ -78,6 +72,17 @@ impl Opening {
             self.settle(opened)?;
         }
         Ok(self.link.as_ref().expect("it was usable, or has been opened"))
+    }
+
+    fn is_usable(&self) -> Result<bool, Failure> {
+        let Some(link) = &self.link else { return Ok(false) };
+        let Err(failure) = self.check() else { return Ok(!(self.tainted && self.is_due())) };
+        // Readers close what they have, too.
+        self.shared.refuse(failure.clone());
+        if link.file.check(&self.shared.path).is_ok() {
+            self.save_log(link).map_err(|_tried_again_later| failure)?;
+        }
+        Ok(false)
     }
 
     /// Brings the schema up to this release and gives the names of the steps.
@@ -125,8 +130,9 @@ impl Opening {
 
     fn open_file(&self) -> Result<Link, Failure> {
         let path = &self.shared.path;
-        if let (Some((last, Some(log))), Some(file)) = (self.last, FileId::at(path)?)
-            && last != file
+        if let (Some(last), Some(file)) = (self.last, FileId::at(path)?)
+            && last.file != file
+            && let Some(log) = last.log
         {
             file::set_orphaned_log_aside(path, log)?;
         }
@@ -136,54 +142,39 @@ impl Opening {
     /// Takes the result of an opening and tells the readers.
     fn settle(&mut self, opened: Result<Link, Failure>) -> Result<(), Failure> {
         self.tried_at = Some(self.shared.clock.boottime());
-        let opened = opened.and_then(|mut link| {
-            link.log = FileId::at(&self.shared.log_path)?;
-            Ok(link)
-        });
-        match opened {
-            Ok(link) => {
-                if self.last.is_some_and(|(last, _)| last != link.file) {
-                    tracing::warn!(
-                        store.name = "sqlite",
-                        "another database file is the record now"
-                    );
-                }
-                self.last = Some((link.file, link.log));
-                self.shared.decide(Ok(link.file));
-                self.failure = None;
-                self.link = Some(link);
-                Ok(())
-            }
-            Err(failure) => {
-                self.shared.decide(Err(failure.clone()));
-                self.failure = Some(failure.clone());
-                Err(failure)
-            }
+        self.failure = None;
+        let found = opened.and_then(|link| Ok((FileId::at(&self.shared.log_path)?, link)));
+        let (log, link) = found.inspect_err(|failure| {
+            self.shared.refuse(failure.clone());
+            self.failure = Some(failure.clone());
+        })?;
+        if self.last.is_some_and(|last| last.file != link.file) {
+            tracing::warn!(store.name = "sqlite", "another database file is the record now");
         }
+        self.last = Some(self.shared.adopt(link.file, log));
+        self.link = Some(link);
+        Ok(())
     }
 
-    /// If only the log was removed, what it holds is in no other place than our open descriptor.
-    fn save_log(&self) {
-        let Some(link) = &self.link else { return };
-        if link.file.check(&self.shared.path).is_err() {
-            return;
-        }
+    /// Only the log was removed: what it holds is in no other place than our open descriptor. The
+    /// index of the log must be empty as well before a new log is begun, or a crash would lose it.
+    fn save_log(&self, link: &Link) -> rusqlite::Result<()> {
         self.limit.set_within(RETRY_EVERY);
-        match Log::copy_back(link) {
-            Ok(()) => tracing::warn!(
-                store.name = "sqlite",
-                "the write-ahead log was removed under us; what it held is saved"
-            ),
-            Err(error) => tracing::error!(
-                store.name = "sqlite",
-                error = &error as &dyn std::error::Error,
-                "the write-ahead log was removed under us and could not be saved"
-            ),
-        }
+        Log::empty(link)?;
+        tracing::warn!(
+            store.name = "sqlite",
+            "the write-ahead log was removed under us; what it held is saved"
+        );
+        Ok(())
     }
 
     fn is_due(&self) -> bool {
+        // Looking whether a file is there costs next to nothing, and whoever has just put it
+        // there, or migrated it from another process, goes on at once.
+        let waits_for_operator = self.failure.as_ref().is_some_and(|failure| {
+            matches!(failure.class, FailureClass::Missing | FailureClass::Schema)
+        });
         let now = self.shared.clock.boottime();
-        self.tried_at.is_none_or(|at| now.saturating_sub(at) >= RETRY_EVERY)
+        waits_for_operator || self.tried_at.is_none_or(|at| now.saturating_sub(at) >= RETRY_EVERY)
     }
 }

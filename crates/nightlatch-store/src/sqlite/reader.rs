@@ -14,14 +14,14 @@ use super::connection::{Link, Role};
 use super::failure::{Failure, Fault};
 use super::job::{Reply, Task};
 use super::limit::Limit;
-use super::shared::{RETRY_EVERY, Shared};
+use super::shared::{Opened, RETRY_EVERY, Shared};
 
 /// How many threads read.
 pub(super) const THREADS: usize = 2;
 
 /// A look-up on its way.
 pub(super) trait Reading: Send {
-    fn task(&self) -> &Task;
+    fn task(&mut self) -> &mut Task;
     fn is_unwanted(&self) -> bool;
     /// Reads and answers. Gives back the failure, for what it tells of the connection.
     fn run(self: Box<Self>, conn: &Connection) -> Result<(), Failure>;
@@ -39,8 +39,8 @@ where
     T: Send,
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
 {
-    fn task(&self) -> &Task {
-        &self.reply.task
+    fn task(&mut self) -> &mut Task {
+        &mut self.reply.task
     }
 
     fn is_unwanted(&self) -> bool {
@@ -76,6 +76,8 @@ pub(super) struct Reader {
     lookups: Lookups,
     limit: Arc<Limit>,
     link: Option<Link>,
+    /// What the link is open on.
+    opened: Option<Opened>,
     opened_at: Duration,
     tainted: bool,
 }
@@ -83,7 +85,15 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, lookups: Lookups) -> Self {
         let limit = Limit::new(Arc::clone(&shared.clock));
-        Self { shared, lookups, limit, link: None, opened_at: Duration::ZERO, tainted: false }
+        Self {
+            shared,
+            lookups,
+            limit,
+            link: None,
+            opened: None,
+            opened_at: Duration::ZERO,
+            tainted: false,
+        }
     }
 
     /// Works until all who could ask are gone.
@@ -102,7 +112,7 @@ impl Reader {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(RETRY_EVERY)
     }
 
-    fn serve(&mut self, look: Box<dyn Reading>) {
+    fn serve(&mut self, mut look: Box<dyn Reading>) {
         if look.is_unwanted() {
             return;
         }
@@ -112,6 +122,7 @@ impl Reader {
         }
         let deadline = look.task().deadline;
         if let Err(failure) = self.prepare(deadline) {
+            self.drop_what_is_gone();
             look.fail(&failure);
             return;
         }
@@ -127,20 +138,21 @@ impl Reader {
     /// Has a connection to the file that the writer says is the record.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), Failure> {
         let clock = &*self.shared.clock;
-        let decided = self.shared.file(deadline.remaining(clock));
-        let file = decided.unwrap_or_else(|| Err(Failure::of(Fault::TooLate)))?;
-        file.check(&self.shared.path)?;
+        let decided = self.shared.opened(deadline.remaining(clock));
+        let opened = decided.unwrap_or_else(|| Err(Failure::of(Fault::TooLate)))?;
+        opened.check(&self.shared)?;
         let now = clock.boottime();
         let taint_is_due = self.tainted && now.saturating_sub(self.opened_at) >= RETRY_EVERY;
-        if taint_is_due || self.link.as_ref().is_some_and(|link| link.file != file) {
+        if taint_is_due || self.opened != Some(opened) {
             self.link = None;
         }
         if self.link.is_none() {
             let link = Link::open(&self.shared.path, Role::Reader, &self.limit)?;
-            if link.file != file {
+            if link.file != opened.file {
                 return Err(Failure::of(Fault::Replaced));
             }
             self.link = Some(link);
+            self.opened = Some(opened);
             self.opened_at = now;
             self.tainted = false;
         }
@@ -148,13 +160,12 @@ impl Reader {
         Ok(())
     }
 
-    /// A connection to a file that is the record no longer must not keep it open.
+    /// A connection to what is the record no longer must not keep it open.
     fn drop_what_is_gone(&mut self) {
-        let Some(link) = &self.link else { return };
-        let is_record =
-            matches!(self.shared.file(Duration::ZERO), Some(Ok(file)) if file == link.file);
-        if !is_record {
+        let opened = self.shared.opened(Duration::ZERO).and_then(Result::ok);
+        if opened != self.opened {
             self.link = None;
+            self.opened = None;
         }
     }
 }

@@ -4,7 +4,7 @@
 //! that both sides of one node never look at different files.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nightlatch_core::{Clock, Entropy, FailureClass, RecordClock};
@@ -27,9 +27,28 @@ pub(super) struct Shared {
     first_opening: Condvar,
 }
 
+/// The file that is the record, as the writer has it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) file: FileId,
+    /// Its write-ahead log.
+    pub(super) log: Option<FileId>,
+    /// Counts the writer's openings: a connection of an earlier one may hold a log that is gone.
+    serial: u64,
+}
+
+impl Opened {
+    /// Fails if the path names another file by now, or the log is another.
+    pub(super) fn check(&self, shared: &Shared) -> Result<(), Failure> {
+        self.file.check(&shared.path)?;
+        self.log.map_or(Ok(()), |log| log.check(&shared.log_path))
+    }
+}
+
 struct State {
-    /// The file that is the record now; `None` until the writer has tried to open it.
-    file: Option<Result<FileId, Failure>>,
+    /// What the writer decided last; `None` until it has tried to open the file.
+    opened: Option<Result<Opened, Failure>>,
+    openings: u64,
     /// Why changes fail at present.
     write_failure: Option<FailureClass>,
 }
@@ -42,25 +61,35 @@ impl Shared {
             record_clock: RecordClock::new(Arc::clone(&clock)),
             clock,
             entropy,
-            state: Mutex::new(State { file: None, write_failure: None }),
+            state: Mutex::new(State { opened: None, openings: 0, write_failure: None }),
             first_opening: Condvar::new(),
         }
     }
 
-    /// The writer's word on the file.
-    pub(super) fn decide(&self, file: Result<FileId, Failure>) {
-        self.lock().file = Some(file);
+    /// The writer has opened the file.
+    pub(super) fn adopt(&self, file: FileId, log: Option<FileId>) -> Opened {
+        let mut state = self.lock();
+        state.openings += 1;
+        let opened = Opened { file, log, serial: state.openings };
+        state.opened = Some(Ok(opened));
+        self.first_opening.notify_all();
+        opened
+    }
+
+    /// The writer has no usable file.
+    pub(super) fn refuse(&self, failure: Failure) {
+        self.lock().opened = Some(Err(failure));
         self.first_opening.notify_all();
     }
 
     /// The file that is the record. Waits, once in a life, for the writer's first opening.
-    pub(super) fn file(&self, wait: Duration) -> Option<Result<FileId, Failure>> {
+    pub(super) fn opened(&self, wait: Duration) -> Option<Result<Opened, Failure>> {
         let state = self.lock();
         let (state, _timed_out) = self
             .first_opening
-            .wait_timeout_while(state, wait, |state| state.file.is_none())
+            .wait_timeout_while(state, wait, |state| state.opened.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        state.file.clone()
+        state.opened.clone()
     }
 
     /// Notes why changes fail, or that they do not.
@@ -73,7 +102,7 @@ impl Shared {
         self.lock().write_failure
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Plain values: whatever a panicking thread left is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,8 +27,8 @@ pub enum Database {
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresDatabase {
-    /// `DATABASE_URL` as it was given, `sslmode` (a misspelt one as `verify-full`) and
-    /// `sslrootcert` included, without the parameter `pgbouncer` and unknown ones.
+    /// `DATABASE_URL` in words that the store understands: a misspelt `sslmode` as `verify-full`,
+    /// `pgbouncer=true` where it is on, without parameters that mean nothing.
     pub url: Secret<String>,
     /// `DATABASE_PASSWORD`, where the URL holds none.
     pub password: Option<Secret<String>>,

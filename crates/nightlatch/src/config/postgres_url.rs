@@ -1,11 +1,12 @@
 //! Checks a PostgreSQL URL: `postgres://[user[:password]@]host[:port][,host[:port]..][/name][?..]`.
 //!
 //! The driver parses it again when it connects. This comes first because the driver's message
-//! could quote the password, because a misspelt `sslmode` must verify, and because `pgbouncer`
-//! and `sslrootcert` are ours.
+//! could quote the password, because a misspelt `sslmode` must verify, and because a parameter
+//! that means nothing is no reason to serve nobody.
 
 use nightlatch_core::Secret;
 
+use super::reader::excerpt;
 use super::setting::Form;
 use super::value::{self, Wrong};
 
@@ -94,6 +95,7 @@ fn check_hosts(hosts: &str, query: &str) -> Result<(), Wrong> {
 struct Parameters {
     for_driver: Vec<String>,
     shown: Vec<String>,
+    ssl_mode: Option<&'static str>,
     root_certificate: Option<String>,
     pgbouncer: bool,
     remarks: Vec<Wrong>,
@@ -102,90 +104,104 @@ struct Parameters {
 impl Parameters {
     fn parse(query: &str) -> Self {
         let mut parameters = Self::default();
+        let mut is_system = false;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.take(name, value);
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("sslmode", value) => parameters.take_ssl_mode(value),
+                ("sslrootcert", "system") => is_system = true,
+                ("sslrootcert", value) => parameters.root_certificate = Some(value.to_owned()),
+                ("pgbouncer", value) => parameters.take_pgbouncer(value),
+                (name, value) => parameters.take_other(name, value),
+            }
         }
+        parameters.settle_tls(is_system);
         parameters
     }
 
-    fn take(&mut self, name: &str, value: &str) {
-        match name {
-            "sslmode" => self.take_ssl_mode(value),
-            "pgbouncer" => self.take_pgbouncer(value),
-            "sslrootcert" => {
-                // The word `system` stands for the machine's own authorities.
-                let file = (value != "system").then(|| percent_decoded(value));
-                self.root_certificate = file;
-                self.keep(name, value);
-            }
-            name if PASSED_ON.contains(&name) => self.keep(name, value),
-            name => {
-                let near = PASSED_ON.iter().chain(OURS).find(|n| value::distance(n, name) <= 2);
-                let hint = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
-                let name = super::reader::excerpt(name);
-                let why = format!("has the unknown parameter {name}{hint}; it is left out");
-                self.remarks.push(Wrong::new(why));
-            }
-        }
-    }
-
     fn take_ssl_mode(&mut self, value: &str) {
-        match value::word_of(value, SSL_MODES) {
-            Ok(mode) => self.keep("sslmode", mode),
-            Err(wrong) => {
-                let value = super::reader::excerpt(value);
-                let why = format!("sslmode={value} {}; taken as verify-full", wrong.why);
-                let better = wrong.better.unwrap_or_else(|| "verify-full".to_owned());
-                self.remarks
-                    .push(Wrong::new(why).better(format!("postgres://..?sslmode={better}")));
-                self.keep("sslmode", "verify-full");
-            }
-        }
+        self.ssl_mode = Some(value::word_of(value, SSL_MODES).unwrap_or_else(|wrong| {
+            let why = format!("sslmode={} {}; taken as verify-full", excerpt(value), wrong.why);
+            let better = wrong.better.unwrap_or_else(|| "verify-full".to_owned());
+            self.remarks.push(Wrong::new(why).better(format!("postgres://..?sslmode={better}")));
+            "verify-full"
+        }));
     }
 
     /// Doubt means on: unnamed statements work with and without a pooler.
     fn take_pgbouncer(&mut self, value: &str) {
         self.pgbouncer = value::switch(value, Form::Switch).unwrap_or_else(|wrong| {
-            let why = format!("pgbouncer={value:?} {}; taken as true", wrong.why);
+            let why = format!("pgbouncer={} {}; taken as true", excerpt(value), wrong.why);
             self.remarks.push(Wrong::new(why).better("postgres://..?pgbouncer=true"));
             true
         });
-        self.shown.push(format!("pgbouncer={}", self.pgbouncer));
     }
 
-    fn keep(&mut self, name: &str, value: &str) {
-        let pair = format!("{name}={value}");
-        let is_harmless = OURS.contains(&name) || name == "target_session_attrs";
-        self.shown.push(if is_harmless { pair.clone() } else { format!("{name}=***") });
-        self.for_driver.push(pair);
+    fn take_other(&mut self, name: &str, value: &str) {
+        if name == "target_session_attrs" {
+            if value != "read-write" {
+                let why = "asks for another server than the primary, which alone is believed; \
+                           target_session_attrs is left out";
+                self.remarks.push(Wrong::new(why));
+            }
+            return;
+        }
+        if PASSED_ON.contains(&name) && !value.is_empty() {
+            self.shown.push(format!("{name}=***"));
+            self.for_driver.push(format!("{name}={value}"));
+            return;
+        }
+        let near = PASSED_ON.iter().chain(OURS).find(|near| value::distance(near, name) <= 2);
+        let hint = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
+        let why =
+            format!("has a parameter {} that means nothing{hint}; it is left out", excerpt(name));
+        self.remarks.push(Wrong::new(why));
+    }
+
+    /// Writes what is ours in the words of the store, the stricter one where they differ.
+    fn settle_tls(&mut self, is_system: bool) {
+        let mode = match (self.ssl_mode, &self.root_certificate) {
+            // As in libpq: the machine's own authorities certify anybody, so the name decides.
+            _ if is_system => Some("verify-full"),
+            (Some("verify-ca"), None) => {
+                let why = "sslmode=verify-ca without sslrootcert believes anybody's certificate; \
+                           taken as verify-full";
+                let better = "postgres://..?sslmode=verify-ca&sslrootcert=/path/to/ca.pem";
+                self.remarks.push(Wrong::new(why).better(better));
+                Some("verify-full")
+            }
+            (Some("allow"), _) => Some("prefer"),
+            (mode, _) => mode,
+        };
+        if is_system {
+            self.root_certificate = None;
+        }
+        let root = self.root_certificate.as_ref().map(|file| format!("sslrootcert={file}"));
+        let mode = mode.map(|mode| format!("sslmode={mode}"));
+        let pooled = self.pgbouncer.then(|| "pgbouncer=true".to_owned());
+        for pair in [mode, root, pooled].into_iter().flatten() {
+            self.shown.push(pair.clone());
+            self.for_driver.push(pair);
+        }
+        self.root_certificate = self.root_certificate.as_deref().map(percent_decoded);
     }
 }
 
 const SSL_MODES: Form =
     Form::Words(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]);
 
-const OURS: &[&str] = &["sslmode", "sslrootcert", "pgbouncer"];
+const OURS: &[&str] = &["sslmode", "sslrootcert", "pgbouncer", "target_session_attrs"];
 
-/// What the driver understands.
+/// What the store hands on to its driver. Time-outs are not among them: the store sets its own.
 const PASSED_ON: &[&str] = &[
     "user",
     "password",
     "dbname",
-    "options",
-    "application_name",
     "host",
     "hostaddr",
     "port",
-    "connect_timeout",
-    "tcp_user_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_retries",
-    "target_session_attrs",
+    "application_name",
+    "sslnegotiation",
     "channel_binding",
-    "load_balance_hosts",
 ];
 
 fn as_query(pairs: &[String]) -> String {
@@ -240,15 +256,33 @@ mod tests {
                 None,
             ),
             (
-                "postgres://h/db?pgbouncer=true&sslmode=VERIFY-CA&x=1&password=q",
-                "postgres://h/db?sslmode=verify-ca&password=q",
-                "postgres://h/db?pgbouncer=true&sslmode=verify-ca&password=***",
+                "postgres://h/db?pgbouncer=true&sslmode=REQUIRE&x=1&password=q",
+                "postgres://h/db?password=q&sslmode=require&pgbouncer=true",
+                "postgres://h/db?password=***&sslmode=require&pgbouncer=true",
                 None,
             ),
             (
                 "postgres://h/db?sslmode=requierd",
                 "postgres://h/db?sslmode=verify-full",
                 "postgres://h/db?sslmode=verify-full",
+                None,
+            ),
+            (
+                "postgres://h/db?sslmode=verify-ca&sslrootcert=/a%20b.pem",
+                "postgres://h/db?sslmode=verify-ca&sslrootcert=/a%20b.pem",
+                "postgres://h/db?sslmode=verify-ca&sslrootcert=/a%20b.pem",
+                None,
+            ),
+            (
+                "postgres://h/db?sslmode=require&sslrootcert=system&target_session_attrs=read-write",
+                "postgres://h/db?sslmode=verify-full",
+                "postgres://h/db?sslmode=verify-full",
+                None,
+            ),
+            (
+                "postgres://h/db?sslmode=allow&pgbouncer=off",
+                "postgres://h/db?sslmode=prefer",
+                "postgres://h/db?sslmode=prefer",
                 None,
             ),
         ];
@@ -288,6 +322,10 @@ mod tests {
             ("pgbouncer=ture", 1, true),
             ("sslmod=require", 1, false),
             ("schema=public&sslmode=on", 2, false),
+            ("sslmode=verify-ca", 1, false),
+            ("target_session_attrs=any", 1, false),
+            ("connect_timeout=3", 1, false),
+            ("application_name", 1, false),
         ] {
             let parsed = parse(&format!("postgres://h/db?{query}")).ok().unwrap();
             assert_eq!((parsed.remarks.len(), parsed.pgbouncer), (count, pgbouncer), "{query}");

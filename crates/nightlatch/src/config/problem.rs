@@ -49,6 +49,9 @@ impl ProblemLevel {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
+            Some(name) if self.origin == Origin::Default => {
+                write!(f, "{name} (not set): {}", self.why)?;
+            }
             Some(name) => write!(f, "{name} ({}): {}", self.origin, self.why)?,
             None => write!(f, "{}: {}", self.origin, self.why)?,
         }
@@ -68,12 +71,20 @@ pub struct ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors: Vec<_> =
-            self.report.problems.iter().filter(|p| p.level == ProblemLevel::Error).collect();
+        let (errors, others): (Vec<_>, Vec<_>) =
+            self.report.problems.iter().partition(|p| p.level == ProblemLevel::Error);
         let noun = if errors.len() == 1 { "mistake" } else { "mistakes" };
-        write!(f, "the configuration has {} {noun} that login cannot do without", errors.len())?;
+        write!(f, "the configuration has {} {noun} that login cannot do without:", errors.len())?;
         for error in errors {
             write!(f, "\n  {error}")?;
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        // One of them may be the cause: a misspelt ENVIRONMENT is production.
+        write!(f, "\nbesides, nothing fatal:")?;
+        for other in others {
+            write!(f, "\n  {other}")?;
         }
         Ok(())
     }

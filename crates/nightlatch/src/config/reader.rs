@@ -139,7 +139,8 @@ impl Reader {
                 continue;
             }
             let Some(found) = self.resolved.values.get(setting.name).cloned() else {
-                self.note(setting, default_shown(setting, None), Origin::Default);
+                let preset = self.preset(setting);
+                self.note(setting, default_shown(setting, preset), Origin::Default);
                 continue;
             };
             if !setting.is_used {

@@ -4,6 +4,7 @@
 //! The only file that reads the environment: everywhere else a value has an origin that can be
 //! shown, and a test can give values without touching the process.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,11 @@ pub struct LoadArgs {
     pub env_file: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+}
+
+/// The environment of this process.
+pub(super) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
 }
 
 /// One value from one source, not yet understood.
@@ -61,8 +67,12 @@ impl Gathered {
         gathered
     }
 
-    /// Reads everything, files relative to `directory`.
-    pub(super) fn read(args: &LoadArgs, directory: &Path) -> Self {
+    /// Takes everything together, files relative to `directory`.
+    pub(super) fn read(
+        args: &LoadArgs,
+        directory: &Path,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Self {
         let mut gathered = Self::default();
         gathered.read_toml(&shown_path(directory, TOML_FILE));
         match &args.env_file {
@@ -70,7 +80,7 @@ impl Gathered {
             None => gathered.read_env_file(&shown_path(directory, ENV_FILE), IsNamed::No),
         }
         gathered.other_env_files = other_env_files(directory, &gathered.files);
-        gathered.read_environment();
+        gathered.read_environment(environment);
         if let Some(listen) = &args.listen {
             let origin = Origin::Flag("--listen");
             gathered.push("NIGHTLATCH_LISTEN".to_owned(), listen.clone(), origin, Rank::Flag);
@@ -110,8 +120,8 @@ impl Gathered {
         }
     }
 
-    fn read_environment(&mut self) {
-        for (name, value) in std::env::vars_os() {
+    fn read_environment(&mut self, environment: impl Iterator<Item = (OsString, OsString)>) {
+        for (name, value) in environment {
             // Names that are not UTF-8 are nobody's settings.
             let Some(name) = name.to_str() else { continue };
             let value = Secret::new(value.to_string_lossy().into_owned());
@@ -132,7 +142,14 @@ impl Gathered {
                 self.files.push(path.to_owned());
                 Some(text)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && is_named == IsNamed::No => {
+            // A directory called `.env` is somebody's virtual environment.
+            Err(error)
+                if is_named == IsNamed::No
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+                    ) =>
+            {
                 None
             }
             Err(error) => {

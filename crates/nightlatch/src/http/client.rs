@@ -60,7 +60,8 @@ fn in_words(user_agent: &str) -> String {
         Some(parsed) if known(parsed.name) && known(parsed.os) => {
             format!("{} on {}", parsed.name, os_in_words(parsed.os))
         }
-        Some(parsed) if known(parsed.name) => parsed.name.to_owned(),
+        // "HTTP Library" and the like: what the program calls itself says more.
+        Some(parsed) if known(parsed.name) && parsed.category != "misc" => parsed.name.to_owned(),
         Some(_) | None => program_name(user_agent),
     };
     let end = words.floor_char_boundary(Client::USER_AGENT_BYTES_MAX);
@@ -139,6 +140,8 @@ mod tests {
                 "Safari on macOS",
             ),
             ("my-app/1.0", "my-app"),
+            ("curl/8.5.0", "curl"),
+            ("python-requests/2.32", "python-requests"),
             ("", "Unknown client"),
             ("<script>", "script"),
         ] {

@@ -41,8 +41,8 @@ pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The document as JSON, ending in a line break.
-#[must_use]
-pub fn document_text() -> String {
+
+pub(crate) fn document_text() -> String {
     let mut text = api().into_openapi().to_pretty_json().expect("the document is plain data");
     text.push('\n');
     text

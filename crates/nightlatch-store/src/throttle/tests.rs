@@ -1,0 +1,354 @@
+//! The throttle as callers see it, over the reference record, on a clock that tests move.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nightlatch_core::{
+    Clock, Entropy, FailureClass, Outcome, StoreErrorKind, StoreResult, SystemEntropy,
+};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::*;
+use crate::memory::MemoryRecord;
+
+const LIMIT: Limit = Limit { count: 5, span: Duration::from_mins(1) };
+const SCOPES: [(ThrottleScope, Limit); 1] = [(ThrottleScope::Login, LIMIT)];
+
+fn wants(account: u8) -> Wants {
+    vec![(ThrottleKey::new(ThrottleScope::Login, [account; 16]), LIMIT)]
+}
+
+/// Tokio's clock, which stands still while anybody can run.
+struct PausedClock {
+    started: Instant,
+    wall_ahead_micros: AtomicI64,
+}
+
+impl PausedClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { started: Instant::now(), wall_ahead_micros: AtomicI64::new(0) })
+    }
+}
+
+impl Clock for PausedClock {
+    fn wall(&self) -> Timestamp {
+        let ahead = self.wall_ahead_micros.load(Ordering::Relaxed);
+        let year_2026 = 1_767_225_600_000_000;
+        Timestamp::from_micros(year_2026 + ahead).after(self.boottime())
+    }
+
+    fn boottime(&self) -> Duration {
+        // A machine that has been up for two hours.
+        Duration::from_hours(2) + self.started.elapsed()
+    }
+}
+
+/// The reference record, which can be taken away.
+struct Removable {
+    record: MemoryRecord,
+    is_away: AtomicBool,
+    writes: AtomicUsize,
+}
+
+impl Removable {
+    fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let record = MemoryRecord::new(clock, entropy);
+        Arc::new(Self { record, is_away: AtomicBool::new(false), writes: AtomicUsize::new(0) })
+    }
+
+    fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    fn here<'a, T: 'a>(&self, answer: StoreResult<'a, T>) -> StoreResult<'a, T> {
+        if self.is_away.load(Ordering::Relaxed) {
+            let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Unreachable);
+            let error = StoreError::new(kind, class, Outcome::NotApplied, "reaching it");
+            return Box::pin(async move { Err(error) });
+        }
+        answer
+    }
+}
+
+impl ThrottleStore for Removable {
+    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.here(self.record.append_failures(failures, deadline))
+    }
+
+    fn list_failures(
+        &self,
+        since: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Failure>> {
+        self.here(self.record.list_failures(since, limit, deadline))
+    }
+}
+
+/// A node with its record.
+struct Node {
+    clock: Arc<PausedClock>,
+    record: Arc<Removable>,
+    throttle: Arc<LocalThrottle>,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let clock = PausedClock::new();
+        let record = Removable::new(clock.clone());
+        let node = Self::over(clock, record);
+        node.load().await.expect("the record is there");
+        node
+    }
+
+    fn over(clock: Arc<PausedClock>, record: Arc<Removable>) -> Self {
+        let record_clock = Arc::new(RecordClock::new(clock.clone()));
+        let throttle = Arc::new(LocalThrottle::new(record.clone(), record_clock, 1000));
+        Self { clock, record, throttle }
+    }
+
+    /// Starts anew over the same record, without a word from the one before.
+    fn restart(self) -> Self {
+        Self::over(self.clock, self.record)
+    }
+
+    /// Runs the writer besides; it ends with the returned set.
+    fn writing(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.throttle.clone().write_failures(std::future::pending()));
+        tasks
+    }
+
+    fn within(&self, span: Duration) -> Deadline {
+        Deadline::within(&*self.clock, span)
+    }
+
+    async fn reserve(&self, account: u8) -> Result<Box<dyn Ticket>, Refused> {
+        self.throttle.reserve(wants(account), self.within(Duration::from_secs(5))).await
+    }
+
+    async fn fail(&self, account: u8) {
+        self.reserve(account).await.expect("there is room").fail().await;
+    }
+
+    async fn load(&self) -> Result<usize, StoreError> {
+        self.throttle.load(&SCOPES, self.within(Duration::from_secs(5))).await
+    }
+
+    async fn kept(&self) -> usize {
+        let all = self.record.record.list_failures(
+            Timestamp::EPOCH,
+            100_000,
+            self.within(Duration::from_secs(5)),
+        );
+        all.await.expect("the reference record is always there").len()
+    }
+
+    async fn assert_throttled(&self, account: u8) {
+        let refused = self.reserve(account).await.err();
+        assert!(matches!(refused, Some(Refused::Throttled { .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_five_are_evaluated_at_once_and_five_failures_refuse_the_rest() {
+    let node = Arc::new(Node::start());
+    let evaluating = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for n in 0..50_u64 {
+        let (node, evaluating) = (node.clone(), evaluating.clone());
+        tasks.spawn(async move {
+            let Ok(ticket) = node.reserve(1).await else { return false };
+            assert!(evaluating.fetch_add(1, Ordering::Relaxed) < 5);
+            tokio::time::sleep(Duration::from_millis(10 + n)).await;
+            evaluating.fetch_sub(1, Ordering::Relaxed);
+            ticket.fail().await;
+            true
+        });
+    }
+    let evaluated = tasks.join_all().await.into_iter().filter(|evaluated| *evaluated).count();
+    assert_eq!(evaluated, 5);
+    node.assert_throttled(1).await;
+    tokio::time::advance(LIMIT.span).await;
+    node.fail(1).await;
+}
+
+#[tokio::test]
+async fn two_hundred_successes_at_once_all_get_through() {
+    let node = Arc::new(Node::start());
+    let evaluating = Arc::new(AtomicUsize::new(0));
+    let barrier = Arc::new(Barrier::new(200));
+    let mut tasks = JoinSet::new();
+    for _ in 0..200 {
+        let (node, evaluating, barrier) = (node.clone(), evaluating.clone(), barrier.clone());
+        tasks.spawn(async move {
+            barrier.wait().await;
+            let ticket = node.reserve(1).await.expect("those before it succeed");
+            assert!(evaluating.fetch_add(1, Ordering::Relaxed) < 5);
+            tokio::task::yield_now().await;
+            evaluating.fetch_sub(1, Ordering::Relaxed);
+            ticket.give_back();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(node.kept().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_wait_beyond_the_deadline_is_told_busy_then() {
+    let node = Node::start().await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(node.reserve(1).await.expect("there is room"));
+    }
+    let started = Instant::now();
+    let refused = node.throttle.reserve(wants(1), node.within(Duration::from_secs(3))).await;
+    assert_eq!(refused.err(), Some(Refused::Busy));
+    assert_eq!(started.elapsed().as_secs(), 3);
+    held.pop().expect("five are held").give_back();
+    node.reserve(1).await.expect("who left the queue holds nothing").give_back();
+    let over = Deadline::at_boottime(Duration::ZERO);
+    node.throttle.reserve(wants(1), over).await.expect("nobody need be waited for").give_back();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_nobody_took_goes_to_the_next() {
+    let node = Node::start().await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(node.reserve(1).await.expect("there is room"));
+    }
+    let mut gone = Box::pin(node.reserve(1));
+    let mut stays = Box::pin(node.reserve(1));
+    for waiting in [&mut gone, &mut stays] {
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx)));
+        assert!(polled.await.is_pending());
+    }
+    held.pop().expect("five are held").give_back();
+    // The turn is in the hands of the first, who hangs up without looking.
+    drop(gone);
+    stays.await.expect("it was given back").give_back();
+    for ticket in held {
+        ticket.give_back();
+    }
+    for _ in 0..5 {
+        node.fail(1).await;
+    }
+    node.assert_throttled(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_ticket_counts_as_failed() {
+    let node = Node::start().await;
+    let _writing = node.writing();
+    for _ in 0..4 {
+        drop(node.reserve(1).await.expect("there is room"));
+    }
+    node.fail(1).await;
+    node.assert_throttled(1).await;
+    assert_eq!(node.kept().await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_gives_no_fresh_allowance_even_if_the_clock_was_set_back() {
+    for step_micros in [0, 10_000_000, -7_200_000_000] {
+        let node = Node::start().await;
+        let writing = node.writing();
+        for _ in 0..5 {
+            node.fail(1).await;
+        }
+        node.fail(2).await;
+        drop(writing);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        node.clock.wall_ahead_micros.store(step_micros, Ordering::Relaxed);
+
+        let node = node.restart();
+        assert_eq!(node.load().await.expect("the record is there"), 6);
+        assert_eq!(node.load().await.expect("the record is there"), 0, "never counted twice");
+        node.assert_throttled(1).await;
+        for _ in 0..4 {
+            node.fail(2).await;
+        }
+        node.assert_throttled(2).await;
+        // A step after the load changes nothing at all.
+        node.clock.wall_ahead_micros.store(step_micros + 3_600_000_000, Ordering::Relaxed);
+        node.assert_throttled(1).await;
+        tokio::time::advance(LIMIT.span).await;
+        node.fail(1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_let_through_until_the_failures_from_before_are_counted() {
+    let node = Node::start().await;
+    let writing = node.writing();
+    for _ in 0..5 {
+        node.fail(1).await;
+    }
+    drop(writing);
+    let node = node.restart();
+    node.record.set_away(true);
+    node.load().await.expect_err("the record is away");
+    assert_eq!(node.reserve(1).await.err(), Some(Refused::Busy));
+    assert_eq!(node.reserve(2).await.err(), Some(Refused::Busy));
+    node.record.set_away(false);
+    assert_eq!(node.load().await.expect("it is back"), 5);
+    node.assert_throttled(1).await;
+    node.fail(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_away_changes_no_count_and_gets_all_when_it_is_back() {
+    let node = Node::start().await;
+    let _writing = node.writing();
+    node.record.set_away(true);
+    let started = Instant::now();
+    for _ in 0..5 {
+        node.fail(1).await;
+    }
+    assert!(started.elapsed() <= Duration::from_millis(250), "{:?}", started.elapsed());
+    node.assert_throttled(1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let tried = node.record.writes.load(Ordering::Relaxed);
+    assert!((20..=40).contains(&tried), "{tried} writes in 30 s");
+    assert_eq!(node.kept().await, 0);
+    node.record.set_away(false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(node.kept().await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_kept_when_its_future_ends() {
+    let node = Node::start().await;
+    let _writing = node.writing();
+    for n in 1..=3 {
+        node.fail(n).await;
+        assert_eq!(node.kept().await, usize::from(n));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_writes_what_is_left() {
+    let node = Node::start().await;
+    for account in 0..200 {
+        for _ in 0..5 {
+            drop(node.reserve(account).await.expect("there is room"));
+        }
+    }
+    node.throttle.clone().write_failures(std::future::ready(())).await;
+    assert_eq!(node.kept().await, 1000);
+    assert_eq!(node.record.writes.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_without_limits_is_always_let_through() {
+    let node = Node::start().await;
+    for _ in 0..100 {
+        let ticket = node.throttle.reserve(Vec::new(), node.within(Duration::ZERO)).await;
+        ticket.expect("nothing is limited").fail().await;
+    }
+}

@@ -1,0 +1,63 @@
+//! The contract suite over the SQLite record.
+#![cfg(feature = "sqlite")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nightlatch_core::{
+    AsOf, Clock, Entropy, FeedKind, Generation, Position, Record, SessionId, SystemClock,
+    SystemEntropy, UserId,
+};
+use nightlatch_store::contract::{Subject, contract_tests};
+use nightlatch_store::sqlite::SqliteRecord;
+use rusqlite::{Connection, Row};
+use uuid::Uuid;
+
+contract_tests!(fresh);
+
+async fn fresh() -> Subject {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("nightlatch.db");
+    let (feed, node) = (path.clone(), path.clone());
+    Subject::new(open(&path), clock(), entropy())
+        .with_feed(move || Box::pin(std::future::ready(read_feed(&feed))))
+        .with_second_node(move || Box::pin(std::future::ready(open(&node))))
+        .keeping(folder)
+}
+
+fn open(path: &Path) -> Arc<dyn Record> {
+    Arc::new(SqliteRecord::open(path, clock(), entropy()).expect("threads"))
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+fn entropy() -> Arc<dyn Entropy> {
+    Arc::new(SystemEntropy)
+}
+
+fn read_feed(path: &Path) -> Vec<(AsOf, FeedKind)> {
+    let conn = Connection::open(path).expect("the record's file");
+    let mut rows = conn
+        .prepare(
+            "SELECT position, id, kind, session_id, user_id, generation FROM feed
+             ORDER BY position",
+        )
+        .expect("the feed has these columns");
+    rows.query_map([], feed_row).expect("readable").map(|row| row.expect("a feed row")).collect()
+}
+
+fn feed_row(row: &Row<'_>) -> rusqlite::Result<(AsOf, FeedKind)> {
+    let as_of = AsOf { position: Position(row.get(0)?), row_id: row.get(1)? };
+    let user = || row.get(4).map(|id| UserId::from_uuid(Uuid::from_bytes(id)));
+    let kind = match row.get::<_, i16>(2)? {
+        0 => FeedKind::Start,
+        1 => FeedKind::Session(SessionId::from_uuid(Uuid::from_bytes(row.get(3)?))),
+        2 => FeedKind::UserBelow(user()?, Generation(row.get(5)?)),
+        3 => FeedKind::Everything,
+        4 => FeedKind::RefetchUser(user()?),
+        other => panic!("{other} is no kind"),
+    };
+    Ok((as_of, kind))
+}

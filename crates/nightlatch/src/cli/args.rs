@@ -1,0 +1,326 @@
+//! What the command line takes.
+//!
+//! No secret is ever an argument: other users of the machine could read it in the list of
+//! processes. Passwords come from a prompt or stdin, everything else from the configuration.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::LoadArgs;
+
+/// Registration, login and sessions in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nightlatch",
+    version,
+    about = "Registration, login and sessions in one binary",
+    long_about = "Registration, login and sessions in one binary.\n\n\
+        Without a command it serves: on http://127.0.0.1:8080, with an SQLite file in the working \
+        directory. `nightlatch config` shows every setting, its value and where it came from.",
+    after_help = "Exit codes: 0 fine, 1 an error or a failure, 2 wrong usage.",
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// What to do; serve if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl Cli {
+    /// What to do.
+    #[must_use]
+    pub fn into_command(self) -> (LoadArgs, Command) {
+        let SettingsArgs { env_file, listen } = self.settings;
+        (LoadArgs { env_file, listen }, self.command.unwrap_or(Command::Serve))
+    }
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingsArgs {
+    /// Read settings from this file [default: .env, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Listen on this address instead of `NIGHTLATCH_LISTEN`, such as 0.0.0.0:8080
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve logins until told to stop (the default)
+    Serve,
+    /// Print every setting in force and where it came from
+    Config(ConfigArgs),
+    /// Bring the database's schema up to this release
+    ///
+    /// Serving does the same at its start. Only adds: the release before this one still runs.
+    Migrate,
+    /// Manage users
+    ///
+    /// Works beside a running server, which obeys within two seconds.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// List and end sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Copy the SQLite database into a file while the server runs
+    ///
+    /// For PostgreSQL use `pg_dump`.
+    Backup {
+        /// The file to write; it must not be there yet
+        file: PathBuf,
+    },
+    /// Print the OpenAPI description of the HTTP interface
+    Openapi,
+    /// Run single parts of the server on given input
+    #[command(subcommand)]
+    Debug(DebugCommand),
+}
+
+/// Arguments of `nightlatch config`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ConfigArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print the reference of all settings as Markdown (docs/config.md)
+    #[arg(long, hide = true, conflicts_with = "json")]
+    pub reference: bool,
+}
+
+/// `nightlatch user ..`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Create a user; asks for the password, or reads it from stdin
+    Add {
+        /// The name to log in with
+        name: String,
+        /// The e-mail address
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+        /// The name to show
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        /// Create the user without a password: nobody can log in until one is set
+        #[arg(long)]
+        no_password: bool,
+    },
+    /// List all users
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one user
+    Show {
+        /// The name or e-mail address
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// The name or e-mail address
+        name: String,
+    },
+    /// End all sessions of a user and refuse new logins
+    Disable {
+        /// The name or e-mail address
+        name: String,
+    },
+    /// Delete a user and end all of their sessions
+    Delete {
+        /// The name or e-mail address
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Set a password (asked for, or read from stdin) and end all sessions of the user
+    SetPassword {
+        /// The name or e-mail address
+        name: String,
+    },
+    /// Mark the e-mail address of a user as verified
+    VerifyEmail {
+        /// The name or e-mail address
+        name: String,
+    },
+    /// Set the groups of a user; without a group: none
+    SetGroups {
+        /// The name or e-mail address
+        name: String,
+        /// The groups
+        #[arg(value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Take over users with their password hashes
+    ///
+    /// Reads CSV with a header, JSON lines, or what Django's `dumpdata auth` writes. Says what it
+    /// could not take, and can be run again.
+    Import {
+        /// The file, or - for stdin
+        file: PathBuf,
+        /// What the file is; told by its content otherwise
+        #[arg(long, value_enum)]
+        format: Option<ImportFormat>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What an import reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Comma-separated values with a header line
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Django's dumpdata of auth.user, with groups
+    Django,
+}
+
+/// `nightlatch session ..`
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// List live sessions
+    List {
+        /// Only those of this user (name or e-mail address)
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End one session, all sessions of a user, or all sessions
+    ///
+    /// Running servers refuse them within two seconds.
+    Revoke(RevokeArgs),
+}
+
+/// Which sessions to end: exactly one of the three.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RevokeArgs {
+    /// The session's id, from `nightlatch session list`
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// All sessions of this user (name or e-mail address)
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// All sessions of everybody
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `nightlatch debug ..`
+#[derive(Debug, Subcommand)]
+pub enum DebugCommand {
+    /// Verify passwords against stored hashes
+    ///
+    /// Reads JSON lines `{id, hash, password}` from stdin and answers `{id, ok, needs_upgrade}`, by
+    /// the code that logins go through.
+    VerifyHash,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<(LoadArgs, Command), ErrorKind> {
+        let words = std::iter::once("nightlatch").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(Cli::into_command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_said_means_serve_and_flags_go_anywhere() {
+        assert!(matches!(parse(""), Ok((_, Command::Serve))));
+        for line in ["--env-file x.env config --json", "config --env-file x.env --json"] {
+            let Ok((load, Command::Config(config))) = parse(line) else { panic!("{line}") };
+            assert_eq!(load.env_file, Some(PathBuf::from("x.env")));
+            assert!(config.json);
+        }
+        let (load, _) = parse("serve --listen 127.0.0.1:0").unwrap();
+        assert_eq!(load.listen.as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        for line in [
+            "serve",
+            "config",
+            "migrate",
+            "user add alice --email a@example.com",
+            "user list --json",
+            "user show alice",
+            "user enable alice",
+            "user disable alice",
+            "user delete alice --yes",
+            "user set-password alice",
+            "user verify-email alice",
+            "user set-groups alice",
+            "user set-groups alice staff admins",
+            "user import users.csv --format csv",
+            "user import dump.json --format django",
+            "user import users.jsonl --format jsonl",
+            "session list --user alice",
+            "session revoke --user alice",
+            "session revoke --all",
+            "session revoke 018f",
+            "backup copy.db",
+            "openapi",
+            "debug verify-hash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_two() {
+        for line in [
+            "sevre",
+            "user",
+            "user add",
+            "user add alice --password x",
+            "session revoke",
+            "session revoke --all --user alice",
+            "session revoke 018f --all",
+            "backup",
+            "config --json --reference",
+            "--listen",
+        ] {
+            let words = std::iter::once("nightlatch").chain(line.split_whitespace());
+            let error = Cli::try_parse_from(words).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_of_every_command_says_what_it_does() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

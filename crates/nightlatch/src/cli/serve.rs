@@ -1,0 +1,20 @@
+//! `nightlatch serve`: the log, the start block, and then the server until it is told to stop.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::block_on;
+use crate::config::Loaded;
+use crate::{serve, telemetry};
+
+/// How long the last lines of the log may take.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Serves.
+pub(super) fn run(loaded: Loaded) -> anyhow::Result<ExitCode> {
+    let log = telemetry::install(loaded.config.log)?;
+    let served = block_on(serve::serve(loaded));
+    // What cannot be written by then is lost with whoever does not read it.
+    let _ = log.flush(FLUSH_DEADLINE);
+    served.map(|()| ExitCode::SUCCESS)
+}
