@@ -16,10 +16,16 @@ const PROBE: &str = "
         epoch, position, row_id, pruned_to
     FROM nightlatch.feed_head";
 
+/// In the order of an index: without it a sweep that finds nothing reads the whole table.
 const SWEEP_SESSIONS: &str = "
-    WITH old AS MATERIALIZED (
-        SELECT id FROM nightlatch.sessions WHERE ended_at < $1 OR expires_at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+    WITH ended AS MATERIALIZED (
+        SELECT id FROM nightlatch.sessions WHERE ended_at < $1
+        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), expired AS MATERIALIZED (
+        SELECT id FROM nightlatch.sessions WHERE expires_at < $1
+        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), old AS MATERIALIZED (
+        SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
     ), gone AS (
         DELETE FROM nightlatch.sessions s USING old WHERE s.id = old.id RETURNING 1
     )
@@ -49,7 +55,7 @@ const SWEEP_FEED: &str = "
 const SWEEP_FAILURES: &str = "
     WITH old AS MATERIALIZED (
         SELECT id FROM nightlatch.throttle_failures WHERE at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM nightlatch.throttle_failures t USING old WHERE t.id = old.id RETURNING 1
     )
@@ -58,7 +64,7 @@ const SWEEP_FAILURES: &str = "
 const SWEEP_PREFIXES: &str = "
     WITH old AS MATERIALIZED (
         SELECT user_id, prefix FROM nightlatch.known_prefixes WHERE last_login_at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY last_login_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM nightlatch.known_prefixes k USING old
         WHERE k.user_id = old.user_id AND k.prefix = old.prefix
