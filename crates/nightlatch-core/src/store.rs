@@ -215,6 +215,8 @@ pub struct RecordProbe {
     pub now: Option<Timestamp>,
     /// The head of its feed.
     pub head: Head,
+    /// Why it takes no changes now, though it answers.
+    pub write_failure: Option<FailureClass>,
 }
 
 /// What a sweep removed.

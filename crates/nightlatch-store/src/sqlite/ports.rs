@@ -184,9 +184,10 @@ impl RecordStore for SqliteRecord {
     }
 
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        self.look("probing", deadline, |conn| {
+        let write_failure = self.write_failure();
+        self.look("probing", deadline, move |conn| {
             // SQLite has no clock of its own.
-            Ok(RecordProbe { now: None, head: feed::find_head(conn)? })
+            Ok(RecordProbe { now: None, head: feed::find_head(conn)?, write_failure })
         })
     }
 

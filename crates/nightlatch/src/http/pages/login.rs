@@ -40,7 +40,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap, next: 
         return answer::go(&app, target, None);
     }
     let (view, cookies) = view(&app, &headers, next);
-    answer::with_cookies(answer::page(&app, &headers, &view), cookies)
+    answer::with_cookies(answer::page(&app, &headers, &view), &cookies)
 }
 
 /// Logs in.
@@ -68,7 +68,7 @@ pub(crate) async fn submit(
             let (mut view, cookies) = view(&app, &headers, next);
             view.form = view.form.typed("username", &typed).refused(&problem);
             view.remember = remember;
-            answer::with_cookies(answer::refused(problem, &view), cookies)
+            answer::with_cookies(answer::refused(problem, &view), &cookies)
         }
     }
 }
@@ -92,7 +92,7 @@ fn welcome(app: &Arc<App>, mut logged_in: LoggedIn, next: Option<&str>) -> Respo
     let mut cookies = HeaderMap::new();
     login_flow::welcome(app, &mut logged_in, &mut cookies);
     let target = redirect::target(&app.settings, next);
-    answer::with_cookies(answer::go(app, target, Some(Flash::LoggedIn)), cookies)
+    answer::with_cookies(answer::go(app, target, Some(Flash::LoggedIn)), &cookies)
 }
 
 fn view(app: &App, headers: &HeaderMap, next: Option<String>) -> (LoginView, HeaderMap) {
