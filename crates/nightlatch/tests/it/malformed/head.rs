@@ -20,7 +20,7 @@ fn get(headers: &str) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_not_http_gets_the_bare_status_and_a_closed_connection() {
     let server = launch().ready().await;
-    let huge = "x".repeat(70_000);
+    let huge = "x".repeat(200_000);
     let many: String = (0..201).map(|n| format!("x-{n}: 1\r\n")).collect();
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("noise", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
@@ -84,6 +84,7 @@ async fn bodies_that_break_off_or_lie_about_their_length_are_problems() {
     ] {
         let answer = raw(server.address(), &bytes).await;
         assert_raw_problem(&answer, 413, "body_too_large", name);
+        assert!(answer.text.contains("\r\nconnection: close\r\n"), "{name}: {answer:?}");
     }
 }
 
@@ -162,7 +163,6 @@ async fn paths_and_queries_that_cannot_be_decoded_are_problems() {
         ("/api/v1/sessions?current=%ff", 400),
         ("/api/v1/sessions?current=true&current", 400),
         ("/%ff", 404),
-        ("//", 404),
         ("//evil.example/%2e%2e", 404),
     ] {
         let answer = person.revoke(path).await;
