@@ -1,4 +1,6 @@
 //! The entries of the table of settings, section by section.
+//!
+//! One table for the parser, the reference and `nightlatch config`: a second list would drift.
 
 use super::Fallback::{InProduction, Preset, Unset};
 use super::Form::{Seconds, Secret, SecretUrl, Switch, Text, Words};
