@@ -1,4 +1,6 @@
-//! The page /auth/register: shows the form, takes it, says what is wrong beside its field.
+//! The registration page, `/auth/register`.
+//!
+//! It leads to the login instead of logging in: the password manager learns the new password there.
 
 use std::sync::Arc;
 
