@@ -1,4 +1,6 @@
 //! The last known state of what is beneath: fed by a prober, read by everybody, asked by nobody.
+//!
+//! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! The ports of the record, answered by SQLite: which statement goes to which thread.
+//!
+//! Kept apart from the statements, so that which thread does what can be read in one place.
 
 use nightlatch_core::{
     AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
