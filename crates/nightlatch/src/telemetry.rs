@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
+pub(crate) use escape::is_dangerous;
 pub use queue::LogHandle;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};

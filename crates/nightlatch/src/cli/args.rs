@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nightlatch_core::{DisplayName, Email, Username};
 
 use crate::config::LoadArgs;
 
@@ -101,13 +102,14 @@ pub enum UserCommand {
     /// Create a user; asks for the password, or reads it from stdin
     Add {
         /// The name to log in with
-        name: String,
+        #[arg(value_parser = Username::try_existing)]
+        name: Username,
         /// The e-mail address
-        #[arg(long, value_name = "ADDRESS")]
-        email: Option<String>,
+        #[arg(long, value_name = "ADDRESS", value_parser = Email::try_new)]
+        email: Option<Email>,
         /// The name to show
-        #[arg(long, value_name = "TEXT")]
-        display_name: Option<String>,
+        #[arg(long, value_name = "TEXT", value_parser = DisplayName::try_new)]
+        display_name: Option<DisplayName>,
         /// Create the user without a password: nobody can log in until one is set
         #[arg(long)]
         no_password: bool,
@@ -299,6 +301,8 @@ mod tests {
             "user",
             "user add",
             "user add alice --password x",
+            "user add alice@example.com",
+            "user add alice --email nobody",
             "session revoke",
             "session revoke --all --user alice",
             "session revoke 018f --all",
