@@ -62,7 +62,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
     match command {
-        Command::Serve => with_config(load, serve::run),
+        Command::Serve(_) => with_config(load, serve::run),
         Command::Config(args) => Ok(config::run(args, load, &mut out, &mut io::stderr())?),
         Command::Migrate => with_config(load, |loaded| migrate::run(&loaded)),
         Command::Openapi => {
@@ -125,7 +125,10 @@ fn talk(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-/// `nightlatch config | head` is no error.
+/// `nightlatch user list | head` is no error.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests;

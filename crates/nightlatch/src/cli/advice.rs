@@ -32,11 +32,21 @@ impl Advisor {
 
     /// Adds what to do to an error of the record; any other is left alone.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        self.add(error, |failure| failure.outcome() == Outcome::Unknown)
+    }
+
+    /// The same for what leaves nobody in doubt whether it happened: it is done anew each time.
+    pub(super) fn explain_repeated(&self, error: anyhow::Error) -> anyhow::Error {
+        self.add(error, |_| false)
+    }
+
+    fn add(
+        &self,
+        error: anyhow::Error,
+        is_doubtful: impl FnOnce(&StoreError) -> bool,
+    ) -> anyhow::Error {
         let Some(failure) = error.downcast_ref::<StoreError>() else { return error };
-        let doubt = match failure.outcome() {
-            Outcome::NotApplied => "",
-            Outcome::Unknown => DOUBT,
-        };
+        let doubt = if is_doubtful(failure) { DOUBT } else { "" };
         let Self { setting, .. } = self;
         let (what, advice) = (told(&error, failure), self.advice(failure));
         anyhow!("{what}\n  which: {setting}{doubt}\n  what to do: {advice}")
@@ -62,7 +72,8 @@ fn told(error: &anyhow::Error, failure: &StoreError) -> String {
 
 const SETTING: &str = "DATABASE_URL";
 
-const DOUBT: &str = "\n  whether the change was made is not known: look before you repeat it";
+/// True of every command: each says so if there is nothing left to do.
+const DOUBT: &str = "\n  it may have happened all the same; running the command again does no harm";
 
 fn of_file(class: FailureClass) -> &'static str {
     match class {
@@ -153,10 +164,10 @@ mod tests {
         let text = explained(url, Unavailable, class, Outcome::NotApplied);
         let has = ["(unreachable)", "connection refused", "postgres://u:***@db/x", "pg_isready"];
         assert!(has.iter().all(|part| text.contains(part)), "{text}");
-        assert!(!text.contains("hunter2") && !text.contains("not known"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("may have happened"), "{text}");
 
         let text = explained(url, Unavailable, FailureClass::Closed, Outcome::Unknown);
-        assert!(text.contains("not known"), "{text}");
+        assert!(text.contains("may have happened"), "{text}");
         let text =
             explained("sqlite:///x.db", Unavailable, FailureClass::Locked, Outcome::NotApplied);
         assert!(text.contains("fuser"), "{text}");

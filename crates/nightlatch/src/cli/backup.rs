@@ -18,7 +18,7 @@ pub(super) fn run(to: &Path, loaded: Loaded, console: &mut Console<'_>) -> anyho
     let base = Base::open(&config)?;
     let advisor = Advisor::new(&config.database, &report);
     let copied = block_on(base.record.backup(to, base.within(BACKUP_DEADLINE)));
-    copied.map_err(|error| advisor.explain(error))?;
+    copied.map_err(|error| advisor.explain_repeated(error))?;
     writeln!(console.out, "copied the database to {}", to.display())?;
     if let Some(keys) = kept_secret(&config) {
         console.talk(format_args!(

@@ -22,7 +22,7 @@ pub(super) fn run(loaded: &Loaded) -> anyhow::Result<u8> {
         let record = base.record.port();
         record.migrate(base.within(MIGRATE_DEADLINE)).await.context("migrating")
     });
-    let applied = migrated.map_err(|error| advisor.explain(error))?;
+    let applied = migrated.map_err(|error| advisor.explain_repeated(error))?;
     let mut out = io::stdout().lock();
     if applied.is_empty() {
         writeln!(out, "the schema is up to date")?;

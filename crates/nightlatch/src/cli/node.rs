@@ -43,7 +43,8 @@ pub(super) fn with_node(
     let base = Base::open(&config)?;
     let advisor = Advisor::new(&config.database, &report);
     let done = block_on(async {
-        make_ready(&base, &config.database, if_absent, console).await?;
+        let ready = make_ready(&base, &config.database, if_absent, console).await;
+        ready.map_err(|error| advisor.explain_repeated(error))?;
         let keys = unused_keys(&base)?;
         let node = base.assemble(&config, keys)?;
         command(&node, console).await

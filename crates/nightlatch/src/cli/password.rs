@@ -90,9 +90,7 @@ mod tests {
     #[test]
     fn nothing_and_too_much_are_refused_in_words() {
         for (typed, words) in [("", "stdin"), ("\n", "stdin"), (&*"x".repeat(1025), "1024 bytes")] {
-            let refused = play(typed, false, |console| Choice::default().read("a", console))
-                .result
-                .unwrap_err();
+            let refused = play(typed, false, |console| read("a", console)).result.unwrap_err();
             assert!(refused.to_string().contains(words), "{refused}");
         }
     }

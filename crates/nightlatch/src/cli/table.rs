@@ -14,13 +14,20 @@ const NOTHING: &str = "-";
 /// Rows of `N` cells.
 pub(super) struct Table<const N: usize> {
     header: [&'static str; N],
+    goes_on: bool,
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
     /// An empty table.
     pub(super) const fn new(header: [&'static str; N]) -> Self {
-        Self { header, rows: Vec::new() }
+        Self { header, goes_on: false, rows: Vec::new() }
+    }
+
+    /// Goes on below rows that were written before: no header again.
+    pub(super) const fn goes_on(mut self, goes_on: bool) -> Self {
+        self.goes_on = goes_on;
+        self
     }
 
     /// Adds a row. Nothing in it can disturb a terminal from here on.
@@ -42,7 +49,9 @@ impl<const N: usize> Table<N> {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        write_row(out, self.header, widths)?;
+        if !self.goes_on {
+            write_row(out, self.header, widths)?;
+        }
         self.rows
             .iter()
             .try_for_each(|row| write_row(out, row.each_ref().map(String::as_str), widths))

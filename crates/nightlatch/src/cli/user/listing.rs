@@ -30,7 +30,7 @@ pub(super) async fn list(json: bool, node: &Node, console: &mut Console<'_>) -> 
         if json {
             write_json(&page, listed == 0, &mut out)?;
         } else {
-            write_table(&page, &mut out)?;
+            write_table(&page, listed == 0, &mut out)?;
         }
         listed += page.len() as u64;
         if page.len() < PAGE as usize {
@@ -49,8 +49,8 @@ pub(super) async fn list(json: bool, node: &Node, console: &mut Console<'_>) -> 
     Ok(FINE)
 }
 
-fn write_table(page: &[User], out: &mut dyn Write) -> io::Result<()> {
-    let mut table = Table::new(["NAME", "E-MAIL", "STATE", "GROUPS", "CREATED"]);
+fn write_table(page: &[User], is_first: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new(["NAME", "E-MAIL", "STATE", "GROUPS", "CREATED"]).goes_on(!is_first);
     for user in page {
         table.push([
             user.username.as_str().to_owned(),
