@@ -1,4 +1,6 @@
-//! /auth/login
+//! The login page, `/auth/login`.
+//!
+//! A refused login shows the form again, so that only the password has to be typed a second time.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! /auth/profile: who one is, until when, and the password change.
+//! The profile page, `/auth/profile`: who one is, until when, and the password change.
 
 use std::sync::Arc;
 

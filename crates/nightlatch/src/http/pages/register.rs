@@ -1,4 +1,6 @@
-//! /auth/register
+//! The registration page, `/auth/register`.
+//!
+//! It leads to the login instead of logging in: the password manager learns the new password there.
 
 use std::sync::Arc;
 

@@ -252,7 +252,7 @@ async fn a_person_registers_logs_in_reloads_and_logs_out() {
 }
 
 #[tokio::test]
-async fn refused_forms_come_back_with_what_was_typed_and_say_why() {
+async fn a_refused_registration_comes_back_with_what_was_typed_and_says_why() {
     let mut browser = Browser::new(&app());
     browser.enter("alice").await;
     let mut other = Browser { cookies: BTreeMap::new(), ..browser };
@@ -273,6 +273,13 @@ async fn refused_forms_come_back_with_what_was_typed_and_say_why() {
     assert!(
         other.page.contains("Everybody knows it.") && !other.page.contains("value=\"password\"")
     );
+}
+
+#[tokio::test]
+async fn a_refused_login_comes_back_with_what_was_typed_and_says_why() {
+    let mut browser = Browser::new(&app());
+    browser.enter("alice").await;
+    let mut other = Browser { cookies: BTreeMap::new(), ..browser };
 
     other.get("/auth/login").await;
     let answer = other.post("/auth/login", &[("username", "alice"), ("remember", "true")]).await;
