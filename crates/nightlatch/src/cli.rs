@@ -40,7 +40,7 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(args, load, &mut out, &mut io::stderr())
             .map(ExitCode::from)
             .map_err(Into::into),
-        Command::Migrate => with_config(load, migrate::run),
+        Command::Migrate => with_config(load, |loaded| migrate::run(&loaded)),
         Command::Openapi => {
             out.write_all(openapi::document_text().as_bytes())?;
             Ok(ExitCode::SUCCESS)

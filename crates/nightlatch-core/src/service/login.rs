@@ -1,4 +1,7 @@
 //! Login: a right password becomes a session.
+//!
+//! The whole story is one function, because its order is what keeps it safe: count before hashing,
+//! hash before deciding, and insert only at the generation that the password was verified at.
 
 use std::time::Duration;
 

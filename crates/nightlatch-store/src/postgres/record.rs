@@ -1,8 +1,8 @@
 //! The record as such: its schema, its state, its sweeping, its secrets.
 
 use nightlatch_core::{
-    Deadline, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, StoreError, StoreResult, Sweep,
-    Timestamp,
+    Deadline, FailureClass, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, StoreError,
+    StoreResult, Sweep, Timestamp,
 };
 use tokio_postgres::types::Type;
 
@@ -13,6 +13,7 @@ use super::row::Reader;
 
 const PROBE: &str = "
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now,
+        current_setting('transaction_read_only')::boolean AS read_only,
         epoch, position, row_id, pruned_to
     FROM nightlatch.feed_head";
 
@@ -88,7 +89,9 @@ impl RecordStore for PostgresRecord {
             let call = Call { doing, effect: Effect::Read, sql: PROBE, params: &[] };
             let row = self.row(call, deadline).await?;
             let reader = Reader { row: &row, doing };
-            Ok(RecordProbe { now: Some(reader.time("now")?), head: reader.head()? })
+            let read_only: bool = reader.get("read_only")?;
+            let write_failure = read_only.then_some(FailureClass::Readonly);
+            Ok(RecordProbe { now: Some(reader.time("now")?), head: reader.head()?, write_failure })
         })
     }
 

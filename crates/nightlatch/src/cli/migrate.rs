@@ -14,7 +14,7 @@ use crate::config::Loaded;
 const MIGRATE_DEADLINE: Duration = Duration::from_mins(10);
 
 /// Migrates and says what was applied.
-pub(super) fn run(loaded: Loaded) -> anyhow::Result<ExitCode> {
+pub(super) fn run(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let base = Base::open(&loaded.config)?;
     let applied = block_on(async {
         let record = base.record.port();

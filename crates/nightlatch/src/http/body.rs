@@ -90,7 +90,7 @@ async fn read(request: Request) -> Result<axum::body::Bytes, Problem> {
 
 fn is_too_large(error: &axum::Error) -> bool {
     std::error::Error::source(error)
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+        .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 fn unreadable(error: &serde_json::Error) -> Problem {
@@ -144,7 +144,7 @@ mod tests {
         let read = serde_json::from_str::<Object>;
         assert!(read(r#"{"a":1,"b":2}"#).is_ok());
         assert!(read(r#"{"a":1,"a":1}"#).is_err());
-        assert!(read(r#"[1]"#).is_err());
+        assert!(read("[1]").is_err());
         assert!(read(r#""a""#).is_err());
     }
 }

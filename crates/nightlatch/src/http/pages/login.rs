@@ -1,4 +1,4 @@
-//! /auth/login
+//! The page /auth/login: shows the form, takes it, says what is wrong beside its field.
 
 use std::sync::Arc;
 

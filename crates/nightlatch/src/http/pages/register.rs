@@ -1,4 +1,4 @@
-//! /auth/register
+//! The page /auth/register: shows the form, takes it, says what is wrong beside its field.
 
 use std::sync::Arc;
 
