@@ -45,7 +45,8 @@ impl PostgresRecord {
     ) -> Result<Self, PostgresOptionsError> {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
-        Ok(Self { connections: Connections::new(options, target, clock), schema, entropy })
+        let connections = Connections::new(options, target, (clock, &*entropy));
+        Ok(Self { connections, schema, entropy })
     }
 
     /// A random id for a feed row, with room above it: a statement that writes several rows counts

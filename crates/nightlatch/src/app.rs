@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Secret,
-    Service, SystemClock, SystemEntropy, ThrottleScope,
+    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
+    SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::SqliteRecord;
@@ -153,12 +153,7 @@ impl Base {
 }
 
 fn postgres_options(database: &PostgresDatabase) -> PostgresOptions {
-    let mut url = database.url.expose().clone();
-    if database.pgbouncer {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("pgbouncer=true");
-    }
-    let mut options = PostgresOptions::new(Secret::new(url));
+    let mut options = PostgresOptions::new(database.url.clone());
     options.password.clone_from(&database.password);
     options.schema.clone_from(&database.schema);
     options

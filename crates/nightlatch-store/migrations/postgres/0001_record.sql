@@ -18,6 +18,7 @@ CREATE TABLE nightlatch.feed_head (
 CREATE TABLE nightlatch.feed (
     position bigint PRIMARY KEY,
     id bigint NOT NULL, -- random: the same position in another history has another one
+    -- 0 start, 1 session, 2 user below generation, 3 everything, 4 refetch user
     kind smallint NOT NULL,
     session_id uuid,
     user_id uuid,
@@ -42,7 +43,7 @@ CREATE TABLE nightlatch.users (
     updated_at bigint NOT NULL
 ) WITH (fillfactor = 90);
 
-CREATE INDEX users_hash_kind ON nightlatch.users (hash_kind);
+CREATE INDEX users_by_hash_kind ON nightlatch.users (hash_kind);
 
 -- No foreign key to users: the ended sessions of a deleted user are kept for a while like others.
 CREATE TABLE nightlatch.sessions (
@@ -59,19 +60,19 @@ CREATE TABLE nightlatch.sessions (
     ended_at bigint
 ) WITH (fillfactor = 80); -- last_seen_at changes often and is in no index
 
-CREATE INDEX sessions_user ON nightlatch.sessions (user_id, created_at);
-CREATE INDEX sessions_expiry ON nightlatch.sessions (expires_at);
-CREATE INDEX sessions_ended ON nightlatch.sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX sessions_by_user ON nightlatch.sessions (user_id, created_at);
+CREATE INDEX sessions_by_expiry ON nightlatch.sessions (expires_at);
+CREATE INDEX sessions_by_end ON nightlatch.sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 -- From where an account has logged in.
 CREATE TABLE nightlatch.known_prefixes (
     user_id uuid NOT NULL,
     prefix bytea NOT NULL,
-    seen_at bigint NOT NULL,
+    last_login_at bigint NOT NULL,
     PRIMARY KEY (user_id, prefix)
 );
 
-CREATE INDEX known_prefixes_seen ON nightlatch.known_prefixes (seen_at);
+CREATE INDEX known_prefixes_by_age ON nightlatch.known_prefixes (last_login_at);
 
 CREATE TABLE nightlatch.throttle_failures (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -80,7 +81,7 @@ CREATE TABLE nightlatch.throttle_failures (
     at bigint NOT NULL
 );
 
-CREATE INDEX throttle_failures_at ON nightlatch.throttle_failures (at);
+CREATE INDEX throttle_failures_by_age ON nightlatch.throttle_failures (at);
 
 CREATE TABLE nightlatch.shared_secrets (
     name text PRIMARY KEY,

@@ -145,7 +145,8 @@ fn classify_io(error: &io::Error, is_connecting: bool) -> FailureClass {
         | io::ErrorKind::UnexpectedEof => FailureClass::Closed,
         // The driver's words for a host that `target_session_attrs` rules out.
         io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => FailureClass::Readonly,
-        io::ErrorKind::InvalidData => FailureClass::Protocol,
+        // Half a message, or what cannot be one.
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => FailureClass::Protocol,
         io::ErrorKind::InvalidInput if !is_connecting => FailureClass::Protocol,
         // Connecting fails with a number from the system; looking up a name does not.
         _ if is_connecting && error.raw_os_error().is_none() => FailureClass::Dns,

@@ -33,6 +33,17 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.
 const LOCK_KEY: i64 = 0x6e69_6768_746c_6368;
 
+// Read from the catalogue as from any table: `to_regclass` may answer from a cache that has not
+// heard yet of what another node created while we waited for the lock.
+const SCHEMA_IS_THERE: &str =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+
+const TABLE_IS_THERE: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = 'schema_migrations'
+    )";
+
 const DOING: &str = "migrating the schema";
 
 /// A migration was applied that differs from ours.
@@ -109,12 +120,7 @@ impl PostgresRecord {
     /// What has not been applied yet. Newer migrations than ours are not our business: they only
     /// added.
     async fn missing(&self, loan: &Loan<'_>) -> Result<Vec<&'static Migration>, MigrateError> {
-        let table = format!("\"{}\".schema_migrations", self.schema.name());
-        let params: &[Param] = &[(&table, Type::TEXT)];
-        let sql = "SELECT to_regclass($1) IS NOT NULL AS is_there";
-        let row = loan.client().query_typed(sql, params).await?;
-        let is_there = row.first().map(|row| row.try_get("is_there")).transpose()?;
-        if is_there != Some(true) {
+        if !self.is_there(loan, TABLE_IS_THERE).await? {
             return Ok(MIGRATIONS.iter().collect());
         }
         let sql = self.schema.apply("SELECT version, checksum FROM nightlatch.schema_migrations");
@@ -137,13 +143,16 @@ impl PostgresRecord {
         Ok(missing)
     }
 
+    async fn is_there(&self, loan: &Loan<'_>, sql: &str) -> Result<bool, MigrateError> {
+        let params: &[Param] = &[(&self.schema.name(), Type::TEXT)];
+        Ok(loan.client().query_typed_one(sql, params).await?.try_get(0)?)
+    }
+
     async fn apply(&self, loan: &Loan<'_>, migration: &Migration) -> Result<(), MigrateError> {
         let client = loan.client();
         // Creating a schema needs a right on the database even where the schema exists.
-        let name = self.schema.name();
-        let sql = "SELECT to_regnamespace($1) IS NULL AS is_missing";
-        let row = client.query_typed(sql, &[(&format!("\"{name}\""), Type::TEXT)]).await?;
-        if row.first().map(|row| row.try_get("is_missing")).transpose()? == Some(true) {
+        if !self.is_there(loan, SCHEMA_IS_THERE).await? {
+            let name = self.schema.name();
             client.batch_execute(&format!("CREATE SCHEMA \"{name}\"")).await?;
         }
         let table = self.schema.apply(

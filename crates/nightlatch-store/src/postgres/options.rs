@@ -10,20 +10,24 @@ use std::time::Duration;
 use nightlatch_core::Secret;
 use thiserror::Error;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
 use super::schema::Schema;
-use super::tls::{self, TlsDemand};
+use super::tls::{self, Authorities, TlsDemand};
 
 /// How to reach the record and what may be used of it.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port,host2:port2/database?sslmode=verify-full`.
     pub url: Secret<String>,
-    /// The password, if it is not in the URL; it wins over the one there.
+    /// The password, if the URL has none; else it wins over the one there.
     pub password: Option<Secret<String>>,
     /// The schema that holds the tables.
     pub schema: String,
+    /// Whether a pool that changes the connection with each transaction stands in between
+    /// (`PgBouncer`), as `pgbouncer=true` in the URL says too: then nothing is left behind in a
+    /// connection, and the limits below are to be set on the role.
+    pub pgbouncer: bool,
     /// The most connections of this process.
     pub connections_max: usize,
     /// The most calls that wait for a connection; more are refused at once.
@@ -46,6 +50,7 @@ impl PostgresOptions {
             url,
             password: None,
             schema: Schema::DEFAULT.to_owned(),
+            pgbouncer: false,
             connections_max: 16,
             waiting_max: 512,
             connect_timeout: Duration::from_secs(2),
@@ -98,6 +103,10 @@ pub(super) struct Target {
     /// One configuration for each host, in the order of the URL.
     pub(super) hosts: Vec<Config>,
     pub(super) tls: rustls::ClientConfig,
+    /// How long one attempt at one of them may take, until it is ready for statements.
+    pub(super) attempt_limit: Duration,
+    /// Whether each process begins with another host.
+    pub(super) begins_anywhere: bool,
     /// Behind a pool that changes the connection with each transaction: nothing may be left
     /// behind in one.
     pub(super) is_pooled: bool,
@@ -107,7 +116,7 @@ pub(super) struct Target {
 #[derive(Default)]
 struct OurParameters {
     sslmode: Option<TlsDemand>,
-    sslrootcert: Option<PathBuf>,
+    sslrootcert: Option<Authorities>,
     pgbouncer: bool,
 }
 
@@ -119,9 +128,17 @@ const DRIVER_PARAMETERS: &[&str] = &[
     "host",
     "hostaddr",
     "port",
+    "options",
     "application_name",
     "sslnegotiation",
     "channel_binding",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
 ];
 
 /// Reads the options. Nothing is connected to; only a named certificate file is read.
@@ -131,7 +148,7 @@ pub(super) fn read(options: &PostgresOptions) -> Result<Target, PostgresOptionsE
         return Err(PostgresOptionsError::Url("it does not begin with postgres://"));
     }
     let (base, query) = split_query(url);
-    let mut ours = OurParameters::default();
+    let mut ours = OurParameters { pgbouncer: options.pgbouncer, ..OurParameters::default() };
     let mut passed_on = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         if !ours.take(pair)? {
@@ -151,6 +168,8 @@ pub(super) fn read(options: &PostgresOptions) -> Result<Target, PostgresOptionsE
     Ok(Target {
         hosts: hosts(&config, options, demand.ssl_mode(), ours.pgbouncer)?,
         tls: tls::client_config(demand, ours.sslrootcert)?,
+        attempt_limit: connect_timeout(&config, options),
+        begins_anywhere: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
         is_pooled: ours.pgbouncer,
     })
 }
@@ -163,17 +182,18 @@ impl OurParameters {
         match name {
             "sslmode" => self.sslmode = Some(TlsDemand::from_name(value)?),
             "sslrootcert" => {
-                let path = percent_decode(value).ok_or(PostgresOptionsError::BadValue {
+                let name = percent_decode(value).ok_or(PostgresOptionsError::BadValue {
                     parameter: "sslrootcert",
-                    expected: "a file name, percent-encoded",
+                    expected: "system or a file name, percent-encoded",
                 })?;
-                self.sslrootcert = Some(path.into());
+                self.sslrootcert = Some(Authorities::from_name(name));
             }
             "pgbouncer" => {
-                self.pgbouncer = value.parse().map_err(|_| PostgresOptionsError::BadValue {
+                let is_meant: bool = value.parse().map_err(|_| PostgresOptionsError::BadValue {
                     parameter: "pgbouncer",
                     expected: "true or false",
                 })?;
+                self.pgbouncer |= is_meant;
             }
             // A standby's rows may lack what was revoked: reads never go there.
             "target_session_attrs" if value == "read-write" => {}
@@ -255,22 +275,42 @@ fn with_limits(config: &Config, options: &PostgresOptions, is_pooled: bool) -> C
         .ssl_negotiation(config.get_ssl_negotiation())
         .channel_binding(config.get_channel_binding())
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
-        .connect_timeout(options.connect_timeout)
-        .tcp_user_timeout(Duration::from_secs(3))
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(3))
-        .keepalives_retries(3);
-    // Behind a pool they would hold for whoever gets the connection next; they are set on the
-    // role there.
+        .connect_timeout(connect_timeout(config, options))
+        .tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(TCP_USER_TIMEOUT))
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle().min(KEEPALIVES_IDLE))
+        .keepalives_interval(config.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL))
+        .keepalives_retries(config.get_keepalives_retries().unwrap_or(KEEPALIVES_RETRIES));
+    let theirs = config.get_options().unwrap_or_default();
+    // Behind a pool ours would hold for whoever gets the connection next.
     if !is_pooled {
-        host.options(format!(
-            "-c statement_timeout={} -c lock_timeout={} \
-             -c idle_in_transaction_session_timeout=5000 -c synchronous_commit=on",
-            options.statement_timeout.as_millis(),
-            options.lock_timeout.as_millis()
-        ));
+        host.options(format!("{theirs} {}", our_settings(options)));
+    } else if !theirs.is_empty() {
+        host.options(theirs);
     }
     host
+}
+
+/// A connection whose other side is gone is noticed after about as long as the longest request.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(3);
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(3);
+const KEEPALIVES_RETRIES: u32 = 3;
+
+/// How long one attempt at one host may take.
+fn connect_timeout(config: &Config, options: &PostgresOptions) -> Duration {
+    config.get_connect_timeout().copied().unwrap_or(options.connect_timeout)
+}
+
+/// What holds in each of our sessions, whatever server, database and role say: a login is
+/// acknowledged when it is on the disk.
+fn our_settings(options: &PostgresOptions) -> String {
+    format!(
+        "-c statement_timeout={} -c lock_timeout={} \
+         -c idle_in_transaction_session_timeout=5000 -c synchronous_commit=on",
+        options.statement_timeout.as_millis(),
+        options.lock_timeout.as_millis()
+    )
 }
 
 fn percent_decode(text: &str) -> Option<String> {
@@ -327,6 +367,20 @@ mod tests {
         let target = read_url("postgres://u@h/d?pgbouncer=true").expect("a URL");
         assert!(target.is_pooled);
         assert_eq!(target.hosts[0].get_options(), None);
+        let mut options = PostgresOptions::new(Secret::new("postgres://u@h/d".to_owned()));
+        options.pgbouncer = true;
+        assert!(read(&options).expect("a URL").is_pooled);
+    }
+
+    #[test]
+    fn our_settings_stand_after_those_of_the_url() {
+        let url = "postgres://u@h/d?options=-c%20synchronous_commit%3Doff&connect_timeout=7";
+        let target = read_url(url).expect("a URL");
+        let settings = target.hosts[0].get_options().expect("there are some");
+        let (theirs, ours) = settings.split_once("off").expect("theirs are kept");
+        assert!(theirs.starts_with("-c synchronous_commit="));
+        assert!(ours.ends_with("synchronous_commit=on"), "the later one holds");
+        assert_eq!(target.attempt_limit, Duration::from_secs(7));
     }
 
     #[test]
@@ -344,7 +398,8 @@ mod tests {
             ("mysql://u:hunter2@h/d", "postgres://"),
             ("postgres://u:hunter2@/d", "no host"),
             ("postgres://u:hunter2@h/d?sslcert=x", "`sslcert`"),
-            ("postgres://u:hunter2@h/d?sslmode=allow", "`sslmode`"),
+            ("postgres://u:hunter2@h/d?sslmode=on", "`sslmode`"),
+            ("postgres://u:hunter2@h/d?sslmode=verify-ca&sslrootcert=system", "`sslrootcert`"),
             ("postgres://u:hunter2@h/d?sslmode=verify-ca", "`sslrootcert`"),
             ("postgres://u:hunter2@h/d?pgbouncer=yes", "`pgbouncer`"),
             ("postgres://u:hunter2@h/d?target_session_attrs=any", "`target_session_attrs`"),

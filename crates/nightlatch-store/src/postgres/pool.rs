@@ -12,7 +12,9 @@ use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime,
     TimeoutType, Timeouts,
 };
-use nightlatch_core::{Clock, Deadline, FailureClass, Outcome, StoreError, StoreErrorKind};
+use nightlatch_core::{
+    Clock, Deadline, Entropy, FailureClass, Outcome, StoreError, StoreErrorKind,
+};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -43,14 +45,19 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Connects to nothing yet.
-    pub(super) fn new(options: &PostgresOptions, target: Target, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        options: &PostgresOptions,
+        target: Target,
+        (clock, entropy): (Arc<dyn Clock>, &dyn Entropy),
+    ) -> Self {
+        let first_host = if target.begins_anywhere { random(entropy) } else { 0 };
         let tls = MakeRustlsConnect::new(target.tls);
         let first = target.hosts.first().cloned().unwrap_or_default();
         let hosts = HostsInTurn {
             hosts: target.hosts,
             tls: tls.clone(),
-            attempt_limit: options.connect_timeout,
-            next: AtomicUsize::new(0),
+            attempt_limit: target.attempt_limit,
+            next: AtomicUsize::new(first_host),
         };
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(first, hosts, recycling);
@@ -100,6 +107,12 @@ impl Connections {
         })?;
         Ok(Loan { object: Some(object), abandoned: &self.abandoned })
     }
+}
+
+fn random(entropy: &dyn Entropy) -> usize {
+    let mut byte = [0];
+    entropy.fill(&mut byte);
+    usize::from(byte[0])
 }
 
 /// A lent connection. Dropping it without [`Self::give_back`] means that a statement may still be

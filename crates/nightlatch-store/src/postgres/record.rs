@@ -57,7 +57,7 @@ const SWEEP_FAILURES: &str = "
 
 const SWEEP_PREFIXES: &str = "
     WITH old AS MATERIALIZED (
-        SELECT user_id, prefix FROM nightlatch.known_prefixes WHERE seen_at < $1
+        SELECT user_id, prefix FROM nightlatch.known_prefixes WHERE last_login_at < $1
         LIMIT $2 FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM nightlatch.known_prefixes k USING old
@@ -92,7 +92,8 @@ impl RecordStore for PostgresRecord {
             let sessions = self.remove(SWEEP_SESSIONS, before, limit, deadline).await?;
             let feed_rows = self.remove(SWEEP_FEED, before, limit, deadline).await?;
             let failures = self.remove(SWEEP_FAILURES, before, limit, deadline).await?;
-            let prefixes = self.remove(SWEEP_PREFIXES, unknown_since, limit, deadline).await?;
+            let rest = limit.saturating_sub(u32::try_from(failures).unwrap_or(limit));
+            let prefixes = self.remove(SWEEP_PREFIXES, unknown_since, rest, deadline).await?;
             Ok(Sweep { sessions, feed_rows, throttle_rows: failures + prefixes })
         })
     }

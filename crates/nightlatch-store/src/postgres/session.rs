@@ -3,7 +3,8 @@
 //! Each statement locks what it changes first and the feed's head last, by data dependence: the
 //! head's new position comes out of the very `UPDATE` that locks it, and is held until the commit.
 //! So positions are in commit order, and no lock outlives a client, as there is no transaction to
-//! be left open. All parts of a statement see the snapshot it began with; a row that was waited
+//! be left open. Sessions are locked in the order of their ids, so that two that end many do not
+//! wait for each other. All parts of a statement see the snapshot it began with; a row that was waited
 //! for is read anew, which makes what is read newer than the `as_of` beside it, never older.
 
 use nightlatch_core::{
@@ -38,11 +39,11 @@ const CREATE: &str = concat!(
      ), seen_again AS (
          -- Once an hour is enough for a memory of 30 days, and lets logins that come together
          -- pass each other.
-         UPDATE nightlatch.known_prefixes k SET seen_at = $5 FROM owner
-         WHERE k.user_id = owner.id AND k.prefix = $12 AND k.seen_at < $5 - 3600000000
+         UPDATE nightlatch.known_prefixes k SET last_login_at = $5 FROM owner
+         WHERE k.user_id = owner.id AND k.prefix = $12 AND k.last_login_at < $5 - 3600000000
          RETURNING 1
      ), seen AS (
-         INSERT INTO nightlatch.known_prefixes (user_id, prefix, seen_at)
+         INSERT INTO nightlatch.known_prefixes (user_id, prefix, last_login_at)
          SELECT owner.id, $12, $5 FROM owner
          ON CONFLICT (user_id, prefix) DO NOTHING
          RETURNING 1
@@ -130,6 +131,8 @@ macro_rules! end_some {
     };
 }
 
+const END_TOKEN: &str = end_some!("token_hash = $1");
+
 const END_ONE_OF: &str = end_some!("id = $1 AND user_id = $4");
 
 const END_OTHERS_OF: &str = end_some!("id <> $1 AND user_id = $4");
@@ -184,8 +187,12 @@ const END_ALL_OF: &str = concat!(
 );
 
 const END_EVERYTHING: &str = "
-    WITH ended AS (
-        UPDATE nightlatch.sessions SET ended_at = $1 WHERE ended_at IS NULL RETURNING 1
+    WITH victims AS MATERIALIZED (
+        SELECT id FROM nightlatch.sessions WHERE ended_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE
+    ), ended AS (
+        UPDATE nightlatch.sessions s SET ended_at = $1 FROM victims v WHERE s.id = v.id
+        RETURNING 1
     ), done AS MATERIALIZED (
         SELECT count(*) AS ended FROM ended
     ), moved AS (
@@ -332,19 +339,22 @@ impl PostgresRecord {
     ) -> Result<u64, StoreError> {
         let now = now.as_micros();
         let row_id = self.fresh_row_id();
-        let (at, feed) = ((&now as _, Type::INT8), (&row_id as _, Type::INT8));
+        let (at, feed): (Param, Param) = ((&now, Type::INT8), (&row_id, Type::INT8));
+        let token;
         let (sql, params): (_, Vec<Param>) = match &which {
             SessionEnd::One(id) => (END_ONE, vec![(id.as_uuid(), Type::UUID), at, feed]),
-            SessionEnd::OneOf(user, id) => {
-                let (user, id) =
-                    ((user.as_uuid() as _, Type::UUID), (id.as_uuid() as _, Type::UUID));
-                (END_ONE_OF, vec![id, at, feed, user])
+            SessionEnd::Token(hash) => {
+                token = hash.as_bytes().as_slice();
+                (END_TOKEN, vec![(&token, Type::BYTEA), at, feed])
             }
-            SessionEnd::OthersOf(user, id) => {
-                let (user, id) =
-                    ((user.as_uuid() as _, Type::UUID), (id.as_uuid() as _, Type::UUID));
-                (END_OTHERS_OF, vec![id, at, feed, user])
-            }
+            SessionEnd::OneOf(user, id) => (
+                END_ONE_OF,
+                vec![(id.as_uuid(), Type::UUID), at, feed, (user.as_uuid(), Type::UUID)],
+            ),
+            SessionEnd::OthersOf(user, id) => (
+                END_OTHERS_OF,
+                vec![(id.as_uuid(), Type::UUID), at, feed, (user.as_uuid(), Type::UUID)],
+            ),
             SessionEnd::AllOf(user) => (END_ALL_OF, vec![(user.as_uuid(), Type::UUID), at, feed]),
             SessionEnd::Everything => (END_EVERYTHING, vec![at, feed]),
         };

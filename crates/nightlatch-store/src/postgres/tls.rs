@@ -34,13 +34,14 @@ impl TlsDemand {
     pub(super) fn from_name(name: &str) -> Result<Self, PostgresOptionsError> {
         match name {
             "disable" => Ok(Self::Disable),
-            "prefer" => Ok(Self::Prefer),
+            // `allow` would try without TLS first: `prefer` keeps what it promises, and more.
+            "allow" | "prefer" => Ok(Self::Prefer),
             "require" => Ok(Self::Require),
             "verify-ca" => Ok(Self::VerifyCa),
             "verify-full" => Ok(Self::VerifyFull),
             _ => Err(PostgresOptionsError::BadValue {
                 parameter: "sslmode",
-                expected: "disable, prefer, require, verify-ca or verify-full",
+                expected: "disable, allow, prefer, require, verify-ca or verify-full",
             }),
         }
     }
@@ -55,34 +56,50 @@ impl TlsDemand {
     }
 }
 
+/// Whose certificates are believed, as `sslrootcert` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Authorities {
+    /// `system`: those that the machine believes.
+    System,
+    /// Those in a file.
+    File(PathBuf),
+}
+
+impl Authorities {
+    pub(super) fn from_name(name: String) -> Self {
+        if name == "system" { Self::System } else { Self::File(name.into()) }
+    }
+}
+
 /// The client side of TLS for a demand.
 pub(super) fn client_config(
     demand: TlsDemand,
-    root_certificates: Option<PathBuf>,
+    authorities: Option<Authorities>,
 ) -> Result<ClientConfig, PostgresOptionsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match (demand, root_certificates) {
-        (TlsDemand::VerifyFull, Some(path)) => {
+    let verifier: Arc<dyn ServerCertVerifier> = match (demand, authorities) {
+        (TlsDemand::VerifyFull, Some(Authorities::File(path))) => {
             let roots = Arc::new(read_roots(&path)?);
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                 .build()
                 .map_err(|source| unusable(path, source))?
         }
-        (TlsDemand::VerifyFull, None) => {
+        (TlsDemand::VerifyFull, Some(Authorities::System) | None) => {
             Arc::new(Verifier::new(Arc::clone(&provider)).map_err(tls_error)?)
         }
         // As libpq: a named authority is used also where `require` alone asks for none.
-        (TlsDemand::VerifyCa | TlsDemand::Require, Some(path)) => {
+        (TlsDemand::VerifyCa | TlsDemand::Require, Some(Authorities::File(path))) => {
             Arc::new(ChainOnly { roots: read_roots(&path)?, provider: Arc::clone(&provider) })
         }
-        (TlsDemand::VerifyCa, None) => {
+        (TlsDemand::VerifyCa, Some(Authorities::System) | None) => {
             return Err(PostgresOptionsError::BadValue {
                 parameter: "sslrootcert",
-                expected: "given with sslmode=verify-ca: among all public authorities anybody \
-                           finds one, so without it only verify-full means something",
+                expected: "a file with sslmode=verify-ca: among all public authorities anybody \
+                           finds one, so without a file only verify-full means something",
             });
         }
-        (TlsDemand::Disable | TlsDemand::Prefer, _) | (TlsDemand::Require, None) => {
+        (TlsDemand::Disable | TlsDemand::Prefer, _)
+        | (TlsDemand::Require, Some(Authorities::System) | None) => {
             Arc::new(Anybody(Arc::clone(&provider)))
         }
     };

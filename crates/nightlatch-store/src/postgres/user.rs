@@ -20,7 +20,7 @@ macro_rules! find_credentials {
             user_columns!(),
             ", u.password_hash, EXISTS (
                    SELECT FROM nightlatch.known_prefixes k
-                   WHERE k.user_id = u.id AND k.prefix = $2 AND k.seen_at > $3
+                   WHERE k.user_id = u.id AND k.prefix = $2 AND k.last_login_at > $3
                ) AS prefix_is_known
                FROM nightlatch.users u WHERE u.",
             $column,
