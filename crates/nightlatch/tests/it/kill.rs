@@ -9,7 +9,6 @@ use nightlatch_testkit::chance::Chance;
 use nightlatch_testkit::client::{Client, Lost};
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::server::NightlatchServer;
-use nightlatch_testkit::wait::wait_until;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -121,12 +120,7 @@ impl Worker {
     /// Compares what we were told with what the server that came back says.
     async fn judge(mut self) -> Self {
         for at in 0..self.sessions.len() {
-            let mut status = 0;
-            wait_until("a ready server knows a session", KNOW_LIMIT, async || {
-                status = self.status_of(at).await.expect("nobody kills it now");
-                status != 503
-            })
-            .await;
+            let status = self.known_status_of(at).await;
             let session = &mut self.sessions[at];
             match (session.told, status) {
                 (Told::LoggedIn | Told::Unknown, 200) | (Told::LoggedOut, 401) => {}
@@ -140,6 +134,18 @@ impl Worker {
         self
     }
 
+    /// The status as soon as the server knows it.
+    async fn known_status_of(&mut self, at: usize) -> u16 {
+        let end = Instant::now() + KNOW_LIMIT;
+        loop {
+            let status = self.status_of(at).await.expect("nobody kills it now");
+            if status != 503 {
+                return status;
+            }
+            assert!(Instant::now() < end, "a ready server does not know a session");
+        }
+    }
+
     async fn status_of(&mut self, at: usize) -> Result<u16, Lost> {
         let cookie = format!("{SESSION}={}", self.sessions[at].token);
         let request = self.client.request(Method::GET, "/api/v1/session").without_cookies();
@@ -147,9 +153,8 @@ impl Worker {
     }
 
     fn any(&mut self, told: Told) -> Option<usize> {
-        let all: Vec<usize> = (0..self.sessions.len())
-            .filter(|at| self.sessions[*at].told == told)
-            .collect();
+        let all: Vec<usize> =
+            (0..self.sessions.len()).filter(|at| self.sessions[*at].told == told).collect();
         self.chance.pick(&all).copied()
     }
 }
@@ -175,18 +180,6 @@ async fn workers(server: &NightlatchServer, chance: &mut Chance) -> Vec<Worker> 
     workers
 }
 
-/// Lets all of them do something at once.
-async fn all<F: Future<Output = Worker> + Send + 'static>(
-    workers: Vec<Worker>,
-    act: impl Fn(Worker) -> F,
-) -> Vec<Worker> {
-    let mut tasks = JoinSet::new();
-    for worker in workers {
-        tasks.spawn(act(worker));
-    }
-    tasks.join_all().await
-}
-
 async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Record) {
     let mut chance = Chance::from_environment(&format!("kills on {record:?}"));
     let mut stand = record.serve_with(launch().set("DISABLE_THROTTLING", "true")).await;
@@ -209,7 +202,11 @@ async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Reco
         for worker in &mut workers {
             worker.client.move_to(stand.server.address());
         }
-        workers = all(workers, Worker::judge).await;
+        let mut tasks = JoinSet::new();
+        for worker in workers {
+            tasks.spawn(worker.judge());
+        }
+        workers = tasks.join_all().await;
     }
     let done: u64 = workers.iter().map(|worker| worker.done).sum();
     let cut: u64 = workers.iter().map(|worker| worker.cut).sum();

@@ -12,10 +12,7 @@ use tokio::time::sleep;
 use crate::person::{PASSWORD, Person};
 use crate::record::{Record, launch, on_each_record};
 
-on_each_record!(
-    two_hundred_logins_of_one_user_all_succeed,
-    two_hundred_users_log_in_at_once,
-);
+on_each_record!(two_hundred_logins_of_one_user_all_succeed, two_hundred_users_log_in_at_once,);
 
 const LOGINS: usize = 200;
 
@@ -23,12 +20,7 @@ const LOGINS: usize = 200;
 const WAITS_MAX: usize = 40;
 
 /// Does something that costs a hash until it is done, waiting whenever it is told to.
-async fn persist(
-    client: &mut Client,
-    path: &str,
-    username: &str,
-    done: u16,
-) -> serde_json::Value {
+async fn persist(client: &mut Client, path: &str, username: &str, done: u16) -> serde_json::Value {
     let body = json!({ "username": username, "password": PASSWORD });
     for _ in 0..WAITS_MAX {
         let answer = client.post_json(path, &body).await;

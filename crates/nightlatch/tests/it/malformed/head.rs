@@ -59,8 +59,14 @@ fn login_path(path: &str) -> Vec<u8> {
 async fn bodies_that_break_off_or_lie_about_their_length_are_problems() {
     let server = launch().ready().await;
     for (name, bytes) in [
-        ("a chunk without a size", login("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n")),
-        ("a chunk longer than told", login("transfer-encoding: chunked\r\n", "1\r\n{}\r\n0\r\n\r\n")),
+        (
+            "a chunk without a size",
+            login("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk longer than told",
+            login("transfer-encoding: chunked\r\n", "1\r\n{}\r\n0\r\n\r\n"),
+        ),
         ("a size beyond all", login("transfer-encoding: chunked\r\n", "fffffffffffffffff\r\n{}")),
         ("a length shorter than the body", login("content-length: 1\r\n", "{}")),
     ] {

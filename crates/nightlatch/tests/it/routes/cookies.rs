@@ -16,8 +16,7 @@ async fn names_and_attributes_follow_environment_and_domain() {
     let day = "Max-Age=86400";
     let month = "Max-Age=2592000";
     let shared = production().set("SESSION_COOKIE_DOMAIN", "login.example");
-    let short =
-        launch().set("SESSION_COOKIE_AGE", "600").set("SESSION_REMEMBER_AGE", "1200");
+    let short = launch().set("SESSION_COOKIE_AGE", "600").set("SESSION_REMEMBER_AGE", "1200");
     for (launch, name, attributes, domain, ages) in [
         (launch(), "nightlatch", PLAIN, None, [day, month]),
         (production(), "__Host-nightlatch", SECURE, None, [day, month]),

@@ -86,9 +86,11 @@ async fn logins_and_registrations_for_another_site_are_refused() {
     let login = json!({ "username": "adi", "password": PASSWORD });
     let register = json!({ "username": "ralph", "password": PASSWORD });
     for (path, body) in [("/api/v1/auth/login", &login), ("/api/v1/auth/register", &register)] {
-        for (name, value) in
-            [("origin", "null"), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")]
-        {
+        for (name, value) in [
+            ("origin", "null"),
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
             let request = person.client.request(Method::POST, path);
             let answer = request.header(name, value).json(body).send().await;
             assert_problem(&answer, 403, "csrf_failed");

@@ -145,10 +145,8 @@ async fn forms_need_the_token_of_their_own_browser() {
     let mut person = Person::logged_in(&server, "forms").await;
     let mut here = server.client();
     let mut there = server.client();
-    let (mine, foreign) = (
-        token_of(&here.get("/auth/login").await),
-        token_of(&there.get("/auth/login").await),
-    );
+    let (mine, foreign) =
+        (token_of(&here.get("/auth/login").await), token_of(&there.get("/auth/login").await));
     let login = |token: String| {
         [("csrf_token", token), ("username", "forms".into()), ("password", PASSWORD.into())]
     };

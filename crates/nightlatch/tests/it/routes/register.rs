@@ -15,9 +15,8 @@ const REGISTER: &str = "/api/v1/auth/register";
 async fn names_and_emails_are_taken_when_their_folded_form_is(record: Record) {
     let stand = record.serve().await;
     let mut client = stand.server.client();
-    let register = |name: &str, email: &str| {
-        json!({ "username": name, "email": email, "password": PASSWORD })
-    };
+    let register =
+        |name: &str, email: &str| json!({ "username": name, "email": email, "password": PASSWORD });
     let first = client.post_json(REGISTER, &register("Straße", "Someone@Example.org")).await;
     assert_eq!(first.status, 201, "{}", first.text());
     // Case, composition, full-width forms and surrounding blanks are no difference.
@@ -72,8 +71,21 @@ async fn names_that_nobody_may_have_are_refused() {
     let server = launch().ready().await;
     let mut client = server.client();
     let names = [
-        "", " ", "admin", "Admin", "ＡＤＭＩＮ", "root", "a@b", "a＠b", "a b", "a\u{200b}b", "a\u{0}b",
-        "a\nb", "a\u{202e}b", "🦀", &"a".repeat(65),
+        "",
+        " ",
+        "admin",
+        "Admin",
+        "ＡＤＭＩＮ",
+        "root",
+        "a@b",
+        "a＠b",
+        "a b",
+        "a\u{200b}b",
+        "a\u{0}b",
+        "a\nb",
+        "a\u{202e}b",
+        "🦀",
+        &"a".repeat(65),
     ];
     for name in names {
         let body = json!({ "username": name, "password": PASSWORD });
@@ -90,8 +102,14 @@ async fn weak_passwords_are_refused_with_the_reason() {
     let server = launch().ready().await;
     let mut client = server.client();
     let weak = [
-        "short7!", "password", "12345678", "qwertyuiop", "margaret1", "Margaret-Hamilton",
-        "nightlatch", "aaaaaaaaaaaa",
+        "short7!",
+        "password",
+        "12345678",
+        "qwertyuiop",
+        "margaret1",
+        "Margaret-Hamilton",
+        "nightlatch",
+        "aaaaaaaaaaaa",
     ];
     for password in weak {
         let body = json!({ "username": "margaret", "name": "Margaret Hamilton",
