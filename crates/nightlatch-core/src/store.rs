@@ -379,6 +379,12 @@ pub trait RecordStore: Send + Sync {
     /// Asks how it is.
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe>;
 
+    /// Why changes fail at present, as far as that is known without asking: a probe reads, and does
+    /// not meet a full, locked or read-only disk.
+    fn write_failure(&self) -> Option<FailureClass> {
+        None
+    }
+
     /// Removes a small batch of what has ended before `before`, and failures before `before`.
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;
 

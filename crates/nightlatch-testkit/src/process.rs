@@ -26,6 +26,10 @@ const LOG_LINES_MAX: usize = 500;
 /// How long a process may take to die of SIGKILL: it is the kernel's work alone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// What makes `setpriv` take away all rights.
+pub(crate) const AS_NOBODY: [&str; 5] =
+    ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
+
 /// A running server and what it said.
 pub struct ServerProcess {
     pid: Pid,
@@ -60,7 +64,7 @@ pub fn is_root() -> bool {
 pub fn unprivileged(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {
-        command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
+        command.args(AS_NOBODY);
     }
     command.arg("--").arg(program);
     command

@@ -157,12 +157,13 @@ impl Health {
             // The database read its clock somewhere between question and answer.
             self.clock.observe(now, asked + took / 2);
         }
+        let serves = answer.is_ok();
         let class = match answer {
-            Ok(_) if took >= SLOW_FROM => Some(FailureClass::Slow),
-            Ok(_) => None,
+            // Session checks only read, so they are served all the same.
+            Ok(_) => record.write_failure().or((took >= SLOW_FROM).then_some(FailureClass::Slow)),
             Err(error) => Some(self.note_error(&error)),
         };
-        self.observe(class, asked, answered);
+        self.observe((class, serves), asked, answered);
     }
 
     fn note_error(&self, error: &StoreError) -> FailureClass {
@@ -170,14 +171,19 @@ impl Health {
         error.class()
     }
 
-    fn observe(&self, class: Option<FailureClass>, asked: Duration, answered: Duration) {
+    fn observe(
+        &self,
+        (class, serves): (Option<FailureClass>, bool),
+        asked: Duration,
+        answered: Duration,
+    ) {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.class != class {
             state.since = now;
         }
         state.class = class;
-        state.serves = class.is_none_or(|class| class == FailureClass::Slow);
+        state.serves = serves;
         let outcome = class.map_or(Ok(()), |class| Err(class.as_str()));
         let line = state.database.observe(outcome, asked, answered);
         drop(state);

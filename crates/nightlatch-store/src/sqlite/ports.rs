@@ -1,10 +1,10 @@
 //! The ports of the record, answered by SQLite: which statement goes to which thread.
 
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
-    ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange, PasswordHash,
-    RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
+    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FailureClass, FoundSession, Groups,
+    HashKind, ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange,
+    PasswordHash, RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore,
+    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
 };
 
 use super::user::Whom;
@@ -188,6 +188,10 @@ impl RecordStore for SqliteRecord {
             // SQLite has no clock of its own.
             Ok(RecordProbe { now: None, head: feed::find_head(conn)? })
         })
+    }
+
+    fn write_failure(&self) -> Option<FailureClass> {
+        self.shared.write_failure()
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
