@@ -27,7 +27,7 @@ pub use answer::{Answer, SetCookie};
 pub use raw::{RawAnswer, raw};
 
 /// How long any answer may take: above every deadline of the server, its queues included.
-const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+const ANSWER_LIMIT: Duration = Duration::from_mins(2);
 
 /// A client with cookies, as one browser has them.
 pub struct Client {

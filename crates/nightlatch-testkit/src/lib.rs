@@ -3,10 +3,15 @@
 pub mod browser;
 pub mod chance;
 pub mod client;
+pub mod disk;
+pub mod history;
+pub mod load;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod server;
+pub mod sqlite;
+pub mod strace;
 pub mod wait;
 
 /// The types of requests and answers.

@@ -29,6 +29,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last lines of an ended process may take through the pipe.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// What makes `setpriv` take away all rights.
+pub(crate) const AS_NOBODY: [&str; 5] =
+    ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
+
 /// A running server and what it said.
 pub struct ServerProcess {
     pid: Pid,
@@ -65,7 +69,7 @@ pub fn is_root() -> bool {
 pub fn unprivileged(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {
-        command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
+        command.args(AS_NOBODY);
     }
     command.arg("--").arg(program);
     command

@@ -4,7 +4,7 @@
 //! process, not of a function, so the tests start the process.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::process::ServerProcess;
+use crate::process::{AS_NOBODY, ServerProcess, free_port, give_to_server, is_root};
 use crate::wait::wait_until;
 
 /// How long a start may take, on a machine that is busy with other tests.
@@ -26,6 +26,9 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long an ended process may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
+/// Between two looks whether a server whose log is not read accepts connections.
+const ACCEPT_LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// The most log lines that are kept: what is searched for secrets must be all there.
 const LOG_LINES_MAX: usize = 200_000;
 
@@ -34,6 +37,9 @@ const LOG_LINES_MAX: usize = 200_000;
 pub struct Launch {
     binary: PathBuf,
     variables: BTreeMap<String, String>,
+    wrapper: Vec<String>,
+    is_unprivileged: bool,
+    is_silent: bool,
 }
 
 impl Launch {
@@ -41,7 +47,13 @@ impl Launch {
     /// its own folder, on a port that the system chooses.
     #[must_use]
     pub fn of(binary: &str) -> Self {
-        let launch = Self { binary: PathBuf::from(binary), variables: BTreeMap::new() };
+        let launch = Self {
+            binary: PathBuf::from(binary),
+            variables: BTreeMap::new(),
+            wrapper: Vec::new(),
+            is_unprivileged: false,
+            is_silent: false,
+        };
         launch.set("NIGHTLATCH_LISTEN", "127.0.0.1:0").set("LOG_FORMAT", "json")
     }
 
@@ -50,6 +62,29 @@ impl Launch {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Started by another program, which must become the server: `prlimit`, `unshare`, a shell
+    /// that ends with `exec "$@"`.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.wrapper.extend(program.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// As a user without rights, whoever runs the test: for root no file is read-only.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        self.is_unprivileged = true;
+        self
+    }
+
+    /// With a log that does not come here; so the port is chosen beforehand.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.is_silent = true;
+        let address = format!("127.0.0.1:{}", free_port());
+        self.set("NIGHTLATCH_LISTEN", &address)
     }
 
     /// As in production: `PUBLIC_URL` is `https://login.example`, TLS ends in front of it.
@@ -92,14 +127,38 @@ impl Launch {
 
     fn run_in(&self, folder: &Path) -> (ServerProcess, SocketAddr) {
         let mut command = Command::new("setpriv");
-        command.args(["--", "env", "-i"]);
+        if self.is_unprivileged && is_root() {
+            give_to_server(folder);
+            command.args(AS_NOBODY);
+        }
+        command.arg("--").args(&self.wrapper).args(["env", "-i"]);
         command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
         command.arg(&self.binary).arg("serve").current_dir(folder);
         let process = ServerProcess::spawn_logging(command, LOG_LINES_MAX);
-        match process.wait_for_log(START_LIMIT, listening_address) {
+        let address = if self.is_silent {
+            self.wait_until_it_accepts(&process)
+        } else {
+            process.wait_for_log(START_LIMIT, listening_address)
+        };
+        match address {
             Ok(address) => (process, address),
             Err(log) => panic!("the server does not listen:\n{log}"),
         }
+    }
+
+    fn wait_until_it_accepts(&self, process: &ServerProcess) -> Result<SocketAddr, String> {
+        let address = self.variables["NIGHTLATCH_LISTEN"].parse().expect("an address of ours");
+        let looks = START_LIMIT.as_millis() / ACCEPT_LOOK_EVERY.as_millis();
+        for _ in 0..looks {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(address);
+            }
+            // Ends at once when the process does.
+            if process.has_ended_within(ACCEPT_LOOK_EVERY) {
+                break;
+            }
+        }
+        Err(process.log())
     }
 }
 
@@ -164,6 +223,28 @@ impl NightlatchServer {
             client.get("/health/ready").await.status == 200
         })
         .await;
+    }
+
+    /// Its process id; panics when it was ended.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.running().pid()
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.running().has_ended_within(Duration::ZERO)
+    }
+
+    /// Stops it where it is (SIGSTOP).
+    pub fn pause(&self) {
+        self.running().signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.running().signal(Signal::CONT);
     }
 
     /// Waits until a log line contains `needle`.

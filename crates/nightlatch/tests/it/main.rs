@@ -7,6 +7,7 @@ mod drain;
 mod journey;
 mod kill;
 mod malformed;
+mod outage;
 mod pages;
 mod person;
 mod problem;
