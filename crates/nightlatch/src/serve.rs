@@ -150,7 +150,6 @@ impl Starting {
     async fn wait_for_keys(&self, base: &Base, tried: &CancellationToken) -> Keys {
         loop {
             let migrated = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await;
-            tried.cancel();
             if let Err(error) = migrated {
                 tracing::debug!(event = "server.waiting_for_record", error = %error);
             } else {
@@ -161,6 +160,7 @@ impl Starting {
                     }
                 }
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
     }
@@ -171,9 +171,7 @@ impl Starting {
         let record = node.base.record.port();
         loop {
             let deadline = node.base.within(MIGRATE_DEADLINE);
-            let migrated = record.migrate(deadline).await;
-            tried.cancel();
-            match migrated {
+            match record.migrate(deadline).await {
                 Ok(applied) if applied.is_empty() => break,
                 Ok(applied) => {
                     tracing::info!(event = "record.migrated", applied = applied.join(","));
@@ -181,18 +179,22 @@ impl Starting {
                 }
                 Err(error) => tracing::debug!(event = "server.waiting_for_record", error = %error),
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
         let limits = limits_by_scope(&self.config);
         loop {
             match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(error) => {
                     tracing::debug!(event = "server.waiting_for_counters", error = %error);
                 }
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
+        // Not ready before: logins are refused until the counters are loaded.
+        tried.cancel();
     }
 
     fn app(&self, node: &Node) -> Arc<App> {

@@ -42,7 +42,8 @@ const SERVER: &[Setting] = &[
         "NIGHTLATCH_METRICS_LISTEN",
         Text("address:port, or none"),
         InProduction("127.0.0.1:9464", None),
-        "Where `/metrics` and `/status` live; they are 404 on the first address then. This release serves neither yet.",
+        "Where `/metrics` and `/status` live; they are 404 on the first address then. \
+         This release serves neither yet.",
     ),
     Setting::new(
         "PUBLIC_URL",
