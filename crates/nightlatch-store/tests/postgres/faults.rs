@@ -182,6 +182,8 @@ async fn a_server_that_takes_no_writes_is_left() {
     observer
         .until("SELECT (current_setting('default_transaction_read_only') = 'on')::int::bigint", 1)
         .await;
+    let probed = fixture.record.probe(soon()).await.expect("it still reads");
+    assert_eq!(probed.write_failure, Some(FailureClass::Readonly));
     // First by the server's answer, then because no host takes writes.
     for _ in 0..2 {
         let error = end(&fixture.record, SessionEnd::One(id)).await.expect_err("it takes none");
