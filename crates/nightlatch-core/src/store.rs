@@ -379,9 +379,9 @@ pub trait RecordStore: Send + Sync {
     /// Asks how it is.
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe>;
 
-    /// Why changes fail at present, as far as that is known without asking: a probe reads, and does
-    /// not meet a full, locked or read-only disk.
-    fn write_failure(&self) -> Option<FailureClass> {
+    /// Why calls fail at present, as far as earlier calls have shown: a probe reads one row, and
+    /// does not meet a full, locked or damaged disk.
+    fn known_failure(&self) -> Option<FailureClass> {
         None
     }
 

@@ -160,7 +160,7 @@ impl Health {
         let serves = answer.is_ok();
         let class = match answer {
             // Session checks only read, so they are served all the same.
-            Ok(_) => record.write_failure().or((took >= SLOW_FROM).then_some(FailureClass::Slow)),
+            Ok(_) => record.known_failure().or((took >= SLOW_FROM).then_some(FailureClass::Slow)),
             Err(error) => Some(self.note_error(&error)),
         };
         self.observe((class, serves), asked, answered);

@@ -13,6 +13,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use super::failure::{Failure, Fault};
 
 /// Tells one file from another.
@@ -61,6 +64,20 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Fails unless this process may write the file, its log and the index of its log.
+pub(super) fn check_rights(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for name in [path, &beside(path, "-wal"), &beside(path, "-shm")] {
+        let found = match access(name, Access::READ_OK | Access::WRITE_OK) {
+            // It will be made.
+            Err(Errno::NOENT) => access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK),
+            found => found,
+        };
+        found.map_err(|errno| Failure::of(Fault::File(errno.into())))?;
+    }
+    Ok(())
 }
 
 /// The name that SQLite gives to a file beside the database.

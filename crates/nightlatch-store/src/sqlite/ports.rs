@@ -190,8 +190,8 @@ impl RecordStore for SqliteRecord {
         })
     }
 
-    fn write_failure(&self) -> Option<FailureClass> {
-        self.shared.write_failure()
+    fn known_failure(&self) -> Option<FailureClass> {
+        self.shared.known_failure()
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
