@@ -161,8 +161,14 @@ impl Browser {
 
     /// Ends it.
     pub async fn close(self) {
-        self.client.close().await.expect("a browser can be closed");
-        // The driver and what is left of the browser go now, not when the test ends.
+        let client = self.client.clone();
+        client.close().await.expect("a browser can be closed");
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // With the browser, which is the driver's child and would stay behind.
         self.driver.kill_9();
     }
 }
@@ -185,6 +191,8 @@ fn capabilities(profile: &TempDir, scripts: Scripts) -> Map<String, Value> {
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        "--disable-breakpad",
+        "--disable-crash-reporter",
         "--window-size=1000,1400",
     ]
     .map(str::to_owned)

@@ -128,7 +128,17 @@ impl Client {
     }
 
     async fn exchange(&mut self, request: hyper::Request<Full<Bytes>>) -> Result<Answer, Lost> {
-        let (connection, kept) = self.sender().await?;
+        let (connection, mut kept) = self.sender().await?;
+        let mut sent = connection.sender.try_send_request(request).await;
+        if let Err(error) = &mut sent
+            && let Some(request) = error.take_message()
+        {
+            // It was not sent at all: the kept connection had just ended.
+            self.connection = None;
+            let (connection, _) = self.sender().await?;
+            kept = false;
+            sent = connection.sender.try_send_request(request).await;
+        }
         let lost = |error: &dyn fmt::Display| {
             let reason = error.to_string();
             if kept {
@@ -137,7 +147,7 @@ impl Client {
                 Lost::UnansweredOnNewConnection(reason)
             }
         };
-        let response = connection.sender.send_request(request).await.map_err(|e| lost(&e))?;
+        let response = sent.map_err(|error| lost(error.error()))?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|e| lost(&e))?.to_bytes();
         let answer = Answer::new(parts.status.as_u16(), parts.headers, body);

@@ -26,6 +26,9 @@ const LOG_LINES_MAX: usize = 500;
 /// How long a process may take to die of SIGKILL: it is the kernel's work alone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the last lines of an ended process may take through the pipe.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
 /// What makes `setpriv` take away all rights.
 pub(crate) const AS_NOBODY: [&str; 5] =
     ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
@@ -49,6 +52,8 @@ struct LogState {
     lines: VecDeque<String>,
     /// How many lines before the first of `lines` were let go.
     forgotten: usize,
+    /// Whether nobody is left who could write.
+    drained: bool,
     ended: bool,
     exit: Option<ExitStatus>,
 }
@@ -133,11 +138,14 @@ impl ServerProcess {
             let pid = Pid::from_child(&child);
             let handle = pidfd_open(pid, PidfdFlags::empty()).expect("our child is not reaped yet");
             started.send((pid, handle)).expect("the starter waits for this");
-            // Not `lines`: that ends at the first byte that is no UTF-8.
-            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                kept.push(String::from_utf8_lossy(&line).into_owned());
-            }
-            kept.end(child.wait().ok());
+            let reader = std::thread::spawn({
+                let kept = Arc::clone(&kept);
+                move || kept.read(output)
+            });
+            let exit = child.wait().ok();
+            kept.end(exit);
+            // Not joined: what the server started and left behind may hold the pipe open.
+            drop(reader);
         });
         let (pid, handle) = start.recv().expect("the keeper has said why it panicked");
         Self { pid, handle, log, keeper: Some(keeper) }
@@ -316,10 +324,24 @@ impl Log {
         self.grown.notify_all();
     }
 
+    fn read(&self, output: PipeReader) {
+        // Not `lines`: that ends at the first byte that is no UTF-8.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            self.push(String::from_utf8_lossy(&line).into_owned());
+        }
+        self.lock().drained = true;
+        self.grown.notify_all();
+    }
+
+    /// Notes the end, after the last lines have come through the pipe.
     fn end(&self, exit: Option<ExitStatus>) {
-        let mut state = self.lock();
+        let (mut state, _) = self
+            .grown
+            .wait_timeout_while(self.lock(), DRAIN_LIMIT, |state| !state.drained)
+            .unwrap_or_else(PoisonError::into_inner);
         state.ended = true;
         state.exit = exit;
+        drop(state);
         self.grown.notify_all();
     }
 }

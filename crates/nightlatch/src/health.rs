@@ -1,9 +1,11 @@
 //! The last known state of what is beneath: fed by a prober, read by everybody, asked by nobody.
+//!
+//! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, StoreError, Timestamp};
+use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, Timestamp};
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
 use tokio_util::sync::CancellationToken;
 
@@ -157,29 +159,28 @@ impl Health {
             // The database read its clock somewhere between question and answer.
             self.clock.observe(now, asked + took / 2);
         }
-        let serves = answer.is_ok();
-        let class = match answer {
-            // Session checks only read, so they are served all the same.
-            Ok(_) => record.known_failure().or((took >= SLOW_FROM).then_some(FailureClass::Slow)),
-            Err(error) => Some(self.note_error(&error)),
+        let slow = (took >= SLOW_FROM).then_some(FailureClass::Slow);
+        let (serves, class) = match answer {
+            Ok(probe) => (true, probe.write_failure.or(slow)),
+            Err(error) => {
+                tracing::debug!(event = "dependency.probe_failed", error = %error);
+                (false, Some(error.class()))
+            }
         };
-        self.observe((class, serves), asked, answered);
+        self.observe(serves, class, asked, answered);
     }
 
-    fn note_error(&self, error: &StoreError) -> FailureClass {
-        tracing::debug!(event = "dependency.probe_failed", dependency = "database", error = %error);
-        error.class()
-    }
-
+    /// `class` may be set while it serves: it is slow, or takes no changes.
     fn observe(
         &self,
-        (class, serves): (Option<FailureClass>, bool),
+        serves: bool,
+        class: Option<FailureClass>,
         asked: Duration,
         answered: Duration,
     ) {
         let now = self.clock.now();
         let mut state = self.lock();
-        if state.class != class {
+        if state.class != class || state.serves != serves {
             state.since = now;
         }
         state.class = class;

@@ -1,10 +1,12 @@
 //! The ports of the record, answered by SQLite: which statement goes to which thread.
+//!
+//! Kept apart from the statements, so that which thread does what can be read in one place.
 
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FailureClass, FoundSession, Groups,
-    HashKind, ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange,
-    PasswordHash, RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore,
-    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
+    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
+    ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange, PasswordHash,
+    RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
 };
 
 use super::user::Whom;
@@ -184,14 +186,11 @@ impl RecordStore for SqliteRecord {
     }
 
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        self.look("probing", deadline, |conn| {
+        let write_failure = self.shared.known_failure();
+        self.look("probing", deadline, move |conn| {
             // SQLite has no clock of its own.
-            Ok(RecordProbe { now: None, head: feed::find_head(conn)? })
+            Ok(RecordProbe { now: None, head: feed::find_head(conn)?, write_failure })
         })
-    }
-
-    fn known_failure(&self) -> Option<FailureClass> {
-        self.shared.known_failure()
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

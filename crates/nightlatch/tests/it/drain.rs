@@ -79,7 +79,8 @@ async fn a_stop_under_load_answers_all_that_it_took_in(record: Record) {
     assert!(log.contains("server.stopped") && !log.contains("server.tasks_cut"), "{log}");
 }
 
-#[tokio::test]
+// Waiting for the process blocks a thread; the connections need another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_was_half_sent_is_answered_after_the_stop_began() {
     let mut server = launch().ready().await;
     Person::registered(&server, "halfway").await;
@@ -105,7 +106,8 @@ async fn a_request_that_was_half_sent_is_answered_after_the_stop_began() {
     assert_eq!(server.wait_for_exit(), Some(0));
 }
 
-#[tokio::test]
+// Waiting for the process blocks a thread; the connections need another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn load_balancers_see_it_leave_before_it_stops_accepting() {
     let staging = launch().set("ENVIRONMENT", "staging").set("NIGHTLATCH_DRAIN", "4");
     let staging = staging.set("SESSION_SECRET_KEY", "mB7nQ2xV9cK4zL1pW6tR8yH3jF5gD0sA");
@@ -127,7 +129,8 @@ async fn load_balancers_see_it_leave_before_it_stops_accepting() {
     assert_eq!(idle.connect().await, Err(Lost::NotConnected));
 }
 
-#[tokio::test]
+// Waiting for the process blocks a thread; the connections need another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_load_stops_at_once() {
     for launch in [launch(), launch().set("DATABASE_URL", "sqlite://other.db")] {
         let mut server = launch.ready().await;

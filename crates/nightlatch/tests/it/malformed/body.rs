@@ -57,7 +57,6 @@ fn bodies_that_are_not_json() -> Vec<Case> {
         ("arrays in arrays", JSON, nested("[", "]"), 400, "bad_request"),
         ("objects in objects", JSON, nested("{\"x\":", "}"), 400, "bad_request"),
         ("a byte too much", JSON, long(64 * 1024 + 1), 413, "body_too_large"),
-        ("a megabyte", JSON, long(1024 * 1024), 413, "body_too_large"),
         wrong_type("text", "text/plain"),
         wrong_type("a form", FORM),
         wrong_type("XML", "application/xml"),
@@ -194,5 +193,5 @@ fn assert_page(answer: &Answer, statuses: &[u16], what: &str) {
     assert!(statuses.contains(&answer.status), "{what}: {}", answer.status);
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{what}");
     let text = answer.text();
-    assert!(text.contains("<h1>") && text.ends_with("</html>\n"), "{what}: {text}");
+    assert!(text.contains("<h1>") && text.trim_end().ends_with("</html>"), "{what}: {text}");
 }

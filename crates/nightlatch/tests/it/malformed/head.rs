@@ -20,7 +20,7 @@ fn get(headers: &str) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_not_http_gets_the_bare_status_and_a_closed_connection() {
     let server = launch().ready().await;
-    let huge = "x".repeat(70_000);
+    let huge = "x".repeat(200_000);
     let many: String = (0..201).map(|n| format!("x-{n}: 1\r\n")).collect();
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("noise", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
@@ -28,7 +28,6 @@ async fn what_is_not_http_gets_the_bare_status_and_a_closed_connection() {
         ("a word", b"hello\r\n\r\n".to_vec(), &[400]),
         ("no version", b"GET /health\r\n\r\n".to_vec(), &[400]),
         ("a version to come", b"GET /health HTTP/3.0\r\nhost: a\r\n\r\n".to_vec(), &[400, 505]),
-        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), &[400, 505]),
         ("a blank in the path", b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), &[400]),
         ("a blank before the colon", get("x-a : 1"), &[400]),
         ("a header without a name", get(": 1"), &[400]),
@@ -48,6 +47,9 @@ async fn what_is_not_http_gets_the_bare_status_and_a_closed_connection() {
         assert!(statuses.contains(&status), "{name}: {answer:?}");
         assert_eq!((answer.count(), answer.body()), (1, ""), "{name}: {answer:?}");
     }
+    // An HTTP/2 client would not understand an answer of ours.
+    let answer = raw(server.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert_eq!(answer.text, "");
     assert_eq!(server.client().get("/health/live").await.status, 200);
 }
 
@@ -73,9 +75,17 @@ async fn bodies_that_break_off_or_lie_about_their_length_are_problems() {
         let answer = raw(server.address(), &bytes).await;
         assert_raw_problem(&answer, 400, "bad_request", name);
     }
-    let announced = login("content-length: 999999999999\r\n", "{}");
-    let answer = raw(server.address(), &announced).await;
-    assert_raw_problem(&answer, 413, "body_too_large", "a length beyond the limit");
+    let megabyte = " ".repeat(1024 * 1024);
+    let chunks = format!("100000\r\n{megabyte}\r\n0\r\n\r\n");
+    for (name, bytes) in [
+        ("a length beyond the limit", login("content-length: 999999999999\r\n", "{}")),
+        ("a megabyte", login("content-length: 1048576\r\n", &megabyte)),
+        ("a megabyte in chunks", login("transfer-encoding: chunked\r\n", &chunks)),
+    ] {
+        let answer = raw(server.address(), &bytes).await;
+        assert_raw_problem(&answer, 413, "body_too_large", name);
+        assert!(answer.text.contains("\r\nconnection: close\r\n"), "{name}: {answer:?}");
+    }
 }
 
 #[track_caller]
@@ -153,7 +163,6 @@ async fn paths_and_queries_that_cannot_be_decoded_are_problems() {
         ("/api/v1/sessions?current=%ff", 400),
         ("/api/v1/sessions?current=true&current", 400),
         ("/%ff", 404),
-        ("//", 404),
         ("//evil.example/%2e%2e", 404),
     ] {
         let answer = person.revoke(path).await;

@@ -115,9 +115,9 @@ async fn weak_passwords_are_refused_with_the_reason() {
         let body = json!({ "username": "margaret", "name": "Margaret Hamilton",
             "password": password });
         let answer = client.post_json(REGISTER, &body).await;
+        assert_eq!(answer.code(), "weak_password", "{password}");
         let body = assert_problem(&answer, 422, "weak_password");
         assert_eq!(blamed(&body), ["password"], "{password}");
-        assert!(!answer.text().contains(password), "{}", answer.text());
     }
     for (password, status) in [(1024, 201), (1025, 422)] {
         let password = &"violet anchor, parade 47! ".repeat(40)[..password];

@@ -1,0 +1,105 @@
+//! `nightlatch-bench`: measures a built server. Started by `cargo xtask bench`.
+//!
+//! A crate of its own, because what it compares with needs the server's library, and the other
+//! tasks of the workspace must not wait for that to be built.
+
+mod bare;
+mod child;
+mod conditions;
+mod connection;
+mod cores;
+mod document;
+mod latency;
+mod load;
+mod logins;
+mod memory;
+mod people;
+mod plan;
+mod raw_hash;
+mod report;
+mod server;
+mod session_checks;
+mod start;
+mod storm;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::plan::Plan;
+
+/// What the program was asked to do.
+enum Asked {
+    Measure(Order),
+    /// To be the bare handler that the server is compared with.
+    Bare,
+    /// To be the bare hashing that logins are compared with.
+    RawHash,
+}
+
+/// A measurement that was asked for.
+struct Order {
+    server: PathBuf,
+    commit: String,
+    plan: Plan,
+    document: Option<PathBuf>,
+}
+
+const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--quick] [--write DOCUMENT]";
+
+fn main() -> ExitCode {
+    let done = match asked(std::env::args().skip(1)) {
+        Ok(Asked::Measure(order)) => measure(&order),
+        Ok(Asked::Bare) => bare::run(),
+        Ok(Asked::RawHash) => raw_hash::run(),
+        Err(error) => {
+            say(&format!("{error:#}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
+    let (mut server, mut commit, mut document) = (None, None, None);
+    let mut plan = Plan::full();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| anyhow::anyhow!("{argument} of what?"));
+        match argument.as_str() {
+            bare::ARGUMENT => return Ok(Asked::Bare),
+            raw_hash::ARGUMENT => return Ok(Asked::RawHash),
+            "--quick" => plan = Plan::quick(),
+            "--server" => server = Some(PathBuf::from(value()?)),
+            "--commit" => commit = Some(value()?),
+            "--write" => document = Some(PathBuf::from(value()?)),
+            unknown => anyhow::bail!("there is no argument `{unknown}`"),
+        }
+    }
+    let server = server.ok_or_else(|| anyhow::anyhow!("--server is missing"))?;
+    let commit = commit.ok_or_else(|| anyhow::anyhow!("--commit is missing"))?;
+    Ok(Asked::Measure(Order { server, commit, plan, document }))
+}
+
+/// Measures everything, says it, and writes it down where that was asked for. A number that misses
+/// its aim is a result, not a failure.
+fn measure(order: &Order) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(report::measure(&order.server, &order.commit, &order.plan))?;
+    say(&report);
+    if let Some(path) = &order.document {
+        document::write(path, &report)?;
+        say(&format!("written to {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Tells the person at the terminal.
+#[expect(clippy::print_stdout, reason = "a program for the terminal it was started from")]
+fn say(words: &str) {
+    println!("{}", words.trim_end());
+}

@@ -1,0 +1,51 @@
+//! How long everything is measured: long enough to be believed, or just so that it cannot rot.
+
+use std::time::Duration;
+
+/// The sizes of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Sessions that checks rotate through.
+    pub(crate) sessions: usize,
+    /// How often two things that are compared take turns, so that drift of the machine cancels.
+    pub(crate) turns: usize,
+    /// One turn of session checks.
+    pub(crate) check_turn: Duration,
+    /// One turn of logins, and of raw hashing.
+    pub(crate) login_turn: Duration,
+    /// One turn of session checks with a login storm beside it, and without.
+    pub(crate) storm_turn: Duration,
+    /// Starts on a new database, and as many on an existing one.
+    pub(crate) starts: usize,
+    /// How long after the last login memory is looked at.
+    pub(crate) idle: Duration,
+}
+
+impl Plan {
+    /// The run whose numbers count: about four minutes.
+    pub(crate) const fn full() -> Self {
+        Self {
+            sessions: 1000,
+            turns: 5,
+            check_turn: Duration::from_secs(3),
+            login_turn: Duration::from_secs(6),
+            storm_turn: Duration::from_secs(6),
+            starts: 20,
+            idle: Duration::from_secs(30),
+        }
+    }
+
+    /// Every step once or twice, in less than 30 seconds; the numbers mean little.
+    pub(crate) const fn quick() -> Self {
+        Self {
+            sessions: 50,
+            turns: 2,
+            check_turn: Duration::from_millis(300),
+            login_turn: Duration::from_millis(500),
+            storm_turn: Duration::from_millis(700),
+            starts: 2,
+            // Hashing threads give their memory back after ten seconds.
+            idle: Duration::from_secs(12),
+        }
+    }
+}

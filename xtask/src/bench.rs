@@ -1,0 +1,82 @@
+//! `cargo xtask bench`: builds the server and what measures it, and has it measured.
+//!
+//! The measuring is a program of its own, `nightlatch-bench`: it needs the server's library, and
+//! tidy must not wait for that.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use crate::tidy::root;
+use crate::{Task, say};
+
+pub(crate) const TASK: Task = Task {
+    name: "bench",
+    about: "measure a release build and write docs/benchmarks.md; `bench --quick` only tries it out",
+    run,
+};
+
+const DOCUMENT: &str = "docs/benchmarks.md";
+
+/// A release as users build it: of these packages alone.
+const RELEASE: &[&str] =
+    &["build", "--release", "--package", "nightlatch", "--package", "nightlatch-bench"];
+
+/// The build that the tests use, so that trying the benchmark out compiles nothing more.
+const OF_TESTS: &[&str] = &["build", "--workspace", "--all-features", "--bins", "--tests"];
+
+fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (profile, build, more): (_, _, &[&str]) = match arguments.as_slice() {
+        [] => ("release", RELEASE, &["--write", DOCUMENT]),
+        ["--quick"] => ("debug", OF_TESTS, &["--quick"]),
+        _ => anyhow::bail!("takes `--quick` or nothing"),
+    };
+    anyhow::ensure!(cargo(build)?, "the workspace does not build");
+    let programs = programs(profile)?;
+    let measured = Command::new(programs.join("nightlatch-bench"))
+        .arg("--server")
+        .arg(programs.join("nightlatch"))
+        .args(["--commit", &commit()?])
+        .args(more)
+        .current_dir(root())
+        .status()
+        .context("starting the benchmark")?;
+    if measured.success() && arguments.is_empty() {
+        say(&format!("commit {DOCUMENT} if the machine had nothing else to do"));
+    }
+    Ok(if measured.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<bool> {
+    let status = Command::new("cargo")
+        .args(arguments)
+        .args(["--quiet", "--locked"])
+        .current_dir(root())
+        .status()
+        .context("running cargo")?;
+    Ok(status.success())
+}
+
+/// Cargo puts the programs of a profile side by side, and the profiles into one directory.
+fn programs(profile: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("finding the directory of built programs")?;
+    let target = own.parent().and_then(Path::parent);
+    Ok(target.context("this program lies in no target directory")?.join(profile))
+}
+
+/// What is measured, and whether it is more than what is committed.
+fn commit() -> anyhow::Result<String> {
+    let git = |arguments: &[&str]| -> anyhow::Result<String> {
+        let output = Command::new("git")
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .context("asking git for the commit")?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let name = git(&["rev-parse", "--short=10", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--", ".", &format!(":!{DOCUMENT}")])?;
+    Ok(if changes.is_empty() { name } else { format!("{name} with changes") })
+}
