@@ -118,7 +118,7 @@ async fn a_password_change_ends_every_session_and_brings_a_new_one(record: Recor
     assert_eq!(here.devices().await.len(), 1);
 
     assert_problem(&there.try_password(PASSWORD).await, 401, "invalid_credentials");
-    there.password = NEXT_PASSWORD.to_owned();
+    NEXT_PASSWORD.clone_into(&mut there.password);
     there.log_in().await;
     assert_eq!(here.log_out().await.status, 200);
 }

@@ -65,9 +65,9 @@ impl Worker {
     /// Works until the server is gone.
     async fn work(mut self) -> Self {
         loop {
-            let result = match self.chance.below(10) {
-                0 | 1 => self.log_in().await,
-                2 | 3 => self.log_out().await,
+            let result = match self.chance.below(20) {
+                0..5 => self.log_in().await,
+                5..8 => self.log_out().await,
                 _ => self.check().await,
             };
             match result {
@@ -180,6 +180,7 @@ async fn workers(server: &NightlatchServer, chance: &mut Chance) -> Vec<Worker> 
     workers
 }
 
+#[expect(clippy::print_stdout, reason = "shown by the test harness with the test that failed")]
 async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Record) {
     let mut chance = Chance::from_environment(&format!("kills on {record:?}"));
     let mut stand = record.serve_with(launch().set("DISABLE_THROTTLING", "true")).await;
@@ -215,6 +216,8 @@ async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Reco
     assert!(rate >= OPERATIONS_A_SECOND_MIN, "only {rate:.0} operations a second");
     assert!(cut >= KILLS as u64, "only {cut} operations were in flight at {KILLS} kills");
     for told in [Told::LoggedIn, Told::LoggedOut] {
-        assert!(workers.iter().all(|w| w.sessions.iter().any(|s| s.told == told)), "{told:?}");
+        let sessions = workers.iter().flat_map(|worker| &worker.sessions);
+        let count = sessions.filter(|session| session.told == told).count();
+        assert!(count >= KILLS, "only {count} sessions are {told:?}, so little was judged");
     }
 }

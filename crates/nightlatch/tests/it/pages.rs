@@ -36,14 +36,14 @@ async fn journey(scripts: Scripts, record: Record) {
     visit.browser.close().await;
 }
 
+#[track_caller]
+fn assert_shows(text: &str, wanted: &str) {
+    assert!(text.contains(wanted), "{wanted:?} is not on the page:\n{text}");
+}
+
 impl Visit {
     async fn open(&self, path: &str) {
         self.browser.open(&format!("{}{path}", self.stand.server.origin())).await;
-    }
-
-    #[track_caller]
-    fn shows(&self, text: &str, wanted: &str) {
-        assert!(text.contains(wanted), "{wanted:?} is not on the page:\n{text}");
     }
 
     /// What the scripts add is there exactly when they run, so we know that we test both.
@@ -66,12 +66,12 @@ impl Visit {
         browser.fill("username", "admin").await;
         browser.fill("password", PASSWORD).await;
         browser.press("main form", "Create account").await;
-        self.shows(&browser.error_of("username").await, "reserved");
+        assert_shows(&browser.error_of("username").await, "reserved");
         browser.fill("username", "Hypatia").await;
         browser.fill("password", PASSWORD).await;
         browser.press("main form", "Create account").await;
         assert_eq!(browser.path().await, "/auth/login");
-        self.shows(&browser.text().await, "Your account is ready");
+        assert_shows(&browser.text().await, "Your account is ready");
     }
 
     async fn logs_in_and_stays(&self) {
@@ -80,7 +80,7 @@ impl Visit {
         browser.fill("password", "not the password").await;
         browser.press("main form", "Log in").await;
         assert_eq!(browser.path().await, "/auth/login");
-        self.shows(&browser.text().await, "The name or the password is wrong.");
+        assert_shows(&browser.text().await, "The name or the password is wrong.");
         let typed = browser.find("input[name='username']").await;
         let typed = typed.prop("value").await.expect("an input has a value");
         assert_eq!(typed.as_deref(), Some("hypatia@example.org"), "what was typed is still there");
@@ -92,13 +92,13 @@ impl Visit {
         browser.tick("remember").await;
         browser.press("main form", "Log in").await;
         assert_eq!(browser.path().await, "/auth/profile");
-        self.shows(&browser.text().await, "You are logged in.");
+        assert_shows(&browser.text().await, "You are logged in.");
         for _ in 0..2 {
             browser.reload().await;
             assert_eq!(browser.path().await, "/auth/profile");
             let text = browser.text().await;
-            self.shows(&text, "Hypatia");
-            self.shows(&text, "hypatia@example.org");
+            assert_shows(&text, "Hypatia");
+            assert_shows(&text, "hypatia@example.org");
             assert!(!text.contains("You are logged in."), "the message is shown once");
         }
         self.open("/auth/login").await;
@@ -115,13 +115,13 @@ impl Visit {
 
         self.open("/auth/sessions").await;
         let text = browser.text().await;
-        self.shows(&text, "Firefox on Linux");
-        self.shows(&text, "Chrom");
-        self.shows(&text, "This device");
+        assert_shows(&text, "Firefox on Linux");
+        assert_shows(&text, "Chrom");
+        assert_shows(&text, "This device");
         browser.press("main li:not(.current)", "Log out").await;
         assert_eq!(browser.path().await, "/auth/sessions");
         let text = browser.text().await;
-        self.shows(&text, "That device is logged out.");
+        assert_shows(&text, "That device is logged out.");
         assert!(!text.contains("Firefox on Linux"), "{text}");
         assert_problem(&phone.session().await, 401, "no_session");
     }
@@ -134,12 +134,12 @@ impl Visit {
         browser.fill("current_password", "not the password").await;
         browser.fill("new_password", NEXT_PASSWORD).await;
         browser.press("main form", "Change password").await;
-        self.shows(&browser.error_of("current_password").await, "wrong");
+        assert_shows(&browser.error_of("current_password").await, "wrong");
         browser.fill("current_password", PASSWORD).await;
         browser.fill("new_password", NEXT_PASSWORD).await;
         browser.press("main form", "Change password").await;
         assert_eq!(browser.path().await, "/auth/profile");
-        self.shows(&browser.text().await, "Your password is changed");
+        assert_shows(&browser.text().await, "Your password is changed");
         assert_problem(&phone.session().await, 401, "no_session");
         browser.reload().await;
         assert_eq!(browser.path().await, "/auth/profile", "this browser is still logged in");
@@ -149,7 +149,7 @@ impl Visit {
         let browser = &self.browser;
         browser.press("header", "Log out").await;
         assert_eq!(browser.path().await, "/auth/login");
-        self.shows(&browser.text().await, "You are logged out.");
+        assert_shows(&browser.text().await, "You are logged out.");
         self.open("/auth/sessions").await;
         assert_eq!(browser.path().await, "/auth/login", "nothing is shown without a session");
         browser.fill("username", "hypatia").await;
@@ -170,7 +170,7 @@ impl Visit {
         }
         assert_eq!(browser.path().await, "/auth/login");
         let text = browser.text().await;
-        self.shows(&text, "Please wait a little");
-        self.shows(&text, "Try again in");
+        assert_shows(&text, "Please wait a little");
+        assert_shows(&text, "Try again in");
     }
 }

@@ -123,7 +123,7 @@ impl Person {
     fn note_csrf(&mut self, answer: &Answer) {
         if answer.status == 200 {
             let body = answer.json();
-            self.csrf = body["csrf_token"].as_str().expect("a session has a token").to_owned();
+            body["csrf_token"].as_str().expect("a session has a token").clone_into(&mut self.csrf);
         }
     }
 }

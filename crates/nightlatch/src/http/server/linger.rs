@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(answer, "no");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_never_closes_is_not_waited_for() {
         let (mut server, client) = pair().await;
         server.shutdown().await.unwrap();

@@ -21,7 +21,7 @@ fn get(headers: &str) -> Vec<u8> {
 async fn what_is_not_http_gets_the_bare_status_and_a_closed_connection() {
     let server = launch().ready().await;
     let huge = "x".repeat(200_000);
-    let many: String = (0..201).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = "x-a: 1\r\n".repeat(201);
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("noise", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
         ("NULs", [0_u8; 300].to_vec(), &[400]),
