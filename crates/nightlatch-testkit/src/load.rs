@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::chance::Chance;
+use crate::client::Client;
 use crate::history::{Asked, Operation, Outcome};
 use crate::wait::wait_until;
 use book::Book;
@@ -70,6 +71,11 @@ impl SteadyLoad {
             tasks.spawn(worker.work());
         }
         Self { book, tasks }
+    }
+
+    /// Registers somebody who is not of the crowd, however busy the server is.
+    pub async fn register(&self, name: &str, password: &str) {
+        worker::register(&mut Client::new(self.book.server().0), name, password).await;
     }
 
     /// The moment in its log.

@@ -186,7 +186,7 @@ impl RecordStore for SqliteRecord {
     }
 
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        let write_failure = self.write_failure();
+        let write_failure = self.shared.known_failure();
         self.look("probing", deadline, move |conn| {
             // SQLite has no clock of its own.
             Ok(RecordProbe { now: None, head: feed::find_head(conn)?, write_failure })

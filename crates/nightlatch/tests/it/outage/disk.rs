@@ -55,7 +55,7 @@ async fn a_disk_that_is_read_only_at_the_start_is_waited_for() {
     drill
         .fault_ends(Expected {
             writes: Wanted::Refused,
-            checks: Wanted::Either,
+            checks: Wanted::Refused,
             class: Some("readonly"),
         })
         .await;
@@ -80,15 +80,15 @@ async fn files_without_the_right_to_write_are_waited_for() {
     set_rights(&folder, 0o444, 0o555);
     drill.fault_begins();
     drill.start_again();
-    drill.wait_for_class("readonly").await;
+    drill.wait_for_class("forbidden").await;
     drill.wait_for_writes(503, 5).await;
     drill.stay_under_load().await;
     set_rights(&folder, 0o600, 0o700);
     drill
         .fault_ends(Expected {
             writes: Wanted::Refused,
-            checks: Wanted::Either,
-            class: Some("readonly"),
+            checks: Wanted::Refused,
+            class: Some("forbidden"),
         })
         .await;
 }

@@ -74,8 +74,7 @@ impl Drill {
         let server = launch.ready().await;
         let mut chance = Chance::from_environment(fault);
         let load = SteadyLoad::start(server.address(), crowd, &mut chance).await;
-        let body = json!({ "username": ONLOOKER, "password": PASSWORD });
-        assert_eq!(server.client().post_json("/api/v1/auth/register", &body).await.status, 201);
+        load.register(ONLOOKER, PASSWORD).await;
         let watch = Watch::start(server.address());
         let (healthy, faulty) = ((load.now(), load.now()), (Duration::ZERO, Duration::ZERO));
         let (remark, lines_before) = (String::new(), 0);
