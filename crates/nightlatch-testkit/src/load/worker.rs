@@ -1,4 +1,6 @@
 //! One person of the crowd.
+//!
+//! What is judged is what each of them was told, so each keeps its own book.
 
 use std::sync::Arc;
 use std::time::Duration;
