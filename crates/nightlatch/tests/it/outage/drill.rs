@@ -19,7 +19,7 @@ use crate::person::PASSWORD;
 use crate::record::launch;
 
 /// How long anything may take that ends a row if it does not come.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// Requests of each kind that a span of a row has at least, so that it says something.
 const WRITES_MIN: usize = 12;

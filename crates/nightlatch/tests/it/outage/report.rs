@@ -65,6 +65,7 @@ const CHECKS: [Asked; 1] = [Asked::Check];
 
 impl Findings<'_> {
     /// Prints the row, and panics if a promise was broken.
+    #[expect(clippy::print_stdout, reason = "`cargo xtask faults` reads the row there")]
     pub(crate) fn conclude(&self, expected: Expected) {
         let judgement = judge(self.log);
         let broken = self.broken(expected, &judgement);
@@ -79,8 +80,14 @@ impl Findings<'_> {
                 broken.push(format!("{kind}: {} times, first {first}", lines.len()));
             }
         }
-        self.judge_answers("writes", &WRITES, expected.writes, WRITE_CEILING, &mut broken);
-        self.judge_answers("checks", &CHECKS, expected.checks, CHECK_CEILING, &mut broken);
+        for (what, asked, wanted, ceiling) in [
+            ("writes", &WRITES[..], expected.writes, WRITE_CEILING),
+            ("checks", &CHECKS[..], expected.checks, CHECK_CEILING),
+        ] {
+            let summary = Summary::of(self.log, asked, self.faulty);
+            let why = complaints(&summary, wanted, ceiling);
+            broken.extend(why.into_iter().map(|why| format!("{what}: {why}: {summary:?}")));
+        }
         self.judge_health(expected, &mut broken);
         if self.recovered_after > RECOVERY_MAX {
             broken.push(format!("well again only after {:?}", self.recovered_after));
@@ -93,37 +100,13 @@ impl Findings<'_> {
         broken
     }
 
-    fn judge_answers(
-        &self,
-        what: &str,
-        asked: &[Asked],
-        wanted: Wanted,
-        ceiling: Duration,
-        broken: &mut Vec<String>,
-    ) {
-        let summary = Summary::of(self.log, asked, self.faulty);
-        let refused = summary.told(503);
-        let mut complain = |why: &str| broken.push(format!("{what}: {why}: {summary:?}"));
-        match wanted {
-            Wanted::Served if refused > 0 => complain("some were refused"),
-            Wanted::Refused if refused == 0 => complain("none was refused"),
-            Wanted::Served | Wanted::Either if summary.told(200) == 0 => {
-                complain("none was served")
-            }
-            _ => {}
-        }
-        if wanted != Wanted::Silence && summary.max > ceiling {
-            complain("too slow");
-        }
-    }
-
     fn judge_health(&self, expected: Expected, broken: &mut Vec<String>) {
         let seen = self.seen;
         let mut complain = |why: &str| broken.push(format!("health: {why}: {seen:?}"));
         match expected.class {
             Some(class) if !seen.classes.contains(class) => complain("it named another class"),
             None if seen.classes.iter().any(|class| class != "none") => {
-                complain("it named a class")
+                complain("it named a class");
             }
             _ => {}
         }
@@ -175,6 +158,24 @@ impl Findings<'_> {
             "max_ms": milliseconds(faulty.max),
         })
     }
+}
+
+/// What is wrong with the answers to one kind of request.
+fn complaints(summary: &Summary, wanted: Wanted, ceiling: Duration) -> Vec<&'static str> {
+    let mut complaints = Vec::new();
+    let refused = summary.told(503);
+    match wanted {
+        Wanted::Served if refused > 0 => complaints.push("some were refused"),
+        Wanted::Refused if refused == 0 => complaints.push("none was refused"),
+        Wanted::Served | Wanted::Either if summary.told(200) == 0 => {
+            complaints.push("none was served");
+        }
+        Wanted::Served | Wanted::Refused | Wanted::Either | Wanted::Silence => {}
+    }
+    if wanted != Wanted::Silence && summary.max > ceiling {
+        complaints.push("too slow");
+    }
+    complaints
 }
 
 fn milliseconds(span: Duration) -> f64 {

@@ -98,7 +98,8 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
         "/health" => {
             let body = answer.json();
             // Until it knows its keys the server has no routes, and says so as a problem.
-            seen.class = body["database_class"].as_str().unwrap_or("unreachable").to_owned();
+            let class = body["database_class"].as_str().unwrap_or("unreachable");
+            class.clone_into(&mut seen.class);
             seen.classes.insert(seen.class.clone());
             seen.words.insert(body["status"].as_str().unwrap_or("unhealthy").to_owned());
         }
