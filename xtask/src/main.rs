@@ -5,6 +5,7 @@
 //! [`TASKS`].
 
 mod bench;
+mod faults;
 mod reference;
 mod tidy;
 
@@ -17,7 +18,7 @@ struct Task {
     run: fn(&[String]) -> anyhow::Result<ExitCode>,
 }
 
-const TASKS: &[Task] = &[tidy::TASK, reference::TASK, bench::TASK];
+const TASKS: &[Task] = &[tidy::TASK, reference::TASK, bench::TASK, faults::TASK];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

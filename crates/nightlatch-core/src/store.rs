@@ -3,8 +3,8 @@
 //! Every method takes the deadline of the request it serves, and every error says whether a write
 //! may have happened all the same: "not applied" and "unknown" lead to different answers.
 
-use std::error::Error;
-use std::fmt;
+mod error;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,93 +16,13 @@ use crate::{
     PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
 };
 
+pub use error::{Outcome, StoreError, StoreErrorKind};
+
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a port returns.
 pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// Whether a write that failed may have happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It surely has not.
-    NotApplied,
-    /// It may have: the connection or the deadline ended before the answer.
-    Unknown,
-}
-
-/// What a caller can do about a failure of the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// The record cannot be reached or used now.
-    Unavailable,
-    /// Our own queue to the record is full.
-    Overloaded,
-    /// Our own deadline ran out.
-    Deadline,
-    /// The record answered something that makes no sense.
-    Corrupt,
-}
-
-/// The record gave no answer. Never means "no".
-#[derive(Debug)]
-pub struct StoreError {
-    kind: StoreErrorKind,
-    class: FailureClass,
-    outcome: Outcome,
-    doing: &'static str,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl StoreError {
-    /// A failure while `doing` something, classified where it entered.
-    #[must_use]
-    pub fn new(
-        kind: StoreErrorKind,
-        class: FailureClass,
-        outcome: Outcome,
-        doing: &'static str,
-    ) -> Self {
-        Self { kind, class, outcome, doing, source: None }
-    }
-
-    /// Adds the driver's error, for the log.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// What a caller can do about it.
-    #[must_use]
-    pub const fn kind(&self) -> StoreErrorKind {
-        self.kind
-    }
-
-    /// Its class in health, metrics and logs.
-    #[must_use]
-    pub const fn class(&self) -> FailureClass {
-        self.class
-    }
-
-    /// Whether a write may have happened.
-    #[must_use]
-    pub const fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "record: {} failed ({})", self.doing, self.class)
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
-    }
-}
 
 /// What a login needs to know of a user, read in one statement.
 #[derive(Clone, Debug)]
@@ -215,6 +135,9 @@ pub struct RecordProbe {
     pub now: Option<Timestamp>,
     /// The head of its feed.
     pub head: Head,
+    /// Why it takes no changes now, though it answers; or why some look-ups fail, such as those
+    /// that meet a damaged page.
+    pub write_failure: Option<FailureClass>,
 }
 
 /// What a sweep removed.

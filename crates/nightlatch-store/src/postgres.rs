@@ -2,7 +2,7 @@
 //!
 //! Every change is one statement that commits by itself: nothing is left half done by a client
 //! that dies, and no lock waits for one. What is promised about order rests on the feed's head
-//! row, see [`session`].
+//! row, see `postgres/session.rs`.
 
 mod call;
 mod failure;

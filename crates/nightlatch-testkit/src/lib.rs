@@ -1,5 +1,18 @@
 //! Real servers for tests: started on free ports of 127.0.0.1, stopped by pid.
 
+pub mod browser;
+pub mod chance;
+pub mod client;
+pub mod disk;
+pub mod history;
+pub mod load;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod server;
+pub mod sqlite;
+pub mod strace;
+pub mod wait;
+
+/// The types of requests and answers.
+pub use hyper;

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeReader, pipe};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,13 @@ const LOG_LINES_MAX: usize = 500;
 /// How long a process may take to die of SIGKILL: it is the kernel's work alone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the last lines of an ended process may take through the pipe.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What makes `setpriv` take away all rights.
+pub(crate) const AS_NOBODY: [&str; 5] =
+    ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
+
 /// A running server and what it said.
 pub struct ServerProcess {
     pid: Pid,
@@ -34,16 +41,21 @@ pub struct ServerProcess {
     keeper: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Log {
     state: Mutex<LogState>,
     grown: Condvar,
+    lines_max: usize,
 }
 
 #[derive(Default)]
 struct LogState {
     lines: VecDeque<String>,
+    /// How many lines before the first of `lines` were let go.
+    forgotten: usize,
+    /// Whether nobody is left who could write.
+    drained: bool,
     ended: bool,
+    exit: Option<ExitStatus>,
 }
 
 /// Whether this test runs as root; most servers refuse that and are started as `nobody`.
@@ -57,7 +69,7 @@ pub fn is_root() -> bool {
 pub fn unprivileged(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {
-        command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
+        command.args(AS_NOBODY);
     }
     command.arg("--").arg(program);
     command
@@ -106,25 +118,34 @@ pub fn free_port() -> u16 {
 }
 
 impl ServerProcess {
-    /// Starts a program made by [`unprivileged`]; its standard error is its log.
+    /// Starts a program made by [`unprivileged`]; what it prints is its log.
     #[must_use]
     pub fn spawn(command: Command) -> Self {
-        let log = Arc::new(Log::default());
+        Self::spawn_logging(command, LOG_LINES_MAX)
+    }
+
+    /// As [`Self::spawn`], with room for `lines_max` lines of its log.
+    #[must_use]
+    pub fn spawn_logging(command: Command, lines_max: usize) -> Self {
+        let state = Mutex::default();
+        let log = Arc::new(Log { state, grown: Condvar::new(), lines_max });
         let (started, start) = sync_channel(1);
         let kept = Arc::clone(&log);
         // The kernel sends the parent-death signal when the *thread* that forked ends, so that
         // thread lives as long as the server.
         let keeper = std::thread::spawn(move || {
-            let mut child = spawn_tied_to_this_thread(&command);
+            let (mut child, output) = spawn_tied_to_this_thread(&command);
             let pid = Pid::from_child(&child);
             let handle = pidfd_open(pid, PidfdFlags::empty()).expect("our child is not reaped yet");
             started.send((pid, handle)).expect("the starter waits for this");
-            let stderr = child.stderr.take().expect("it is piped");
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                kept.push(line);
-            }
-            kept.end();
-            drop(child.wait());
+            let reader = std::thread::spawn({
+                let kept = Arc::clone(&kept);
+                move || kept.read(output)
+            });
+            let exit = child.wait().ok();
+            kept.end(exit);
+            // Not joined: what the server started and left behind may hold the pipe open.
+            drop(reader);
         });
         let (pid, handle) = start.recv().expect("the keeper has said why it panicked");
         Self { pid, handle, log, keeper: Some(keeper) }
@@ -135,22 +156,54 @@ impl ServerProcess {
     /// # Errors
     /// The log, when the process ended or `limit` passed before.
     pub fn wait_for_line(&self, needle: &str, limit: Duration) -> Result<(), String> {
-        let said = |state: &LogState| state.lines.iter().any(|line| line.contains(needle));
+        self.wait_for_log(limit, |line| line.contains(needle).then_some(()))
+    }
+
+    /// Waits until `pick` takes something out of a log line.
+    ///
+    /// # Errors
+    /// The log, when the process ended or `limit` passed before.
+    pub fn wait_for_log<T>(
+        &self,
+        limit: Duration,
+        pick: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, String> {
+        let mut picked = None;
+        let mut looked_at = 0;
         let (state, _) = self
             .log
             .grown
-            .wait_timeout_while(self.log.lock(), limit, |state| !state.ended && !said(state))
+            .wait_timeout_while(self.log.lock(), limit, |state| {
+                let new = looked_at.max(state.forgotten) - state.forgotten;
+                picked = state.lines.iter().skip(new).find_map(|line| pick(line));
+                looked_at = state.forgotten + state.lines.len();
+                picked.is_none() && !state.ended
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        if said(&state) {
-            return Ok(());
-        }
-        Err(state.text())
+        picked.ok_or_else(|| state.text())
     }
 
     /// The last lines of its log.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.lock().text()
+    }
+
+    /// How many of the first lines of its log are no longer kept.
+    #[must_use]
+    pub fn log_lines_forgotten(&self) -> usize {
+        self.log.lock().forgotten
+    }
+
+    /// Waits for its end and returns how it ended; `None` when `limit` passed before.
+    #[must_use]
+    pub fn exit_within(&self, limit: Duration) -> Option<ExitStatus> {
+        let (state, _) = self
+            .log
+            .grown
+            .wait_timeout_while(self.log.lock(), limit, |state| state.exit.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        state.exit
     }
 
     /// Its process id.
@@ -199,6 +252,13 @@ impl ServerProcess {
     /// Asks it to end with `signal`, kills it when `limit` has passed, and waits for its end.
     pub fn end(mut self, signal: Signal, limit: Duration) {
         self.finish(signal, limit);
+    }
+
+    /// Ends it at once, if it has not ended, and returns the last lines of its log.
+    #[must_use]
+    pub fn into_log(mut self) -> String {
+        self.finish(Signal::KILL, KILL_LIMIT);
+        self.log()
     }
 
     fn finish(&mut self, signal: Signal, limit: Duration) {
@@ -256,20 +316,37 @@ impl Log {
 
     fn push(&self, line: String) {
         let mut state = self.lock();
-        if state.lines.len() == LOG_LINES_MAX {
+        if state.lines.len() == self.lines_max {
             state.lines.pop_front();
+            state.forgotten += 1;
         }
         state.lines.push_back(line);
         self.grown.notify_all();
     }
 
-    fn end(&self) {
-        self.lock().ended = true;
+    fn read(&self, output: PipeReader) {
+        // Not `lines`: that ends at the first byte that is no UTF-8.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            self.push(String::from_utf8_lossy(&line).into_owned());
+        }
+        self.lock().drained = true;
+        self.grown.notify_all();
+    }
+
+    /// Notes the end, after the last lines have come through the pipe.
+    fn end(&self, exit: Option<ExitStatus>) {
+        let (mut state, _) = self
+            .grown
+            .wait_timeout_while(self.lock(), DRAIN_LIMIT, |state| !state.drained)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.ended = true;
+        state.exit = exit;
+        drop(state);
         self.grown.notify_all();
     }
 }
 
-fn spawn_tied_to_this_thread(command: &Command) -> Child {
+fn spawn_tied_to_this_thread(command: &Command) -> (Child, PipeReader) {
     let mut tied = Command::new("setpriv");
     // The option stands before `--`, which `unprivileged` has written into the arguments.
     tied.args(["--pdeathsig", "QUIT"]).args(command.get_args());
@@ -282,11 +359,15 @@ fn spawn_tied_to_this_thread(command: &Command) -> Child {
             None => tied.env_remove(name),
         };
     }
-    tied.stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+    // One pipe for both, so that the lines stand in the order in which they were written.
+    let (output, input) = pipe().expect("this process has room for a pipe");
+    let also = input.try_clone().expect("this process has room for a pipe");
+    tied.stdin(Stdio::null()).stdout(input).stderr(also);
+    let child = tied
         .spawn()
-        .unwrap_or_else(|error| panic!("setpriv (package util-linux) does not start: {error}"))
+        .unwrap_or_else(|error| panic!("setpriv (package util-linux) does not start: {error}"));
+    // `tied` holds the writing ends of the pipe, and goes here: else the log would never end.
+    (child, output)
 }
 
 /// Signals a process, if it has not ended meanwhile.

@@ -1,16 +1,19 @@
 //! The wiring: the one file that names the concrete record, hasher and throttle.
+//!
+//! Everywhere else stands a port, so what is beneath can be exchanged, and left out of a test.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
     Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
     SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
-use nightlatch_store::sqlite::SqliteRecord;
+use nightlatch_store::sqlite::{BackupError, SqliteRecord};
 use nightlatch_store::throttle::LocalThrottle;
 
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
@@ -58,6 +61,25 @@ impl OpenRecord {
         match self {
             Self::Sqlite(record) => Arc::<SqliteRecord>::clone(record),
             Self::Postgres(record) => Arc::<PostgresRecord>::clone(record),
+        }
+    }
+
+    /// Copies the record into the new file `to` while others read and write.
+    ///
+    /// # Errors
+    /// Why there is no copy. The record's own as they are; nothing is left at `to`.
+    pub async fn backup(&self, to: &Path, deadline: Deadline) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(record) => match record.backup(to, deadline).await {
+                Ok(()) => Ok(()),
+                Err(BackupError::Record(error)) => Err(error.into()),
+                Err(error) => Err(error).with_context(|| format!("copying to {}", to.display())),
+            },
+            Self::Postgres(_) => bail!(
+                "this copies SQLite files, and the database is PostgreSQL: use its own tool, \
+                 `pg_dump --format=custom --file={} URL`",
+                to.display()
+            ),
         }
     }
 }

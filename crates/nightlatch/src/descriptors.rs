@@ -11,6 +11,7 @@ const CONNECTIONS_TENTHS: u64 = 9;
 const CONNECTIONS_MAX: u64 = 50_000;
 
 /// Raises the soft limit to the hard one and says how many connections fit.
+#[must_use]
 pub fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // Without the right to raise it the old limit stays, which is no error.

@@ -1,9 +1,11 @@
 //! The last known state of what is beneath: fed by a prober, read by everybody, asked by nobody.
+//!
+//! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, StoreError, Timestamp};
+use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, Timestamp};
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
 use tokio_util::sync::CancellationToken;
 
@@ -157,27 +159,32 @@ impl Health {
             // The database read its clock somewhere between question and answer.
             self.clock.observe(now, asked + took / 2);
         }
-        let class = match answer {
-            Ok(_) if took >= SLOW_FROM => Some(FailureClass::Slow),
-            Ok(_) => None,
-            Err(error) => Some(self.note_error(&error)),
+        let slow = (took >= SLOW_FROM).then_some(FailureClass::Slow);
+        let (serves, class) = match answer {
+            Ok(probe) => (true, probe.write_failure.or(slow)),
+            Err(error) => {
+                tracing::debug!(event = "dependency.probe_failed", error = %error);
+                (false, Some(error.class()))
+            }
         };
-        self.observe(class, asked, answered);
+        self.observe(serves, class, asked, answered);
     }
 
-    fn note_error(&self, error: &StoreError) -> FailureClass {
-        tracing::debug!(event = "dependency.probe_failed", dependency = "database", error = %error);
-        error.class()
-    }
-
-    fn observe(&self, class: Option<FailureClass>, asked: Duration, answered: Duration) {
+    /// `class` may be set while it serves: it is slow, or takes no changes.
+    fn observe(
+        &self,
+        serves: bool,
+        class: Option<FailureClass>,
+        asked: Duration,
+        answered: Duration,
+    ) {
         let now = self.clock.now();
         let mut state = self.lock();
-        if state.class != class {
+        if state.class != class || state.serves != serves {
             state.since = now;
         }
         state.class = class;
-        state.serves = class.is_none_or(|class| class == FailureClass::Slow);
+        state.serves = serves;
         let outcome = class.map_or(Ok(()), |class| Err(class.as_str()));
         let line = state.database.observe(outcome, asked, answered);
         drop(state);

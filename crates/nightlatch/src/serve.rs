@@ -30,7 +30,7 @@ use crate::http::{Routes, routes};
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// How long one try to bring the schema up to date may take.
-const MIGRATE_DEADLINE: Duration = Duration::from_secs(60);
+const MIGRATE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How long load balancers get to notice that a server stops.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -63,8 +63,14 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     tasks.spawn(accepting);
     announce(&config, &report, bound);
 
-    let starting = Starting { config: Arc::clone(&config), health: Arc::clone(&health), bound };
-    let started = starting.run(base.clone(), local_keys, tasks.clone(), stop.clone(), publish);
+    let starting = Starting {
+        config: Arc::clone(&config),
+        health: Arc::clone(&health),
+        bound,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let started = starting.run(base, local_keys, publish);
     let mut told = StopSignal::new()?;
     let node = tokio::select! {
         biased;
@@ -98,6 +104,8 @@ struct Starting {
     config: Arc<Config>,
     health: Arc<Health>,
     bound: SocketAddr,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// A node that serves.
@@ -112,10 +120,9 @@ impl Starting {
         self,
         base: Base,
         keys: Option<Keys>,
-        tasks: TaskTracker,
-        stop: CancellationToken,
         publish: watch::Sender<Option<Routes>>,
     ) -> anyhow::Result<Serving> {
+        let Self { tasks, stop, .. } = &self;
         let tried = CancellationToken::new();
         let probing = Arc::clone(&self.health).watch(base.record.port(), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
@@ -124,7 +131,7 @@ impl Starting {
             None => self.wait_for_keys(&base, &tried).await,
         };
         let node = base.assemble(&self.config, keys)?;
-        let app = self.app(&node, &tasks);
+        let app = self.app(&node);
         publish.send_replace(Some(routes(&app)));
         let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
         tasks.spawn(writing);
@@ -135,7 +142,7 @@ impl Starting {
             hasher: Arc::clone(&node.hasher),
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_kinds()));
-        jobs.start(&tasks, &stop);
+        jobs.start(tasks, stop);
         Ok(Serving { node, app })
     }
 
@@ -143,7 +150,6 @@ impl Starting {
     async fn wait_for_keys(&self, base: &Base, tried: &CancellationToken) -> Keys {
         loop {
             let migrated = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await;
-            tried.cancel();
             if let Err(error) = migrated {
                 tracing::debug!(event = "server.waiting_for_record", error = %error);
             } else {
@@ -154,6 +160,7 @@ impl Starting {
                     }
                 }
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
     }
@@ -164,9 +171,7 @@ impl Starting {
         let record = node.base.record.port();
         loop {
             let deadline = node.base.within(MIGRATE_DEADLINE);
-            let migrated = record.migrate(deadline).await;
-            tried.cancel();
-            match migrated {
+            match record.migrate(deadline).await {
                 Ok(applied) if applied.is_empty() => break,
                 Ok(applied) => {
                     tracing::info!(event = "record.migrated", applied = applied.join(","));
@@ -174,26 +179,30 @@ impl Starting {
                 }
                 Err(error) => tracing::debug!(event = "server.waiting_for_record", error = %error),
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
         let limits = limits_by_scope(&self.config);
         loop {
             match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(error) => {
-                    tracing::debug!(event = "server.waiting_for_counters", error = %error)
+                    tracing::debug!(event = "server.waiting_for_counters", error = %error);
                 }
             }
+            tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
+        // Not ready before: logins are refused until the counters are loaded.
+        tried.cancel();
     }
 
-    fn app(&self, node: &Node, tasks: &TaskTracker) -> Arc<App> {
+    fn app(&self, node: &Node) -> Arc<App> {
         Arc::new(App {
             service: Arc::clone(&node.service),
             settings: settings(&self.config, self.bound),
             health: Arc::clone(&self.health),
-            tasks: tasks.clone(),
+            tasks: self.tasks.clone(),
             traffic: Traffic::default(),
         })
     }

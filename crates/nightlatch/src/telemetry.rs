@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
+pub(crate) use escape::is_dangerous;
 pub use queue::LogHandle;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
@@ -56,7 +57,9 @@ fn subscriber(config: LogConfig, handle: LogHandle) -> impl Subscriber + Send + 
     let filter = Targets::new()
         // Libraries log what goes over the wire at their lower levels, passwords included.
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("nightlatch", level);
+        .with_target("nightlatch", level)
+        // It warns of each dead connection; health tells the outage once.
+        .with_target("deadpool", LevelFilter::ERROR);
     let lines = fmt::layer().with_writer(handle).with_ansi(false).log_internal_errors(false);
     match config.format {
         LogFormat::Text => Registry::default()
@@ -165,7 +168,7 @@ mod tests {
         fn no_input_forges_a_line(input in "(?s).{0,60}") {
             let text = logged(LogFormat::Text, LogLevel::Info, || log_everywhere(&input));
             let line = text.strip_suffix('\n').unwrap();
-            prop_assert!(!line.chars().any(escape::is_dangerous), "{:?}", line);
+            prop_assert!(!line.chars().any(is_dangerous), "{:?}", line);
             let json = logged(LogFormat::Json, LogLevel::Info, || log_everywhere(&input));
             let line = json.strip_suffix('\n').unwrap();
             prop_assert!(!line.chars().any(|c| c < ' '), "{:?}", line);

@@ -73,14 +73,15 @@ impl Service {
         };
         let name = LoginName::fold(user.username.as_str());
         let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
-        let right = self.guess_password(&guess, &request.current, Some(&found), deadline).await?;
+        let before = budget.before_next_call(self.clock());
+        let right = self.guess_password(&guess, &request.current, Some(&found), before).await?;
 
         let context = context_words(&user.username, user.email.as_ref(), &user.name);
         let candidate = NewPassword { password: request.new.clone(), context };
-        if let Some(weakness) = self.ports.assessor.assess(candidate, deadline).await? {
+        if let Some(weakness) = self.ports.assessor.assess(candidate, before).await? {
             return Err(ChangePasswordError::Weak(weakness));
         }
-        let hash = self.ports.hasher.hash(request.new, deadline).await?;
+        let hash = self.ports.hasher.hash(request.new, before).await?;
         let remember = request.active.session.remember;
         let (next, token) = self.new_session(&right.user, request.client, remember);
         let (next_hash, session) = (next.token, next.session.clone());

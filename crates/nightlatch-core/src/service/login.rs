@@ -1,4 +1,7 @@
 //! Login: a right password becomes a session.
+//!
+//! The whole story is one function, because its order is what keeps it safe: count before hashing,
+//! hash before deciding, and insert only at the generation that the password was verified at.
 
 use std::time::Duration;
 
@@ -122,8 +125,9 @@ impl Service {
         let mut found = self.find_credentials(&name, prefix, &mut budget).await?;
         let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
         for _ in 0..ROUNDS_MAX {
+            let before = budget.before_next_call(self.clock());
             let right =
-                self.guess_password(&guess, &request.password, found.as_ref(), deadline).await?;
+                self.guess_password(&guess, &request.password, found.as_ref(), before).await?;
             let (new, token) = self.open_session(&request, &right.user);
             let hash = new.token;
             let create = |deadline| self.ports.record.create_session(new, prefix, deadline);

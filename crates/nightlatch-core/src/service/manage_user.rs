@@ -1,18 +1,20 @@
 //! What operators do with users from the command line.
 //!
-//! No throttle: who can run the command can read the record.
+//! No throttle: who can run the command can read the record. What ends sessions here ends them for
+//! every server at that record.
 
 use thiserror::Error;
 
 use super::Service;
 use super::register::context_words;
 use crate::{
-    AddressPrefix, CreateUser, Deadline, DisplayName, Email, Groups, HashError, LoginName,
-    NewPassword, NewUser, Password, PasswordChange, StoreError, User, UserId, Username, Weakness,
+    AddressPrefix, CreateUser, Credentials, Deadline, DisplayName, Email, Groups, HashError,
+    HashKind, ImportOutcome, ImportUser, LoginName, NewPassword, NewUser, Password, PasswordChange,
+    PasswordHash, StoreError, User, UserId, Username, Weakness,
 };
 
 /// A user that an operator adds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AddUser {
     /// The name; reserved ones are allowed.
     pub username: Username,
@@ -22,8 +24,8 @@ pub struct AddUser {
     pub name: DisplayName,
     /// Groups.
     pub groups: Groups,
-    /// The password.
-    pub password: Password,
+    /// The password; without one nobody can log in until it is set.
+    pub password: Option<Password>,
 }
 
 /// Why a user was not added.
@@ -67,11 +69,45 @@ impl Service {
         name: &str,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
+        let found = self.credentials_of(name, deadline).await?;
+        Ok(found.map(|credentials| credentials.user))
+    }
+
+    /// The same with the kind of hash that is stored, if a password is set.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn find_user_and_hash_kind(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Option<(User, Option<HashKind>)>, StoreError> {
+        let found = self.credentials_of(name, deadline).await?;
+        Ok(found.map(|Credentials { user, hash, .. }| (user, hash.map(|hash| hash.kind()))))
+    }
+
+    async fn credentials_of(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Credentials>, StoreError> {
         let name = LoginName::fold(name);
         let nowhere = AddressPrefix::of([0, 0, 0, 0].into());
-        let found =
-            self.ports.record.find_credentials(&name, nowhere, self.now(), deadline).await?;
-        Ok(found.map(|credentials| credentials.user))
+        self.ports.record.find_credentials(&name, nowhere, self.now(), deadline).await
+    }
+
+    /// Users by name, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn list_users(
+        &self,
+        after: Option<&Username>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> Result<Vec<User>, StoreError> {
+        let after = after.map(Username::folded);
+        self.ports.record.list_users(after, limit, deadline).await
     }
 
     /// Adds a user.
@@ -81,7 +117,10 @@ impl Service {
     pub async fn add_user(&self, add: AddUser, deadline: Deadline) -> Result<User, AddUserError> {
         let name = add.name.into_string();
         let context = context_words(&add.username, add.email.as_ref(), &name);
-        let hash = self.hash_new(add.password, context, deadline).await?;
+        let hash = match add.password {
+            Some(password) => Some(self.hash_new(password, context, deadline).await?),
+            None => None,
+        };
         let now = self.now();
         let user = NewUser {
             id: UserId::fresh(self.entropy(), now),
@@ -90,7 +129,7 @@ impl Service {
             email_verified: false,
             name,
             groups: add.groups,
-            hash: Some(hash),
+            hash,
             enabled: true,
             created_at: now,
         };
@@ -120,12 +159,82 @@ impl Service {
         changed.ok_or(SetPasswordError::NoUser)
     }
 
+    /// Lets a disabled user log in again. `None`: there is no such user.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn enable_user(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        self.ports.record.set_enabled(id, true, deadline).await
+    }
+
+    /// Ends all sessions of a user and refuses new logins. `None`: there is no such user.
+    ///
+    /// # Errors
+    /// The record's: nobody is told as disabled who may not be.
+    pub async fn disable_user(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        self.ports.record.set_enabled(id, false, deadline).await
+    }
+
+    /// Deletes a user and ends all of their sessions; `false`: there is no such user.
+    ///
+    /// # Errors
+    /// The record's: nobody is told as deleted who may not be.
+    pub async fn delete_user(&self, id: UserId, deadline: Deadline) -> Result<bool, StoreError> {
+        self.ports.record.delete_user(id, deadline).await
+    }
+
+    /// Replaces a user's groups. `None`: there is no such user.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        self.ports.record.set_groups(id, groups, deadline).await
+    }
+
+    /// Says that the e-mail is this person's. `None`: there is no such user, or no e-mail.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> Result<Option<User>, StoreError> {
+        self.ports.record.verify_email(id, deadline).await
+    }
+
+    /// Creates those of a batch who are not there, all in one commit: after a failure the same
+    /// batch can be given again. One outcome a user, in order.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> Result<Vec<ImportOutcome>, StoreError> {
+        self.ports.record.import_users(users, deadline).await
+    }
+
     async fn hash_new(
         &self,
         password: Password,
         context: Vec<String>,
         deadline: Deadline,
-    ) -> Result<crate::PasswordHash, SetPasswordError> {
+    ) -> Result<PasswordHash, SetPasswordError> {
         let candidate = NewPassword { password: password.clone(), context };
         if let Some(weakness) = self.ports.assessor.assess(candidate, deadline).await? {
             return Err(SetPasswordError::Weak(weakness));

@@ -20,6 +20,16 @@ impl RecordBudget {
         Self { request, left: RECORD_MAX }
     }
 
+    /// The deadline of what comes before the next call. It leaves the record its part: else a
+    /// password would be hashed for an answer that can no longer be given, and what the record
+    /// did in its last moment would not be known.
+    pub(super) fn before_next_call(&self, clock: &dyn Clock) -> Deadline {
+        let remaining = self.request.remaining(clock);
+        // Of a short deadline half is left, so that hashing has a chance too.
+        let part = self.left.min(remaining / 2);
+        self.request.at_most(clock, remaining.saturating_sub(part))
+    }
+
     /// Makes one call with a deadline of what is left, and takes from it what the call took.
     pub(super) async fn spend<T, F: Future<Output = T>>(
         &mut self,
@@ -31,5 +41,21 @@ impl RecordBudget {
         let took = clock.boottime().saturating_sub(started);
         self.left = self.left.saturating_sub(took);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::tests::ManualClock;
+
+    #[test]
+    fn what_comes_before_a_call_leaves_the_record_its_part() {
+        let clock = ManualClock::default();
+        let at = Duration::from_millis;
+        for (deadline, before) in [(5000, 3000), (4000, 2000), (1000, 500), (0, 0)] {
+            let budget = RecordBudget::of(Deadline::at_boottime(at(deadline)));
+            assert_eq!(budget.before_next_call(&clock), Deadline::at_boottime(at(before)));
+        }
     }
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Service;
 use super::login::BUSY_RETRY_AFTER;
+use super::record_budget::RecordBudget;
 use crate::{
     AddressPrefix, CreateUser, Deadline, DisplayName, Email, Groups, HashError, Limit, NewPassword,
     NewUser, Password, Refused, StoreError, ThrottleKey, User, UserId, Username, Weakness,
@@ -95,7 +96,8 @@ impl Service {
         let prefix = AddressPrefix::of(request.address);
         let limit = self.policy.throttles.map(|limits| limits.register);
         let wants = limit.map(|limit| (ThrottleKey::register(prefix), limit));
-        let ticket = self.ports.throttle.reserve(wants.into_iter().collect(), deadline).await?;
+        let before = RecordBudget::of(deadline).before_next_call(self.clock());
+        let ticket = self.ports.throttle.reserve(wants.into_iter().collect(), before).await?;
         let created = self.create_user(request, deadline).await;
         match &created {
             Ok(_) | Err(RegisterError::UsernameTaken | RegisterError::EmailTaken) => {
@@ -117,15 +119,17 @@ impl Service {
         request: RegisterRequest,
         deadline: Deadline,
     ) -> Result<User, RegisterError> {
+        let mut budget = RecordBudget::of(deadline);
+        let before = budget.before_next_call(self.clock());
         let name = request.name.into_string();
         let candidate = NewPassword {
             password: request.password.clone(),
             context: context_words(&request.username, request.email.as_ref(), &name),
         };
-        if let Some(weakness) = self.ports.assessor.assess(candidate, deadline).await? {
+        if let Some(weakness) = self.ports.assessor.assess(candidate, before).await? {
             return Err(RegisterError::Weak(weakness));
         }
-        let hash = self.ports.hasher.hash(request.password, deadline).await?;
+        let hash = self.ports.hasher.hash(request.password, before).await?;
         let now = self.now();
         let user = NewUser {
             id: UserId::fresh(self.entropy(), now),
@@ -138,7 +142,8 @@ impl Service {
             enabled: true,
             created_at: now,
         };
-        match self.ports.record.create_user(user, deadline).await? {
+        let create = |deadline| self.ports.record.create_user(user, deadline);
+        match budget.spend(self.clock(), create).await? {
             CreateUser::Created(user) => Ok(user),
             CreateUser::UsernameTaken => Err(RegisterError::UsernameTaken),
             CreateUser::EmailTaken => Err(RegisterError::EmailTaken),

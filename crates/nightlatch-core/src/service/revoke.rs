@@ -1,4 +1,5 @@
-//! Ending several sessions at once: one's other devices, all of a user, all of everybody.
+//! Ending sessions without their token: one by its id, one's other devices, all of a user, all of
+//! everybody.
 
 use super::Service;
 use crate::{Deadline, SessionEnd, SessionId, StoreError, UserId};
@@ -25,5 +26,27 @@ impl Service {
     pub async fn revoke_all_of(&self, user: UserId, deadline: Deadline) -> Result<u64, StoreError> {
         let end = SessionEnd::AllOf(user);
         self.ports.record.end_sessions(end, self.now(), deadline).await
+    }
+
+    /// Ends the session of an id, whosever it is; it is refused from now on even if the record has
+    /// it no more. Whether it was live.
+    ///
+    /// # Errors
+    /// The record's: nothing is told as ended that may not be.
+    pub async fn revoke_session_of_anybody(
+        &self,
+        id: SessionId,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let end = SessionEnd::One(id);
+        Ok(self.ports.record.end_sessions(end, self.now(), deadline).await? > 0)
+    }
+
+    /// Ends every session of everybody. How many ended.
+    ///
+    /// # Errors
+    /// The record's: nothing is told as ended that may not be.
+    pub async fn revoke_everything(&self, deadline: Deadline) -> Result<u64, StoreError> {
+        self.ports.record.end_sessions(SessionEnd::Everything, self.now(), deadline).await
     }
 }

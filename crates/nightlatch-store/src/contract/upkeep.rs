@@ -1,4 +1,6 @@
 //! Cases about the record as such: schema, sweeping, failures, secrets and deadlines.
+//!
+//! What runs beside logins must never take a living session with it.
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use std::fmt::Debug;

@@ -1,4 +1,6 @@
 //! Cases about users.
+//!
+//! Every record must agree on who is who, or moving to another one would mix people up.
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use std::sync::Arc;

@@ -42,6 +42,7 @@ impl RecordStore for MemoryRecord {
         self.run("probing", deadline, |state| RecordProbe {
             now: Some(state.now()),
             head: state.head(),
+            write_failure: None,
         })
     }
 

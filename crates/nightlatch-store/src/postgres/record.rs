@@ -1,8 +1,8 @@
 //! The record as such: its schema, its state, its sweeping, its secrets.
 
 use nightlatch_core::{
-    Deadline, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, StoreError, StoreResult, Sweep,
-    Timestamp,
+    Deadline, FailureClass, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, StoreError,
+    StoreResult, Sweep, Timestamp,
 };
 use tokio_postgres::types::Type;
 
@@ -13,13 +13,20 @@ use super::row::Reader;
 
 const PROBE: &str = "
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now,
+        current_setting('transaction_read_only')::boolean AS read_only,
         epoch, position, row_id, pruned_to
     FROM nightlatch.feed_head";
 
+/// In the order of an index: without it a sweep that finds nothing reads the whole table.
 const SWEEP_SESSIONS: &str = "
-    WITH old AS MATERIALIZED (
-        SELECT id FROM nightlatch.sessions WHERE ended_at < $1 OR expires_at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+    WITH ended AS MATERIALIZED (
+        SELECT id FROM nightlatch.sessions WHERE ended_at < $1
+        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), expired AS MATERIALIZED (
+        SELECT id FROM nightlatch.sessions WHERE expires_at < $1
+        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), old AS MATERIALIZED (
+        SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
     ), gone AS (
         DELETE FROM nightlatch.sessions s USING old WHERE s.id = old.id RETURNING 1
     )
@@ -49,7 +56,7 @@ const SWEEP_FEED: &str = "
 const SWEEP_FAILURES: &str = "
     WITH old AS MATERIALIZED (
         SELECT id FROM nightlatch.throttle_failures WHERE at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM nightlatch.throttle_failures t USING old WHERE t.id = old.id RETURNING 1
     )
@@ -58,7 +65,7 @@ const SWEEP_FAILURES: &str = "
 const SWEEP_PREFIXES: &str = "
     WITH old AS MATERIALIZED (
         SELECT user_id, prefix FROM nightlatch.known_prefixes WHERE last_login_at < $1
-        LIMIT $2 FOR UPDATE SKIP LOCKED
+        ORDER BY last_login_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM nightlatch.known_prefixes k USING old
         WHERE k.user_id = old.user_id AND k.prefix = old.prefix
@@ -82,7 +89,9 @@ impl RecordStore for PostgresRecord {
             let call = Call { doing, effect: Effect::Read, sql: PROBE, params: &[] };
             let row = self.row(call, deadline).await?;
             let reader = Reader { row: &row, doing };
-            Ok(RecordProbe { now: Some(reader.time("now")?), head: reader.head()? })
+            let read_only: bool = reader.get("read_only")?;
+            let write_failure = read_only.then_some(FailureClass::Readonly);
+            Ok(RecordProbe { now: Some(reader.time("now")?), head: reader.head()?, write_failure })
         })
     }
 

@@ -9,7 +9,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Failure, Fault};
-use super::file::FileId;
+use super::file::{self, FileId};
 use super::limit::Limit;
 use super::migration::SchemaFault;
 
@@ -41,6 +41,9 @@ impl Link {
         let Some(file) = FileId::at(path)? else {
             return Err(Failure::of(Fault::Missing));
         };
+        // SQLite would open it read-only, and as long as one connection of this process is, no
+        // other can write: they share the index of the log.
+        file::check_rights(path)?;
         limit.set_within(OPENING_MAX);
         // Without a mutex: each connection belongs to one thread.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -13,6 +13,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use super::failure::{Failure, Fault};
 
 /// Tells one file from another.
@@ -63,6 +66,20 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
+/// Fails unless this process may write the file, its log and the index of its log.
+pub(super) fn check_rights(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for name in [path, &beside(path, "-wal"), &beside(path, "-shm")] {
+        let found = match access(name, Access::READ_OK | Access::WRITE_OK) {
+            // It will be made.
+            Err(Errno::NOENT) => access(directory.unwrap_or(Path::new(".")), Access::WRITE_OK),
+            found => found,
+        };
+        found.map_err(|errno| Failure::of(Fault::File(errno.into())))?;
+    }
+    Ok(())
+}
+
 /// The name that SQLite gives to a file beside the database.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -72,22 +89,60 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Renames the log that an earlier file left behind. SQLite would replay it into the file that
 /// is there now and damage it; its content is kept, as it may be all that is left of that file.
-pub(super) fn set_orphaned_log_aside(path: &Path, log_was: FileId) -> Result<(), Failure> {
+/// Gives its new name, if it was there.
+pub(super) fn set_orphaned_log_aside(
+    path: &Path,
+    log_was: FileId,
+) -> Result<Option<PathBuf>, Failure> {
     let log = beside(path, "-wal");
     if FileId::at(&log)? != Some(log_was) {
-        return Ok(());
+        return Ok(None);
     }
     let aside = beside(path, &format!("-wal.orphan-{}", log_was.inode));
     fs::rename(&log, &aside).map_err(|error| Failure::of(Fault::File(error)))?;
-    match fs::remove_file(beside(path, "-shm")) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Failure::of(Fault::File(error))),
-    }
+    remove_log_index(path)?;
     tracing::warn!(
         store.name = "sqlite",
         path = %aside.display(),
         "the database file was replaced; the write-ahead log of the earlier one was set aside"
     );
+    Ok(Some(aside))
+}
+
+/// Gives a file that is back the log that was set aside when it went: what is only in there was
+/// acknowledged. Not if somebody has written to the file meanwhile: then they fit no longer.
+pub(super) fn restore_log(path: &Path, aside: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::of(Fault::File(error));
+    let log = beside(path, "-wal");
+    if FileId::at(&log)?.is_some() || FileId::at(aside)?.is_none() {
+        return Ok(());
+    }
+    let file = fs::metadata(path).map_err(failed)?;
+    let kept = fs::metadata(aside).map_err(failed)?;
+    // Renaming set the time of change of the log, by the same clock as any write since.
+    if (file.mtime(), file.mtime_nsec()) > (kept.ctime(), kept.ctime_nsec()) {
+        tracing::warn!(
+            store.name = "sqlite",
+            path = %aside.display(),
+            "an earlier database file is back, but was changed; its write-ahead log stays aside"
+        );
+        return Ok(());
+    }
+    remove_log_index(path)?;
+    fs::rename(aside, &log).map_err(failed)?;
+    tracing::warn!(
+        store.name = "sqlite",
+        "an earlier database file is back, and has its write-ahead log again"
+    );
     Ok(())
+}
+
+/// The index is made anew from the log.
+fn remove_log_index(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(beside(path, "-shm")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::of(Fault::File(error)))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -7,10 +7,12 @@
 //!   removed under us is *missing* until it is back. An empty record in its place would log
 //!   everybody out and let a stranger register their names.
 //! * Another file at the path becomes the record if it holds a migrated schema: somebody has
-//!   restored a backup. What the earlier file left in its log is set aside.
+//!   restored a backup. What the earlier file left in its log is set aside, and is its log again
+//!   if that file comes back.
 //! * A log that was removed under us is copied into the database file from our open descriptor,
 //!   then all is opened anew.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,9 @@ use super::log::Log;
 use super::migration;
 use super::shared::{Opened, RETRY_EVERY, Shared};
 
+/// Files that may come back with their logs. More were swapped by hand than anybody does.
+const LOGS_ASIDE_MAX: usize = 4;
+
 /// The writer's connection and all it knows about the file.
 pub(super) struct Opening {
     shared: Arc<Shared>,
@@ -36,6 +41,8 @@ pub(super) struct Opening {
     failure: Option<Failure>,
     /// The connection failed in a way that a new one may not.
     tainted: bool,
+    /// Logs that were set aside, and the files that they belong to.
+    logs_aside: Vec<(FileId, PathBuf)>,
 }
 
 impl Opening {
@@ -48,6 +55,7 @@ impl Opening {
             tried_at: None,
             failure: None,
             tainted: false,
+            logs_aside: Vec::new(),
         }
     }
 
@@ -104,7 +112,7 @@ impl Opening {
         self.tainted = false;
     }
 
-    fn open(&self) -> Result<Link, Failure> {
+    fn open(&mut self) -> Result<Link, Failure> {
         let link = self.open_file()?;
         migration::check(&link.conn)?;
         use_write_ahead_log(&link.conn)?;
@@ -112,13 +120,13 @@ impl Opening {
     }
 
     fn open_and_migrate(
-        &self,
+        &mut self,
         deadline: Deadline,
         applied: &mut Vec<String>,
     ) -> Result<Link, Failure> {
-        let path = &self.shared.path;
-        if self.last.is_none() && FileId::at(path)?.is_none() {
-            file::create(path).map_err(|error| Failure::of(Fault::File(error)))?;
+        let path = self.shared.path.clone();
+        if self.last.is_none() && FileId::at(&path)?.is_none() {
+            file::create(&path).map_err(|error| Failure::of(Fault::File(error)))?;
         }
         let mut link = self.open_file()?;
         self.limit.set(deadline);
@@ -128,15 +136,30 @@ impl Opening {
         Ok(link)
     }
 
-    fn open_file(&self) -> Result<Link, Failure> {
+    fn open_file(&mut self) -> Result<Link, Failure> {
+        if let Some(file) = FileId::at(&self.shared.path)? {
+            self.sort_logs(file)?;
+        }
+        Link::open(&self.shared.path, Role::Writer, &self.limit)
+    }
+
+    /// Takes the log of another file out of the way of this one, and brings this one's back.
+    fn sort_logs(&mut self, file: FileId) -> Result<(), Failure> {
         let path = &self.shared.path;
-        if let (Some(last), Some(file)) = (self.last, FileId::at(path)?)
+        if let Some(last) = self.last
             && last.file != file
             && let Some(log) = last.log
+            && let Some(aside) = file::set_orphaned_log_aside(path, log)?
         {
-            file::set_orphaned_log_aside(path, log)?;
+            self.logs_aside.push((last.file, aside));
+            let surplus = self.logs_aside.len().saturating_sub(LOGS_ASIDE_MAX);
+            self.logs_aside.drain(..surplus);
         }
-        Link::open(path, Role::Writer, &self.limit)
+        if let Some(at) = self.logs_aside.iter().position(|(of, _)| *of == file) {
+            file::restore_log(path, &self.logs_aside[at].1)?;
+            self.logs_aside.remove(at);
+        }
+        Ok(())
     }
 
     /// Takes the result of an opening and tells the readers.

@@ -1,4 +1,6 @@
 //! The ports of the record, answered by SQLite: which statement goes to which thread.
+//!
+//! Kept apart from the statements, so that which thread does what can be read in one place.
 
 use nightlatch_core::{
     AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
@@ -184,9 +186,10 @@ impl RecordStore for SqliteRecord {
     }
 
     fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        self.look("probing", deadline, |conn| {
+        let write_failure = self.shared.known_failure();
+        self.look("probing", deadline, move |conn| {
             // SQLite has no clock of its own.
-            Ok(RecordProbe { now: None, head: feed::find_head(conn)? })
+            Ok(RecordProbe { now: None, head: feed::find_head(conn)?, write_failure })
         })
     }
 

@@ -129,7 +129,12 @@ impl Reader {
         let conn = &self.link.as_ref().expect("it was prepared").conn;
         match catch_unwind(AssertUnwindSafe(|| look.run(conn))) {
             Ok(Ok(())) => {}
-            Ok(Err(failure)) => self.tainted |= failure.taints_connection(),
+            Ok(Err(failure)) => {
+                self.tainted |= failure.taints_connection();
+                if failure.is_of_the_file() {
+                    self.shared.note_failed_read(failure.class);
+                }
+            }
             // Its caller has heard of it by the dropped answer.
             Err(_panic) => self.link = None,
         }

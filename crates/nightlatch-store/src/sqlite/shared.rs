@@ -15,6 +15,9 @@ use super::file::{FileId, beside};
 /// How often a failed opening is tried again, and how often a file is looked at when idle.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a failed look-up tells of the file: nobody looks for the damaged page in between.
+const READ_FAILURE_LASTS: Duration = Duration::from_secs(2);
+
 /// What the threads of one record have in common.
 pub(super) struct Shared {
     pub(super) path: PathBuf,
@@ -51,6 +54,8 @@ struct State {
     openings: u64,
     /// Why changes fail at present.
     write_failure: Option<FailureClass>,
+    /// Why a look-up failed last, and when.
+    read_failure: Option<(FailureClass, Duration)>,
 }
 
 impl Shared {
@@ -61,7 +66,12 @@ impl Shared {
             record_clock: RecordClock::new(Arc::clone(&clock)),
             clock,
             entropy,
-            state: Mutex::new(State { opened: None, openings: 0, write_failure: None }),
+            state: Mutex::new(State {
+                opened: None,
+                openings: 0,
+                write_failure: None,
+                read_failure: None,
+            }),
             first_opening: Condvar::new(),
         }
     }
@@ -100,6 +110,21 @@ impl Shared {
     /// Why changes fail at present.
     pub(super) fn write_failure(&self) -> Option<FailureClass> {
         self.lock().write_failure
+    }
+
+    /// Notes why a look-up failed. Others may succeed: a damaged page is met by some only.
+    pub(super) fn note_failed_read(&self, failure: FailureClass) {
+        let now = self.clock.boottime();
+        self.lock().read_failure = Some((failure, now));
+    }
+
+    /// Why changes, or some look-ups, fail at present.
+    pub(super) fn known_failure(&self) -> Option<FailureClass> {
+        let now = self.clock.boottime();
+        let state = self.lock();
+        let is_recent = |at: Duration| now.saturating_sub(at) < READ_FAILURE_LASTS;
+        let read = state.read_failure.filter(|(_, at)| is_recent(*at)).map(|(class, _)| class);
+        state.write_failure.or(read)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

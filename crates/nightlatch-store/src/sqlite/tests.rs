@@ -207,6 +207,19 @@ async fn a_file_of_another_program_in_its_place_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_back_after_another_has_all_that_was_in_its_log() {
+    let world = World::new().await;
+    world.put("a").await.expect("works");
+    fs::rename(world.path(), world.file("aside")).expect("same folder");
+    fs::write(world.path(), "no database at all, and nothing to make one of").expect("writable");
+    assert_eq!(class(world.put("b").await), (FailureClass::Corrupt, Outcome::NotApplied));
+    fs::rename(world.file("aside"), world.path()).expect("same folder");
+    world.clock.push(Duration::from_secs(1));
+    assert!(world.holds("a").await.expect("it is the record again"));
+    world.put("c").await.expect("it takes changes");
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_corrupt_until_a_good_one_is_back() {
     let world = World::new().await;
     world.record.backup(&world.file("good"), world.soon()).await.expect("a backup");

@@ -1,4 +1,7 @@
 //! Users in SQLite: the statements behind the port of users.
+//!
+//! Whatever takes a right away raises the credential generation in the same savepoint: a login under
+//! way reads the old one and is refused.
 
 use nightlatch_core::{
     AddressPrefix, CreateUser, Credentials, Email, FeedKind, Generation, Groups, HashKind,

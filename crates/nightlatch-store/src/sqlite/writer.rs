@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use nightlatch_core::{Deadline, Outcome};
+use nightlatch_core::{Deadline, FailureClass, Outcome};
 use rusqlite::{Connection, ErrorCode};
 
 use super::failure::Failure;
@@ -25,6 +25,9 @@ use super::shared::{RETRY_EVERY, Shared};
 pub(super) const GROUP_MAX: usize = 64;
 /// How long a group waits for another process's lock at most.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The same while it is known that somebody holds it: what can heal within a deadline would have,
+/// and callers shall hear so at once.
+const LOCK_WAIT_KNOWN: Duration = Duration::from_millis(200);
 /// A commit that has begun is not interrupted; a disk that takes longer than this is an error.
 const COMMIT_MAX: Duration = Duration::from_secs(30);
 
@@ -168,7 +171,12 @@ impl Writer {
             return group;
         };
         let prepared = self.opening.ready().and_then(|link| {
-            self.limit.set(deadline.at_most(&*self.shared.clock, LOCK_WAIT_MAX));
+            let wait = if self.shared.write_failure() == Some(FailureClass::Locked) {
+                LOCK_WAIT_KNOWN
+            } else {
+                LOCK_WAIT_MAX
+            };
+            self.limit.set(deadline.at_most(&*self.shared.clock, wait));
             link.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             Ok(())
         });
@@ -371,7 +379,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::mpsc::{SyncSender, sync_channel};
 
-    use nightlatch_core::{FailureClass, StoreError, SystemClock, SystemEntropy};
+    use nightlatch_core::{StoreError, SystemClock, SystemEntropy};
     use tempfile::TempDir;
 
     use super::super::job::{Pending, job};

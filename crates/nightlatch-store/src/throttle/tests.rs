@@ -156,7 +156,7 @@ impl Node {
 
 #[tokio::test(start_paused = true)]
 async fn at_most_five_are_evaluated_at_once_and_five_failures_refuse_the_rest() {
-    let node = Arc::new(Node::start());
+    let node = Arc::new(Node::start().await);
     let evaluating = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for n in 0..50_u64 {
@@ -179,7 +179,7 @@ async fn at_most_five_are_evaluated_at_once_and_five_failures_refuse_the_rest() 
 
 #[tokio::test]
 async fn two_hundred_successes_at_once_all_get_through() {
-    let node = Arc::new(Node::start());
+    let node = Arc::new(Node::start().await);
     let evaluating = Arc::new(AtomicUsize::new(0));
     let barrier = Arc::new(Barrier::new(200));
     let mut tasks = JoinSet::new();

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nightlatch_core::{DisplayName, Email, Username};
 
 use crate::config::LoadArgs;
 
@@ -25,6 +26,9 @@ pub struct Cli {
     /// Where settings come from.
     #[command(flatten)]
     pub settings: SettingsArgs,
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// What to do; serve if nothing is said.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -34,8 +38,13 @@ impl Cli {
     /// What to do.
     #[must_use]
     pub fn into_command(self) -> (LoadArgs, Command) {
-        let SettingsArgs { env_file, listen } = self.settings;
-        (LoadArgs { env_file, listen }, self.command.unwrap_or(Command::Serve))
+        let SettingsArgs { env_file } = self.settings;
+        let mut listen = self.listen;
+        let command = self.command.unwrap_or_else(|| Command::Serve(ListenArgs::default()));
+        if let Command::Serve(of_serve) = &command {
+            listen = ListenArgs { listen: of_serve.listen.clone().or(listen.listen) };
+        }
+        (LoadArgs { env_file, listen: listen.listen }, command)
     }
 }
 
@@ -46,8 +55,14 @@ pub struct SettingsArgs {
     /// Read settings from this file [default: .env, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+}
+
+/// What only serving takes; also without its name, as it is the default.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct ListenArgs {
     /// Listen on this address instead of `NIGHTLATCH_LISTEN`, such as 0.0.0.0:8080
-    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
 }
 
@@ -55,7 +70,7 @@ pub struct SettingsArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve logins until told to stop (the default)
-    Serve,
+    Serve(ListenArgs),
     /// Print every setting in force and where it came from
     Config(ConfigArgs),
     /// Bring the database's schema up to this release
@@ -72,6 +87,8 @@ pub enum Command {
     Session(SessionCommand),
     /// Copy the SQLite database into a file while the server runs
     ///
+    /// To restore it, stop the server, remove the database's `-wal` and `-shm` files, and put the
+    /// copy in the database's place. The generated secret in the `.keys` file is not part of it.
     /// For PostgreSQL use `pg_dump`.
     Backup {
         /// The file to write; it must not be there yet
@@ -98,16 +115,21 @@ pub struct ConfigArgs {
 /// `nightlatch user ..`
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Create a user; asks for the password, or reads it from stdin
+    /// Create a user
+    ///
+    /// Asks for the password at a terminal; otherwise it is the first line of stdin: `nightlatch
+    /// user add alice < password.txt`. It is never an argument, which other users of the machine
+    /// could read.
     Add {
         /// The name to log in with
-        name: String,
+        #[arg(value_parser = Username::try_existing)]
+        name: Username,
         /// The e-mail address
-        #[arg(long, value_name = "ADDRESS")]
-        email: Option<String>,
+        #[arg(long, value_name = "ADDRESS", value_parser = Email::try_new)]
+        email: Option<Email>,
         /// The name to show
-        #[arg(long, value_name = "TEXT")]
-        display_name: Option<String>,
+        #[arg(long, value_name = "TEXT", value_parser = DisplayName::try_new)]
+        display_name: Option<DisplayName>,
         /// Create the user without a password: nobody can log in until one is set
         #[arg(long)]
         no_password: bool,
@@ -137,6 +159,8 @@ pub enum UserCommand {
         name: String,
     },
     /// Delete a user and end all of their sessions
+    ///
+    /// Asks first at a terminal; elsewhere it wants --yes.
     Delete {
         /// The name or e-mail address
         name: String,
@@ -144,7 +168,10 @@ pub enum UserCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Set a password (asked for, or read from stdin) and end all sessions of the user
+    /// Set the password of a user and end all of their sessions
+    ///
+    /// Asks for the password at a terminal; otherwise it is the first line of stdin: `nightlatch
+    /// user set-password alice < password.txt`.
     SetPassword {
         /// The name or e-mail address
         name: String,
@@ -154,18 +181,22 @@ pub enum UserCommand {
         /// The name or e-mail address
         name: String,
     },
-    /// Set the groups of a user; without a group: none
+    /// Replace the groups of a user; without a group there are none
     SetGroups {
         /// The name or e-mail address
         name: String,
-        /// The groups
+        /// The groups from now on
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
     /// Take over users with their password hashes
     ///
-    /// Reads CSV with a header, JSON lines, or what Django's `dumpdata auth` writes. Says what it
-    /// could not take, and can be run again.
+    /// Reads CSV with a header, JSON lines, or what Django's `manage.py dumpdata auth` writes. CSV
+    /// and JSON have `username`, and may have `email`, `email_verified`, `name` (or `first_name`
+    /// and `last_name`), `password` (its hash), `groups`, `is_active` and `created_at`.
+    ///
+    /// Who is there already is left alone, so it can be run again. Who cannot be taken is named
+    /// with the line and the reason, and the exit code is 1.
     Import {
         /// The file, or - for stdin
         file: PathBuf,
@@ -193,6 +224,9 @@ pub enum ImportFormat {
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
     /// List live sessions
+    ///
+    /// Last seen is up to some seconds old. At most 10,000 sessions are listed, 200 of one user, and
+    /// without --user those of the first 50,000 users.
     List {
         /// Only those of this user (name or e-mail address)
         #[arg(long, value_name = "NAME")]
@@ -227,8 +261,8 @@ pub struct RevokeArgs {
 pub enum DebugCommand {
     /// Verify passwords against stored hashes
     ///
-    /// Reads JSON lines `{id, hash, password}` from stdin and answers `{id, ok, needs_upgrade}`, by
-    /// the code that logins go through.
+    /// Reads JSON lines `{"id", "hash", "password"}` from stdin and answers each with `{"id", "ok",
+    /// "needs_upgrade"}`, by the code that logins go through. Needs no database.
     VerifyHash,
 }
 
@@ -251,14 +285,16 @@ mod tests {
 
     #[test]
     fn nothing_said_means_serve_and_flags_go_anywhere() {
-        assert!(matches!(parse(""), Ok((_, Command::Serve))));
+        assert!(matches!(parse(""), Ok((_, Command::Serve(_)))));
         for line in ["--env-file x.env config --json", "config --env-file x.env --json"] {
             let Ok((load, Command::Config(config))) = parse(line) else { panic!("{line}") };
             assert_eq!(load.env_file, Some(PathBuf::from("x.env")));
             assert!(config.json);
         }
-        let (load, _) = parse("serve --listen 127.0.0.1:0").unwrap();
-        assert_eq!(load.listen.as_deref(), Some("127.0.0.1:0"));
+        for line in ["serve --listen 127.0.0.1:0", "--listen 127.0.0.1:0"] {
+            let (load, _) = parse(line).unwrap();
+            assert_eq!(load.listen.as_deref(), Some("127.0.0.1:0"), "{line}");
+        }
     }
 
     #[test]
@@ -299,12 +335,15 @@ mod tests {
             "user",
             "user add",
             "user add alice --password x",
+            "user add alice@example.com",
+            "user add alice --email nobody",
             "session revoke",
             "session revoke --all --user alice",
             "session revoke 018f --all",
             "backup",
             "config --json --reference",
             "--listen",
+            "user list --listen 127.0.0.1:0",
         ] {
             let words = std::iter::once("nightlatch").chain(line.split_whitespace());
             let error = Cli::try_parse_from(words).expect_err(line);

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::args::ConfigArgs;
+use super::printable::printable;
 use crate::config::{self, Config, InForce, LoadArgs, Problem, Report, Shown};
 
 /// Runs the command; the exit code: 1 if a server would not start with this.
@@ -38,25 +39,16 @@ pub fn run(
 
 fn print_text(report: &Report, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     for InForce { setting, value, origin } in &report.in_force {
-        let value = one_line(&value.to_string());
-        writeln!(out, "{} = {value}  # {origin}", setting.name)?;
+        let value = value.to_string();
+        writeln!(out, "{} = {}  # {origin}", setting.name, printable(&value))?;
     }
     for problem in &report.problems {
-        writeln!(err, "{}: {}", problem.level.as_str(), one_line(&problem.to_string()))?;
+        writeln!(err, "{}: {}", problem.level.as_str(), printable(&problem.to_string()))?;
     }
     if let Some(warning) = report.env_file_warning() {
         writeln!(err, "warn: {warning}")?;
     }
     Ok(())
-}
-
-/// A value with a line break must not look like two settings.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
-            if c.is_control() { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) }
-        })
-        .collect()
 }
 
 fn print_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -1,9 +1,8 @@
 //! `nightlatch serve`: the log, the start block, and then the server until it is told to stop.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
-use super::block_on;
+use super::{FINE, block_on};
 use crate::config::Loaded;
 use crate::{serve, telemetry};
 
@@ -11,10 +10,10 @@ use crate::{serve, telemetry};
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Serves.
-pub(super) fn run(loaded: Loaded) -> anyhow::Result<ExitCode> {
+pub(super) fn run(loaded: Loaded) -> anyhow::Result<u8> {
     let log = telemetry::install(loaded.config.log)?;
     let served = block_on(serve::serve(loaded));
     // What cannot be written by then is lost with whoever does not read it.
     let _ = log.flush(FLUSH_DEADLINE);
-    served.map(|()| ExitCode::SUCCESS)
+    served.map(|()| FINE)
 }

@@ -57,7 +57,7 @@ pub enum KeyFileError {
 /// # Errors
 /// [`KeyFileError`] when it can neither be read nor made.
 pub fn keep_beside(database: &Path, entropy: &dyn Entropy) -> Result<KeptKeys, KeyFileError> {
-    let path = file_beside(database);
+    let path = beside(database);
     let io_error = |source| KeyFileError::Io { path: path.clone(), source };
     let is_new = match fs::metadata(&path) {
         Ok(_) => false,
@@ -76,8 +76,9 @@ pub fn keep_beside(database: &Path, entropy: &dyn Entropy) -> Result<KeptKeys, K
 /// As many secrets as a rotation can hold, and then some.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
-/// `nightlatch.db` keeps its secret in `nightlatch.keys`.
-fn file_beside(database: &Path) -> PathBuf {
+/// The file that keeps the secret: `nightlatch.keys` beside `nightlatch.db`.
+#[must_use]
+pub fn beside(database: &Path) -> PathBuf {
     if database.extension().is_some_and(|extension| extension == "keys") {
         return database.with_extension("keys.keys");
     }
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_database_called_keys_is_not_mistaken_for_its_secret() {
-        assert_eq!(file_beside(Path::new("a/my.keys")), Path::new("a/my.keys.keys"));
-        assert_eq!(file_beside(Path::new("nightlatch")), Path::new("nightlatch.keys"));
+        assert_eq!(beside(Path::new("a/my.keys")), Path::new("a/my.keys.keys"));
+        assert_eq!(beside(Path::new("nightlatch")), Path::new("nightlatch.keys"));
     }
 }

@@ -69,9 +69,6 @@ impl Report {
             config.environment,
             config.web.public_origin(bound)
         )];
-        if let Some(metrics) = config.web.metrics_listen {
-            lines.push(format!("metrics and status: http://{metrics}"));
-        }
         lines.push(format!("files read: {}", self.files_read()));
         let database = match &config.database {
             Database::Sqlite { .. } => &["DATABASE_URL"][..],

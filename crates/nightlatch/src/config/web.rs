@@ -1,4 +1,7 @@
 //! Addresses, origins and whom the HTTP layer trusts.
+//!
+//! Everything here decides whom a browser or a proxy is believed to be, so what cannot be read is
+//! left out and never guessed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

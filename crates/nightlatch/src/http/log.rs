@@ -42,5 +42,6 @@ pub(crate) async fn log_request(
 fn is_counted_only(route: &str, status: u16) -> bool {
     route.starts_with("/health")
         || route.starts_with("/static")
-        || (route == "/api/v1/session" && (status == 200 || status == 401))
+        // 503 too: an outage is told once, not by each check that suffers from it.
+        || (route == "/api/v1/session" && matches!(status, 200 | 401 | 503))
 }

@@ -41,7 +41,6 @@ pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The document as JSON, ending in a line break.
-
 pub(crate) fn document_text() -> String {
     let mut text = api().into_openapi().to_pretty_json().expect("the document is plain data");
     text.push('\n');

@@ -4,6 +4,8 @@
 //! for ever.
 
 mod drain;
+mod linger;
+mod unread;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,6 +30,8 @@ use crate::http::Routes;
 use crate::http::client::Peer;
 
 pub use drain::{Drain, DrainDriver, Phase};
+use linger::Lingering;
+use unread::WatchedBody;
 
 /// How long a client may take to send the headers of a request, and to stay idle between two.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,7 +117,7 @@ async fn connection(
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_buf_size(HEADER_BUFFER_BYTES_MAX)
         .max_headers(HEADER_LINES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     tokio::pin!(served);
     tokio::select! {
@@ -135,13 +139,15 @@ async fn answer(
     routes: Option<Routes>,
     drain: Drain,
 ) -> Result<Response<Body>, Infallible> {
+    let request = request.map(WatchedBody::new);
+    let body_end = request.body().end();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
     let mut response = match routes {
         Some(routes) => routes.oneshot(request).await?,
         None => not_yet(request.uri().path()),
     };
-    if drain.is_reached(Phase::Closing) {
+    if drain.is_reached(Phase::Closing) || !body_end.is_reached() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

@@ -61,7 +61,7 @@ impl fmt::Write for Escaping<'_, '_> {
 }
 
 /// Whether a character breaks lines, drives a terminal, or turns the order of what is read.
-pub(super) fn is_dangerous(c: char) -> bool {
+pub(crate) fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
         || ('\u{202a}'..='\u{202e}').contains(&c)

@@ -1,4 +1,6 @@
 //! The entries of the table of settings, section by section.
+//!
+//! One table for the parser, the reference and `nightlatch config`: a second list would drift.
 
 use super::Fallback::{InProduction, Preset, Unset};
 use super::Form::{Seconds, Secret, SecretUrl, Switch, Text, Words};
@@ -40,7 +42,8 @@ const SERVER: &[Setting] = &[
         "NIGHTLATCH_METRICS_LISTEN",
         Text("address:port, or none"),
         InProduction("127.0.0.1:9464", None),
-        "Where `/metrics` and `/status` live; they are 404 on the first address then.",
+        "Where `/metrics` and `/status` live; they are 404 on the first address then. \
+         This release serves neither yet.",
     ),
     Setting::new(
         "PUBLIC_URL",

@@ -23,7 +23,7 @@ pub(crate) struct LoginBody {
     email: Option<String>,
     #[schema(format = Password)]
     password: Option<String>,
-    /// Keeps the session for SESSION_REMEMBER_AGE instead of SESSION_COOKIE_AGE.
+    /// Keeps the session for `SESSION_REMEMBER_AGE` instead of `SESSION_COOKIE_AGE`.
     remember: Option<bool>,
 }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use nightlatch_core::SessionId;
@@ -74,8 +75,10 @@ pub(crate) async fn list(
 pub(crate) async fn revoke_one(
     State(app): State<Arc<App>>,
     AuthenticatedWrite(active): AuthenticatedWrite,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
+    // What is not even text names no session either.
+    let Path(id) = id.map_err(|_| Problem::new(Code::NotFound))?;
     let id = Uuid::try_parse(&id).map_err(|_| Problem::new(Code::NotFound))?;
     let id = SessionId::from_uuid(id);
     match app.service.revoke_session(active.user.id, id, app.deadline()).await {

@@ -3,7 +3,7 @@
 //! A message of the page before is shown once: whatever page shows it takes the cookie away.
 
 use askama::Template;
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -75,8 +75,10 @@ pub(crate) fn go(app: &App, target: &str, flash: Option<Flash>) -> Response {
     response
 }
 
-/// Sets the cookies of an answer.
-pub(crate) fn with_cookies(mut response: Response, cookies: HeaderMap) -> Response {
-    response.headers_mut().extend(cookies);
+/// Sets the cookies of an answer, beside those it sets already.
+pub(crate) fn with_cookies(mut response: Response, cookies: &HeaderMap) -> Response {
+    for cookie in cookies.get_all(SET_COOKIE) {
+        cookie::append(response.headers_mut(), cookie.clone());
+    }
     response
 }

@@ -210,6 +210,12 @@ impl Field {
         Self { required: false, ..self }
     }
 
+    /// The shortest new password: what password generators look for. The form does not enforce it,
+    /// so that every mistake is told in one place.
+    pub(crate) fn chars_min(&self) -> Option<usize> {
+        (self.autocomplete == "new-password").then_some(Password::CHARS_MIN)
+    }
+
     /// The ids of what explains the field, the error first: it is what brought the person back.
     pub(crate) fn described_by(&self) -> Option<String> {
         let error = self.error.as_ref().map(|_| format!("{}-error", self.name));

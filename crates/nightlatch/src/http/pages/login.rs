@@ -1,4 +1,6 @@
-//! /auth/login
+//! The login page, `/auth/login`.
+//!
+//! A refused login shows the form again, so that only the password has to be typed a second time.
 
 use std::sync::Arc;
 
@@ -40,7 +42,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap, next: 
         return answer::go(&app, target, None);
     }
     let (view, cookies) = view(&app, &headers, next);
-    answer::with_cookies(answer::page(&app, &headers, &view), cookies)
+    answer::with_cookies(answer::page(&app, &headers, &view), &cookies)
 }
 
 /// Logs in.
@@ -68,7 +70,7 @@ pub(crate) async fn submit(
             let (mut view, cookies) = view(&app, &headers, next);
             view.form = view.form.typed("username", &typed).refused(&problem);
             view.remember = remember;
-            answer::with_cookies(answer::refused(problem, &view), cookies)
+            answer::with_cookies(answer::refused(problem, &view), &cookies)
         }
     }
 }
@@ -92,7 +94,7 @@ fn welcome(app: &Arc<App>, mut logged_in: LoggedIn, next: Option<&str>) -> Respo
     let mut cookies = HeaderMap::new();
     login_flow::welcome(app, &mut logged_in, &mut cookies);
     let target = redirect::target(&app.settings, next);
-    answer::with_cookies(answer::go(app, target, Some(Flash::LoggedIn)), cookies)
+    answer::with_cookies(answer::go(app, target, Some(Flash::LoggedIn)), &cookies)
 }
 
 fn view(app: &App, headers: &HeaderMap, next: Option<String>) -> (LoginView, HeaderMap) {

@@ -1,4 +1,4 @@
-//! POST /auth/logout
+//! The log-out button, `POST /auth/logout`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! /auth/profile: who one is, until when, and the password change.
+//! The profile page, `/auth/profile`: who one is, until when, and the password change.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ fn changed(app: &Arc<App>, mut logged_in: LoggedIn) -> Response {
     let mut cookies = HeaderMap::new();
     login_flow::welcome(app, &mut logged_in, &mut cookies);
     let response = answer::go(app, "/auth/profile", Some(Flash::PasswordChanged));
-    answer::with_cookies(response, cookies)
+    answer::with_cookies(response, &cookies)
 }
 
 fn view(app: &App, visitor: &Visitor, flash: Option<Flash>) -> ProfileView {

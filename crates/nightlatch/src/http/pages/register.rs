@@ -1,4 +1,6 @@
-//! /auth/register
+//! The registration page, `/auth/register`.
+//!
+//! It leads to the login instead of logging in: the password manager learns the new password there.
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ pub(crate) async fn show(
     }
     let next = next.checked(&app);
     let (view, cookies) = view(&app, &headers, next);
-    Ok(answer::with_cookies(answer::page(&app, &headers, &view), cookies))
+    Ok(answer::with_cookies(answer::page(&app, &headers, &view), &cookies))
 }
 
 /// Registers, and leads to the login.
@@ -71,7 +73,7 @@ pub(crate) async fn submit(
             let (mut view, cookies) = view(&app, &headers, next);
             let shown = typed.iter().fold(view.form, |form, (name, value)| form.typed(name, value));
             view.form = shown.refused(&problem);
-            answer::with_cookies(answer::refused(problem, &view), cookies)
+            answer::with_cookies(answer::refused(problem, &view), &cookies)
         }
     }
 }

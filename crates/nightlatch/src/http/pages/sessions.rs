@@ -1,4 +1,4 @@
-//! /auth/sessions: one's devices, and how to log them out.
+//! The device page, `/auth/sessions`: where one is logged in, and how to end it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! GET /
+//! The start page, `/`: nothing of its own, only the way on.
 
 use std::sync::Arc;
 

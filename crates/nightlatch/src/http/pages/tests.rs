@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use nightlatch_core::service::{Keys, Policy, Ports};
 use nightlatch_core::{
     BoxFuture, Deadline, HashError, Limit, MasterKeys, NewPassword, Password, PasswordAssessor,
@@ -153,7 +153,7 @@ struct Browser {
 struct Answer {
     status: StatusCode,
     location: String,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
 }
 
 impl Browser {
@@ -181,7 +181,7 @@ impl Browser {
         rest.split('"').next().unwrap_or_default().to_owned()
     }
 
-    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
+    async fn send(&mut self, request: http::request::Builder, body: Body) -> Answer {
         let jar: Vec<String> = self.cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let peer = Peer(SocketAddr::from(([192, 0, 2, 7], 4711)));
         let request = request.header(COOKIE, jar.join("; ")).extension(peer).body(body).unwrap();
@@ -252,7 +252,7 @@ async fn a_person_registers_logs_in_reloads_and_logs_out() {
 }
 
 #[tokio::test]
-async fn refused_forms_come_back_with_what_was_typed_and_say_why() {
+async fn a_refused_registration_comes_back_with_what_was_typed_and_says_why() {
     let mut browser = Browser::new(&app());
     browser.enter("alice").await;
     let mut other = Browser { cookies: BTreeMap::new(), ..browser };
@@ -273,6 +273,13 @@ async fn refused_forms_come_back_with_what_was_typed_and_say_why() {
     assert!(
         other.page.contains("Everybody knows it.") && !other.page.contains("value=\"password\"")
     );
+}
+
+#[tokio::test]
+async fn a_refused_login_comes_back_with_what_was_typed_and_says_why() {
+    let mut browser = Browser::new(&app());
+    browser.enter("alice").await;
+    let mut other = Browser { cookies: BTreeMap::new(), ..browser };
 
     other.get("/auth/login").await;
     let answer = other.post("/auth/login", &[("username", "alice"), ("remember", "true")]).await;

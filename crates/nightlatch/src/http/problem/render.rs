@@ -41,6 +41,7 @@ struct Field<'a> {
 }
 
 /// What only people who run it in development or staging see.
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 #[derive(Serialize)]
 struct Debug<'a> {
     original_error: &'a str,

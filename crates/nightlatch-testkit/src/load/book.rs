@@ -1,0 +1,155 @@
+//! What all workers share: where the server is, which sessions there are, the log.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::chance::Chance;
+use crate::history::{Operation, SessionNumber};
+
+/// The most sessions that are asked about at the end.
+const SESSIONS_MAX: usize = 20_000;
+
+/// The most requests that are remembered: some ten minutes of load.
+const OPERATIONS_MAX: usize = 500_000;
+
+/// What a session is used with.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) number: SessionNumber,
+    pub(super) username: String,
+    pub(super) token: String,
+    pub(super) csrf: String,
+    /// Somebody has begun to end it.
+    pub(super) is_ending: bool,
+}
+
+pub(super) struct Book {
+    began: Instant,
+    stopped: AtomicBool,
+    resting: AtomicBool,
+    /// Workers that are about to ask, or wait for an answer.
+    busy: AtomicUsize,
+    pages: Mutex<Pages>,
+}
+
+struct Pages {
+    address: SocketAddr,
+    start: u32,
+    sessions: Vec<Known>,
+    log: Vec<Operation>,
+}
+
+impl Book {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        let pages = Pages { address, start: 1, sessions: Vec::new(), log: Vec::new() };
+        Self {
+            began: Instant::now(),
+            stopped: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
+            pages: Mutex::new(pages),
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn move_to(&self, address: SocketAddr) {
+        let mut pages = self.lock();
+        pages.address = address;
+        pages.start += 1;
+    }
+
+    pub(super) fn rest(&self, is_resting: bool) {
+        self.resting.store(is_resting, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether somebody may ask now; who may tells [`Self::has_asked`] afterwards.
+    pub(super) fn may_ask(&self) -> bool {
+        // In this order: whoever has seen `is_quiet` since it rests is never joined by another.
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        let may = !self.resting.load(Ordering::SeqCst);
+        if !may {
+            self.has_asked();
+        }
+        may
+    }
+
+    pub(super) fn has_asked(&self) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Where the server is, and which start of it that is.
+    pub(super) fn server(&self) -> (SocketAddr, u32) {
+        let pages = self.lock();
+        (pages.address, pages.start)
+    }
+
+    /// Notes a new session and returns its number.
+    pub(super) fn add(&self, username: &str, token: String, csrf: String) -> SessionNumber {
+        let mut pages = self.lock();
+        let number = pages.sessions.len();
+        assert!(number < SESSIONS_MAX, "more sessions than can be asked about");
+        let username = username.to_owned();
+        pages.sessions.push(Known { number, username, token, csrf, is_ending: false });
+        number
+    }
+
+    /// Any session.
+    pub(super) fn any(&self, chance: &mut Chance) -> Option<Known> {
+        chance.pick(&self.lock().sessions).cloned()
+    }
+
+    /// A session of this user that nobody has begun to end; it is noted as ending.
+    pub(super) fn take_to_end(&self, username: &str, chance: &mut Chance) -> Option<Known> {
+        let mut pages = self.lock();
+        let live: Vec<usize> = (0..pages.sessions.len())
+            .filter(|at| {
+                let session = &pages.sessions[*at];
+                !session.is_ending && session.username == username
+            })
+            .collect();
+        let session = &mut pages.sessions[chance.pick(&live).copied()?];
+        session.is_ending = true;
+        Some(session.clone())
+    }
+
+    pub(super) fn sessions(&self) -> Vec<Known> {
+        self.lock().sessions.clone()
+    }
+
+    pub(super) fn write(&self, operation: Operation) {
+        let mut pages = self.lock();
+        assert!(pages.log.len() < OPERATIONS_MAX, "more requests than can be remembered");
+        pages.log.push(operation);
+    }
+
+    pub(super) fn count(&self, wanted: impl Fn(&Operation) -> bool) -> usize {
+        self.lock().log.iter().filter(|operation| wanted(operation)).count()
+    }
+
+    pub(super) fn take_log(&self) -> Vec<Operation> {
+        std::mem::take(&mut self.lock().log)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

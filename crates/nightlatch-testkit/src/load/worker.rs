@@ -1,0 +1,254 @@
+//! One person of the crowd.
+//!
+//! What is judged is what each of them was told, so each keeps its own book.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::book::{Book, Known};
+use super::{PASSWORDS, SESSION};
+use crate::chance::Chance;
+use crate::client::{Answer, Client, Lost, Request};
+use crate::history::{Asked, Operation, Outcome, Told};
+use crate::wait::wait_until;
+
+/// How long a server that is well may take to know a session.
+const KNOW_LIMIT: Duration = Duration::from_secs(30);
+
+/// What somebody does all day.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Habit {
+    Moves { logouts_in_ten: u64 },
+    Checks,
+    ChangesPassword,
+}
+
+impl Habit {
+    /// From one request to the next, if the answer is there by then.
+    const fn pace(self) -> Duration {
+        match self {
+            Self::Moves { .. } => Duration::from_millis(80),
+            Self::Checks => Duration::from_millis(25),
+            Self::ChangesPassword => Duration::from_millis(900),
+        }
+    }
+}
+
+pub(super) struct Worker {
+    book: Arc<Book>,
+    name: String,
+    habit: Habit,
+    chance: Chance,
+    client: Client,
+    /// Which start of the server the client is connected to.
+    start: u32,
+    /// Which of the passwords the user has.
+    password: usize,
+    is_password_known: bool,
+    /// For somebody who changes the password: the session to do it with.
+    own: Option<Known>,
+}
+
+impl Worker {
+    pub(super) fn new(book: Arc<Book>, name: String, habit: Habit, chance: Chance) -> Self {
+        let (address, start) = book.server();
+        let client = Client::new(address);
+        let (password, is_password_known, own) = (0, true, None);
+        Self { book, name, habit, chance, client, start, password, is_password_known, own }
+    }
+
+    pub(super) async fn register(&mut self) {
+        register(&mut self.client, &self.name, PASSWORDS[0]).await;
+        assert!(self.log_in().await.is_ok(), "a server that is well answers");
+    }
+
+    /// Until the load is stopped.
+    pub(super) async fn work(mut self) {
+        let mut pace = interval(self.habit.pace());
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.book.is_stopped() {
+            pace.tick().await;
+            if !self.book.may_ask() {
+                continue;
+            }
+            self.follow_server();
+            // Who gets no answer asks again at its pace; the log has what is to be judged.
+            let _ = match self.habit {
+                Habit::Moves { logouts_in_ten } => self.move_on(logouts_in_ten).await,
+                Habit::Checks => self.check_any().await,
+                Habit::ChangesPassword => self.change_password().await,
+            };
+            self.book.has_asked();
+        }
+    }
+
+    /// Asks about every session until it is known.
+    pub(super) async fn check_all(&mut self) {
+        self.follow_server();
+        for known in self.book.sessions() {
+            wait_until("a server that is well knows a session", KNOW_LIMIT, async || {
+                self.check(&known).await.is_ok_and(|status| status != 503)
+            })
+            .await;
+        }
+    }
+
+    fn follow_server(&mut self) {
+        let (address, start) = self.book.server();
+        if start != self.start {
+            self.start = start;
+            self.client.move_to(address);
+        }
+    }
+
+    async fn move_on(&mut self, logouts_in_ten: u64) -> Result<(), Lost> {
+        if self.chance.below(10) < logouts_in_ten {
+            self.log_out().await
+        } else {
+            self.log_in().await
+        }
+    }
+
+    async fn log_in(&mut self) -> Result<(), Lost> {
+        let body = json!({ "username": self.name, "password": PASSWORDS[self.password] });
+        let begun = self.begin(Asked::LogIn);
+        let request = self.client.request(Method::POST, "/api/v1/auth/login").without_cookies();
+        let answer = request.json(&body).try_send().await;
+        let known = self.note_session(&answer);
+        self.end(begun, known.as_ref(), &answer)?;
+        match answer?.status {
+            200 => {
+                self.is_password_known = true;
+                self.own = known;
+            }
+            401 if !self.is_password_known => self.password = 1 - self.password,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn log_out(&mut self) -> Result<(), Lost> {
+        let Some(known) = self.book.take_to_end(&self.name, &mut self.chance) else {
+            return self.log_in().await;
+        };
+        let begun = self.begin(Asked::LogOut);
+        let request = self.client.request(Method::POST, "/api/v1/auth/logout");
+        let answer = with_session(request, &known).try_send().await;
+        self.end(begun, Some(&known), &answer)?;
+        Ok(())
+    }
+
+    async fn check_any(&mut self) -> Result<(), Lost> {
+        let Some(known) = self.book.any(&mut self.chance) else { return Ok(()) };
+        self.check(&known).await.map(|_| ())
+    }
+
+    async fn check(&mut self, known: &Known) -> Result<u16, Lost> {
+        let begun = Begun { username: known.username.clone(), ..self.begin(Asked::Check) };
+        let request = self.client.request(Method::GET, "/api/v1/session");
+        let answer = with_session(request, known).try_send().await;
+        self.end(begun, Some(known), &answer)?;
+        answer.map(|answer| answer.status)
+    }
+
+    async fn change_password(&mut self) -> Result<(), Lost> {
+        let Some(own) = self.own.take() else { return self.log_in().await };
+        let new = 1 - self.password;
+        let body = json!({
+            "current_password": PASSWORDS[self.password],
+            "new_password": PASSWORDS[new],
+        });
+        let begun = self.begin(Asked::ChangePassword);
+        self.is_password_known = false;
+        let request = self.client.request(Method::POST, "/api/v1/auth/password");
+        let answer = with_session(request, &own).json(&body).try_send().await;
+        let known = self.note_session(&answer);
+        self.end(begun, known.as_ref(), &answer)?;
+        if answer?.status == 200 {
+            (self.password, self.is_password_known) = (new, true);
+            self.own = known;
+        }
+        Ok(())
+    }
+
+    fn note_session(&self, answer: &Result<Answer, Lost>) -> Option<Known> {
+        let answer = answer.as_ref().ok().filter(|answer| answer.status == 200)?;
+        let token = answer.set_cookie(SESSION)?.value;
+        let csrf = answer.json()["csrf_token"].as_str()?.to_owned();
+        let number = self.book.add(&self.name, token.clone(), csrf.clone());
+        Some(Known { number, username: self.name.clone(), token, csrf, is_ending: false })
+    }
+
+    fn begin(&self, asked: Asked) -> Begun {
+        let username = self.name.clone();
+        let (at, is_password_known) = (self.book.now(), self.is_password_known);
+        Begun { asked, username, at, is_password_known }
+    }
+
+    fn end(
+        &self,
+        begun: Begun,
+        session: Option<&Known>,
+        answer: &Result<Answer, Lost>,
+    ) -> Result<(), Lost> {
+        let outcome = match answer {
+            Ok(answer) => Outcome::Answered(told(answer)),
+            // The server has not heard of it.
+            Err(Lost::NotConnected) => return Err(Lost::NotConnected),
+            Err(_) => Outcome::Lost,
+        };
+        self.book.write(Operation {
+            asked: begun.asked,
+            username: begun.username,
+            session: session.map(|known| known.number),
+            is_password_known: begun.is_password_known,
+            began: begun.at,
+            ended: self.book.now(),
+            start: self.start,
+            outcome,
+        });
+        Ok(())
+    }
+}
+
+/// Registers somebody, however busy the server is.
+pub(super) async fn register(client: &mut Client, name: &str, password: &str) {
+    let body = json!({ "username": name, "password": password });
+    wait_until("a server that is well registers somebody", KNOW_LIMIT, async || {
+        let answer = client.post_json("/api/v1/auth/register", &body).await;
+        assert!([201, 503].contains(&answer.status), "{}", answer.text());
+        answer.status == 201
+    })
+    .await;
+}
+
+/// A request on its way.
+struct Begun {
+    asked: Asked,
+    username: String,
+    at: Duration,
+    is_password_known: bool,
+}
+
+fn with_session<'c>(request: Request<'c>, known: &Known) -> Request<'c> {
+    let cookie = format!("{SESSION}={}", known.token);
+    request.without_cookies().header("cookie", cookie).header("x-csrf-token", &known.csrf)
+}
+
+fn told(answer: &Answer) -> Told {
+    let username = || -> Option<String> {
+        let body: Value = serde_json::from_slice(&answer.body).ok()?;
+        Some(body.get("user")?.get("username")?.as_str()?.to_owned())
+    };
+    Told {
+        status: answer.status,
+        code: answer.code(),
+        says_when: answer.headers.contains_key("retry-after"),
+        touches_cookie: answer.set_cookie(SESSION).is_some(),
+        username: username(),
+    }
+}

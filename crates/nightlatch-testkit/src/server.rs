@@ -1,0 +1,354 @@
+//! The server under test: the real binary, in a folder and an environment of its own.
+//!
+//! What a login service promises when it is killed, stopped or badly used is a promise of the
+//! process, not of a function, so the tests start the process.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::process::{AS_NOBODY, ServerProcess, free_port, give_to_server, is_root};
+use crate::wait::wait_until;
+
+/// How long a start may take, on a machine that is busy with other tests.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the record may take to be ready behind a server that listens.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long an ended process may take to be gone.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// Between two looks whether a server whose log is not read accepts connections.
+const ACCEPT_LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The most log lines that are kept: what is searched for secrets must be all there.
+const LOG_LINES_MAX: usize = 200_000;
+
+/// How a server is to be started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    binary: PathBuf,
+    variables: BTreeMap<String, String>,
+    wrapper: Vec<String>,
+    is_unprivileged: bool,
+    is_silent: bool,
+}
+
+impl Launch {
+    /// The server of `binary` (`env!("CARGO_BIN_EXE_nightlatch")`) in development, on SQLite in
+    /// its own folder, on a port that the system chooses.
+    #[must_use]
+    pub fn of(binary: &str) -> Self {
+        let launch = Self {
+            binary: PathBuf::from(binary),
+            variables: BTreeMap::new(),
+            wrapper: Vec::new(),
+            is_unprivileged: false,
+            is_silent: false,
+        };
+        launch.set("NIGHTLATCH_LISTEN", "127.0.0.1:0").set("LOG_FORMAT", "json")
+    }
+
+    /// With an environment variable. There are no others: the tests' own are not passed on.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Started by another program, which must become the server: `prlimit`, `unshare`, a shell
+    /// that ends with `exec "$@"`.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.wrapper.extend(program.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// As a user without rights, whoever runs the test: for root no file is read-only.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        self.is_unprivileged = true;
+        self
+    }
+
+    /// With a log that does not come here; so the port is chosen beforehand.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.is_silent = true;
+        let address = format!("127.0.0.1:{}", free_port());
+        self.set("NIGHTLATCH_LISTEN", &address)
+    }
+
+    /// As in production: `PUBLIC_URL` is `https://login.example`, TLS ends in front of it.
+    #[must_use]
+    pub fn in_production(self) -> Self {
+        self.set("ENVIRONMENT", "production")
+            .set("PUBLIC_URL", PRODUCTION_ORIGIN)
+            .set("SESSION_SECRET_KEY", PRODUCTION_SECRET)
+            .set("REGISTRATION", "open")
+            .set("NIGHTLATCH_METRICS_LISTEN", "127.0.0.1:0")
+    }
+
+    /// Starts it and waits until it listens.
+    #[must_use]
+    pub fn start(self) -> NightlatchServer {
+        let folder = tempfile::Builder::new()
+            .prefix("nightlatch-server-")
+            .tempdir()
+            .expect("the temporary folder takes a folder");
+        let (process, address) = self.run_in(folder.path());
+        let process = Some(process);
+        NightlatchServer { process, address, launch: self, earlier_log: String::new(), folder }
+    }
+
+    /// Starts it and waits until it can serve.
+    pub async fn ready(self) -> NightlatchServer {
+        let server = self.start();
+        server.wait_until_ready().await;
+        server
+    }
+
+    /// Runs the command to its end with `arguments` and returns what it printed, by the same
+    /// environment and in the same folder as `server`.
+    #[must_use]
+    pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.env_clear().envs(&self.variables).args(arguments).current_dir(folder);
+        command
+    }
+
+    fn run_in(&self, folder: &Path) -> (ServerProcess, SocketAddr) {
+        let mut command = Command::new("setpriv");
+        if self.is_unprivileged && is_root() {
+            give_to_server(folder);
+            command.args(AS_NOBODY);
+        }
+        command.arg("--").args(&self.wrapper).args(["env", "-i"]);
+        command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg(&self.binary).arg("serve").current_dir(folder);
+        let process = ServerProcess::spawn_logging(command, LOG_LINES_MAX);
+        let address = if self.is_silent {
+            self.wait_until_it_accepts(&process)
+        } else {
+            process.wait_for_log(START_LIMIT, listening_address)
+        };
+        match address {
+            Ok(address) => (process, address),
+            Err(log) => panic!("the server does not listen:\n{log}"),
+        }
+    }
+
+    fn wait_until_it_accepts(&self, process: &ServerProcess) -> Result<SocketAddr, String> {
+        let address = self.variables["NIGHTLATCH_LISTEN"].parse().expect("an address of ours");
+        let looks = START_LIMIT.as_millis() / ACCEPT_LOOK_EVERY.as_millis();
+        for _ in 0..looks {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(address);
+            }
+            // Ends at once when the process does.
+            if process.has_ended_within(ACCEPT_LOOK_EVERY) {
+                break;
+            }
+        }
+        Err(process.log())
+    }
+}
+
+/// The origin that browsers see in [`Launch::in_production`].
+pub const PRODUCTION_ORIGIN: &str = "https://login.example";
+
+/// The secret in [`Launch::in_production`].
+pub const PRODUCTION_SECRET: &str = "wq8ZtL3vXn6RkE1yHs9UbJ5mGd2PcAf7";
+
+/// The address of the line that says where it listens, as JSON or as text.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    if !line.contains("server.listening") {
+        return None;
+    }
+    let address = match serde_json::from_str::<Value>(line) {
+        Ok(line) => line.get("address")?.as_str()?.to_owned(),
+        Err(_) => line.split_once("address=\"")?.1.split_once('"')?.0.to_owned(),
+    };
+    address.strip_prefix("http://")?.parse().ok()
+}
+
+/// A running server. Dropped, it is killed.
+pub struct NightlatchServer {
+    process: Option<ServerProcess>,
+    address: SocketAddr,
+    launch: Launch,
+    earlier_log: String,
+    /// Last: the server has ended when its files go.
+    folder: TempDir,
+}
+
+impl NightlatchServer {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT`, its origin in development.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The folder that it runs in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A client without cookies.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Waits until it says that it can serve.
+    pub async fn wait_until_ready(&self) {
+        let mut client = self.client();
+        // `wait_until` takes a function that can be called again, so the client moves through it.
+        wait_until("the server is ready", READY_LIMIT, async || {
+            client.get("/health/ready").await.status == 200
+        })
+        .await;
+    }
+
+    /// Its process id; panics when it was ended.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.running().pid()
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.running().has_ended_within(Duration::ZERO)
+    }
+
+    /// Stops it where it is (SIGSTOP).
+    pub fn pause(&self) {
+        self.running().signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.running().signal(Signal::CONT);
+    }
+
+    /// Waits until a log line contains `needle`.
+    pub fn wait_for_log(&self, needle: &str, limit: Duration) {
+        if let Err(log) = self.running().wait_for_line(needle, limit) {
+            panic!("the server never said {needle:?}:\n{log}");
+        }
+    }
+
+    /// Everything that it printed so far, in all its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let now = self.process.as_ref().map(whole_log).unwrap_or_default();
+        format!("{}{now}", self.earlier_log)
+    }
+
+    /// Runs `nightlatch ARGUMENTS` beside it, in its folder and environment, and returns what it
+    /// printed on stdout; panics with all of it if it fails.
+    #[must_use = "or bind it to _"]
+    pub fn command(&self, arguments: &[&str]) -> String {
+        crate::process::run(&mut self.launch.command(self.folder.path(), arguments))
+    }
+
+    /// The same with `input` on stdin, whatever comes of it.
+    #[must_use]
+    pub fn command_given(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.launch.command(self.folder.path(), arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that needs no input may have ended before it was written.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("it is our child")
+    }
+
+    /// Kills it at once.
+    pub fn kill_9(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill_9();
+            self.earlier_log.push_str(&process.into_log());
+        }
+    }
+
+    /// Asks it to stop (SIGTERM), and does not wait.
+    pub fn ask_to_stop(&self) {
+        self.running().signal(Signal::TERM);
+    }
+
+    /// Waits for its end after [`Self::ask_to_stop`] and returns its exit code; `None` when a
+    /// signal ended it.
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
+        let exit = self.running().exit_within(END_LIMIT);
+        let log = self.running().log();
+        let exit = exit.unwrap_or_else(|| panic!("the server does not stop:\n{log}"));
+        self.process = None;
+        self.earlier_log.push_str(&log);
+        exit.code()
+    }
+
+    /// Stops it (SIGTERM) and returns its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.ask_to_stop();
+        self.wait_for_exit()
+    }
+
+    /// Starts it again on the same folder; the port is another one.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let (process, address) = self.launch.run_in(self.folder.path());
+        self.process = Some(process);
+        self.address = address;
+    }
+
+    fn running(&self) -> &ServerProcess {
+        self.process.as_ref().expect("the server was started and not ended")
+    }
+}
+
+impl Drop for NightlatchServer {
+    fn drop(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        process.kill_9();
+        if std::thread::panicking() {
+            // The test's own output is where people look for the reason of its failure.
+            print_log(&process.into_log());
+        }
+    }
+}
+
+fn whole_log(process: &ServerProcess) -> String {
+    assert_eq!(process.log_lines_forgotten(), 0, "the log is longer than what is kept of it");
+    process.log()
+}
+
+#[expect(clippy::print_stdout, reason = "shown by the test harness with the test that failed")]
+fn print_log(log: &str) {
+    const LINES_MAX: usize = 100;
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = lines.len().saturating_sub(LINES_MAX);
+    println!("the last lines of the server's log:\n{}", lines[tail..].join("\n"));
+}

@@ -1,0 +1,21 @@
+//! The server from outside: the real binary over HTTP, in browsers, under signals and under load.
+//!
+//! Everything here starts its own server on a free port, so that tests run side by side and none
+//! sees what another did.
+
+mod cli;
+mod drain;
+mod journey;
+mod kill;
+mod malformed;
+mod outage;
+mod pages;
+mod person;
+mod problem;
+mod record;
+mod routes;
+mod secrets;
+mod shape;
+mod storm;
+mod throttle;
+mod timing;

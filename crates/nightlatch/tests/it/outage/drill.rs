@@ -1,0 +1,228 @@
+//! One row from its beginning to its verdict: a server under steady load, a fault, its end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nightlatch_testkit::chance::Chance;
+use nightlatch_testkit::client::Client;
+use nightlatch_testkit::history::{Asked, Operation};
+use nightlatch_testkit::hyper::Method;
+use nightlatch_testkit::load::{Crowd, SteadyLoad};
+use nightlatch_testkit::server::{Launch, NightlatchServer};
+use nightlatch_testkit::wait::wait_until;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::report::{Expected, Findings};
+use super::watch::Watch;
+use crate::person::PASSWORD;
+use crate::record::launch;
+
+/// How long anything may take that ends a row if it does not come.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Requests of each kind that a span of a row has at least, so that it says something.
+const WRITES_MIN: usize = 12;
+const CHECKS_MIN: usize = 40;
+
+/// The load in a row that has none of its own: somebody who only looks whether all is well.
+const ONLOOKER: &str = "onlooker";
+
+/// Whether spans are as long as they are told in the table of faults, or as short as can be.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the server")]
+pub(crate) fn is_full() -> bool {
+    std::env::var("NIGHTLATCH_FAULTS").is_ok_and(|value| value == "full")
+}
+
+/// `full` in a full run, else `short`.
+pub(crate) fn full_or<T>(full: T, short: T) -> T {
+    if is_full() { full } else { short }
+}
+
+/// A row that runs.
+pub(crate) struct Drill {
+    group: &'static str,
+    fault: &'static str,
+    pub(crate) server: NightlatchServer,
+    pub(crate) load: SteadyLoad,
+    pub(crate) watch: Watch,
+    pub(crate) chance: Chance,
+    pub(crate) remark: String,
+    healthy: (Duration, Duration),
+    faulty: (Duration, Duration),
+    lines_before: usize,
+}
+
+/// How every row's server is set up: load is no attack.
+pub(crate) fn under_load() -> Launch {
+    launch().set("DISABLE_THROTTLING", "true")
+}
+
+impl Drill {
+    /// Starts a server and the usual load, and lets it run while all is well.
+    pub(crate) async fn begin(group: &'static str, fault: &'static str, launch: Launch) -> Self {
+        Self::begin_with(group, fault, launch, Crowd::STEADY).await
+    }
+
+    /// As [`Self::begin`], with another crowd.
+    pub(crate) async fn begin_with(
+        group: &'static str,
+        fault: &'static str,
+        launch: Launch,
+        crowd: Crowd,
+    ) -> Self {
+        let server = launch.ready().await;
+        let mut chance = Chance::from_environment(fault);
+        let load = SteadyLoad::start(server.address(), crowd, &mut chance).await;
+        load.register(ONLOOKER, PASSWORD).await;
+        let watch = Watch::start(server.address());
+        let (healthy, faulty) = ((load.now(), load.now()), (Duration::ZERO, Duration::ZERO));
+        let (remark, lines_before) = (String::new(), 0);
+        let mut drill = Self {
+            group,
+            fault,
+            server,
+            load,
+            watch,
+            chance,
+            remark,
+            healthy,
+            faulty,
+            lines_before,
+        };
+        drill.wait_until_well().await;
+        drill.healthy.0 = drill.load.now();
+        drill.stay_under_load().await;
+        drill.healthy.1 = drill.load.now();
+        drill
+    }
+
+    /// The database file, where the server has made it by itself.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.server.folder().join("nightlatch.db")
+    }
+
+    /// From now on the fault lasts.
+    pub(crate) fn fault_begins(&mut self) {
+        self.watch.begin();
+        self.lines_before = lines_about(&self.server.log()).len();
+        self.faulty.0 = self.load.now();
+    }
+
+    /// Waits until enough has been asked and answered, whatever the answers are.
+    pub(crate) async fn stay_under_load(&self) {
+        let from = self.load.now();
+        let is_check = |operation: &Operation| operation.asked == Asked::Check;
+        wait_until("the load goes on", LIMIT, async || {
+            self.load.count(from, is_check) >= CHECKS_MIN
+                && self.load.count(from, |operation| !is_check(operation)) >= WRITES_MIN
+        })
+        .await;
+    }
+
+    /// Waits until so many writes that were sent since the fault began were told this status.
+    pub(crate) async fn wait_for_writes(&self, status: u16, least: usize) {
+        let is_so = |operation: &Operation| {
+            operation.asked != Asked::Check && operation.status() == Some(status)
+        };
+        wait_until(&format!("writes are told {status}"), LIMIT, async || {
+            self.load.count(self.faulty.0, is_so) >= least
+        })
+        .await;
+    }
+
+    /// Waits until so many checks that were sent since the fault began were told this status.
+    pub(crate) async fn wait_for_checks(&self, status: u16, least: usize) {
+        let is_so = |operation: &Operation| {
+            operation.asked == Asked::Check && operation.status() == Some(status)
+        };
+        wait_until(&format!("checks are told {status}"), LIMIT, async || {
+            self.load.count(self.faulty.0, is_so) >= least
+        })
+        .await;
+    }
+
+    /// Waits until health names this class.
+    pub(crate) async fn wait_for_class(&self, class: &str) {
+        wait_until(&format!("health says {class}"), LIMIT, async || {
+            self.watch.seen().class == class
+        })
+        .await;
+    }
+
+    /// Waits until a span has passed since the fault began.
+    pub(crate) async fn wait_since_beginning(&self, span: Duration) {
+        wait_until("time passes", span + LIMIT, async || self.load.now() >= self.faulty.0 + span)
+            .await;
+    }
+
+    /// Kills the server.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill_9();
+    }
+
+    /// Starts it again, and lets everybody know where.
+    pub(crate) fn start_again(&mut self) {
+        self.server.start_again();
+        self.load.move_to(self.server.address());
+        self.watch.move_to(self.server.address());
+    }
+
+    /// The fault has ended: waits until all is well, and gives the verdict.
+    pub(crate) async fn fault_ends(mut self, expected: Expected) {
+        self.faulty.1 = self.load.now();
+        let ended = Instant::now();
+        let seen = self.watch.seen();
+        self.wait_until_well().await;
+        let recovered_after = ended.elapsed();
+        let lines = lines_about(&self.server.log()).split_off(self.lines_before);
+        self.stay_under_load().await;
+        assert!(!self.server.has_died(), "the server has ended by itself");
+        let log = self.load.finish().await;
+        let findings = Findings {
+            group: self.group,
+            fault: self.fault,
+            log: &log,
+            healthy: self.healthy,
+            faulty: self.faulty,
+            seen: &seen,
+            lines: &lines,
+            recovered_after,
+            remark: self.remark,
+        };
+        findings.conclude(expected);
+    }
+
+    async fn wait_until_well(&self) {
+        let mut client = self.server.client();
+        wait_until("all is well", LIMIT, async || is_well(&mut client).await).await;
+        wait_until("health knows it", LIMIT, async || {
+            let seen = self.watch.seen();
+            seen.class == "none" && seen.ready == 200
+        })
+        .await;
+    }
+}
+
+/// Whether somebody can log in, and is known then.
+async fn is_well(client: &mut Client) -> bool {
+    let body = json!({ "username": ONLOOKER, "password": PASSWORD });
+    let login = client.request(Method::POST, "/api/v1/auth/login").json(&body).try_send().await;
+    if login.is_ok_and(|answer| answer.status == 200) {
+        let check = client.request(Method::GET, "/api/v1/session").try_send().await;
+        return check.is_ok_and(|answer| answer.status == 200);
+    }
+    false
+}
+
+/// The lines of a log that are about a fault: not requests, starts, stops and registrations.
+fn lines_about(log: &str) -> Vec<String> {
+    const OTHERS: [&str; 6] =
+        ["http.", "server.", "config.", "user.", "record.migrated", "throttle.disabled"];
+    let is_about = |line: &&str| {
+        let parsed: Option<Value> = serde_json::from_str(line).ok();
+        let event = parsed.as_ref().and_then(|line| line["event"].as_str()).unwrap_or_default();
+        !OTHERS.iter().any(|other| event.starts_with(other))
+    };
+    log.lines().filter(is_about).map(str::to_owned).collect()
+}

@@ -1,0 +1,182 @@
+//! What was seen in one row: judged, and printed for `cargo xtask faults`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nightlatch_testkit::history::{Asked, Judgement, Operation, judge};
+use nightlatch_testkit::load::Summary;
+use serde_json::{Value, json};
+
+use super::watch::Seen;
+
+/// The most that live and ready may take here; the milliseconds are judged on an idle machine.
+const HEALTH_CEILING: Duration = Duration::from_secs(1);
+
+/// How soon after a fault everything is well again.
+const RECOVERY_MAX: Duration = Duration::from_secs(5);
+
+/// Log lines about one fault, a minute.
+const LOG_LINES_MAX: usize = 6;
+
+/// The longest that a login, a logout or a password change may take, and some for this machine.
+const WRITE_CEILING: Duration = Duration::from_secs(6);
+
+/// The longest that a session check may take, and some for this machine.
+const CHECK_CEILING: Duration = Duration::from_secs(1);
+
+/// What people must be told while a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// 200, all of them.
+    Served,
+    /// 503 where we cannot know, and some of it.
+    Refused,
+    /// 200 or 503.
+    Either,
+    /// Nothing: nobody is there.
+    Silence,
+}
+
+/// What a row wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) writes: Wanted,
+    pub(crate) checks: Wanted,
+    /// A class that health must have named; `None`: it must have named none.
+    pub(crate) class: Option<&'static str>,
+}
+
+/// What was seen.
+pub(crate) struct Findings<'f> {
+    pub(crate) group: &'static str,
+    pub(crate) fault: &'static str,
+    pub(crate) log: &'f [Operation],
+    pub(crate) healthy: (Duration, Duration),
+    pub(crate) faulty: (Duration, Duration),
+    pub(crate) seen: &'f Seen,
+    /// Lines about it while it lasted.
+    pub(crate) lines: &'f [String],
+    pub(crate) recovered_after: Duration,
+    pub(crate) remark: String,
+}
+
+const WRITES: [Asked; 3] = [Asked::LogIn, Asked::LogOut, Asked::ChangePassword];
+const CHECKS: [Asked; 1] = [Asked::Check];
+
+impl Findings<'_> {
+    /// Prints the row, and panics if a promise was broken.
+    pub(crate) fn conclude(&self, expected: Expected) {
+        let judgement = judge(self.log);
+        let broken = self.broken(expected, &judgement);
+        println!("FAULT {}", self.line(&judgement, &broken));
+        assert!(broken.is_empty(), "{}, {}:\n{}", self.group, self.fault, broken.join("\n"));
+    }
+
+    fn broken(&self, expected: Expected, judgement: &Judgement) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (kind, lines) in judgement.all() {
+            if let Some(first) = lines.first() {
+                broken.push(format!("{kind}: {} times, first {first}", lines.len()));
+            }
+        }
+        self.judge_answers("writes", &WRITES, expected.writes, WRITE_CEILING, &mut broken);
+        self.judge_answers("checks", &CHECKS, expected.checks, CHECK_CEILING, &mut broken);
+        self.judge_health(expected, &mut broken);
+        if self.recovered_after > RECOVERY_MAX {
+            broken.push(format!("well again only after {:?}", self.recovered_after));
+        }
+        let minutes = self.faulty.1.saturating_sub(self.faulty.0).as_secs() / 60 + 1;
+        if self.lines.len() as u64 > minutes * LOG_LINES_MAX as u64 {
+            let lines = self.lines.join("\n");
+            broken.push(format!("{} log lines about it:\n{lines}", self.lines.len()));
+        }
+        broken
+    }
+
+    fn judge_answers(
+        &self,
+        what: &str,
+        asked: &[Asked],
+        wanted: Wanted,
+        ceiling: Duration,
+        broken: &mut Vec<String>,
+    ) {
+        let summary = Summary::of(self.log, asked, self.faulty);
+        let refused = summary.told(503);
+        let mut complain = |why: &str| broken.push(format!("{what}: {why}: {summary:?}"));
+        match wanted {
+            Wanted::Served if refused > 0 => complain("some were refused"),
+            Wanted::Refused if refused == 0 => complain("none was refused"),
+            Wanted::Served | Wanted::Either if summary.told(200) == 0 => {
+                complain("none was served")
+            }
+            _ => {}
+        }
+        if wanted != Wanted::Silence && summary.max > ceiling {
+            complain("too slow");
+        }
+    }
+
+    fn judge_health(&self, expected: Expected, broken: &mut Vec<String>) {
+        let seen = self.seen;
+        let mut complain = |why: &str| broken.push(format!("health: {why}: {seen:?}"));
+        match expected.class {
+            Some(class) if !seen.classes.contains(class) => complain("it named another class"),
+            None if seen.classes.iter().any(|class| class != "none") => {
+                complain("it named a class")
+            }
+            _ => {}
+        }
+        let is_silent = expected.checks == Wanted::Silence;
+        if !is_silent && seen.slowest > HEALTH_CEILING {
+            complain("too slow");
+        }
+        let only = |path, wanted| {
+            seen.statuses.get(path).is_some_and(|all| all.iter().all(|status| *status == wanted))
+        };
+        if !is_silent && !only("/health/live", 200) {
+            complain("live is not 200");
+        }
+        if expected.checks == Wanted::Served && !only("/health/ready", 200) {
+            complain("ready is not 200 though checks are served");
+        }
+    }
+
+    fn line(&self, judgement: &Judgement, broken: &[String]) -> Value {
+        let counts: BTreeMap<&str, usize> =
+            judgement.all().into_iter().map(|(kind, lines)| (kind, lines.len())).collect();
+        json!({
+            "group": self.group,
+            "fault": self.fault,
+            "seconds": self.faulty.1.saturating_sub(self.faulty.0).as_secs_f64(),
+            "writes": self.told(&WRITES),
+            "checks": self.told(&CHECKS),
+            "counts": counts,
+            "health": { "words": self.seen.words, "classes": self.seen.classes },
+            "health_slowest_ms": milliseconds(self.seen.slowest),
+            "log_lines": self.lines.len(),
+            "recovered_after_s": self.recovered_after.as_secs_f64(),
+            "remark": self.remark,
+            "broken": broken,
+        })
+    }
+
+    /// Statuses while it lasted, and how much longer they took than before.
+    fn told(&self, asked: &[Asked]) -> Value {
+        let healthy = Summary::of(self.log, asked, self.healthy);
+        let faulty = Summary::of(self.log, asked, self.faulty);
+        let statuses: BTreeMap<String, usize> =
+            faulty.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
+        json!({
+            "statuses": statuses,
+            "healthy_p99_ms": milliseconds(healthy.p99),
+            "p50_ms": milliseconds(faulty.p50),
+            "p99_ms": milliseconds(faulty.p99),
+            "max_ms": milliseconds(faulty.max),
+        })
+    }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10_000.0).round() / 10.0
+}

@@ -1,0 +1,54 @@
+//! GET /health, /health/live, /health/ready, and the API document
+
+use serde_json::{Value, json};
+
+use crate::record::{Record, launch, on_each_record};
+
+on_each_record!(a_server_whose_record_answers_is_healthy_live_and_ready);
+
+async fn a_server_whose_record_answers_is_healthy_live_and_ready(record: Record) {
+    let stand = record.serve().await;
+    let mut client = stand.server.client();
+    let answer = client.get("/health").await;
+    let body = answer.json();
+    assert_eq!(answer.status, 200);
+    let known = |name: &str| body[name].clone();
+    assert_eq!(known("status"), "healthy");
+    assert_eq!((known("database"), known("database_class")), (json!("connected"), json!("none")));
+    assert_eq!((known("cache"), known("cache_class")), (json!("disabled"), json!("none")));
+    assert_eq!(known("auth_service"), "disabled");
+    assert_eq!(known("warnings"), json!([]));
+    assert!(known("since").as_str().is_some_and(|since| since.ends_with('Z')), "{body}");
+    assert_eq!(client.get("/health/live").await.status, 200);
+    assert_eq!(client.get("/health/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_switched_off_throttle_is_told_by_health() {
+    let server = launch().set("DISABLE_THROTTLING", "true").ready().await;
+    let answer = server.client().get("/health").await;
+    assert_eq!(answer.json()["warnings"], json!(["throttling_disabled"]));
+}
+
+#[tokio::test]
+async fn the_document_names_every_endpoint() {
+    let server = launch().ready().await;
+    let answer = server.client().get("/api/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let document = answer.json();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    for (path, methods) in [
+        ("/api/v1/auth/register", &["post"][..]),
+        ("/api/v1/auth/login", &["post"]),
+        ("/api/v1/auth/logout", &["post"]),
+        ("/api/v1/auth/password", &["post"]),
+        ("/api/v1/session", &["get"]),
+        ("/api/v1/sessions", &["get", "delete"]),
+        ("/api/v1/sessions/{id}", &["delete"]),
+    ] {
+        for method in methods {
+            let endpoint: &Value = &document["paths"][path][*method];
+            assert!(endpoint["responses"].is_object(), "{method} {path}");
+        }
+    }
+}

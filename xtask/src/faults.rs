@@ -1,0 +1,237 @@
+//! `cargo xtask faults`: runs every fault and writes down what people saw.
+//!
+//! The rows are tests of the server (`crates/nightlatch/tests/it/outage/`), so that no promise is
+//! shown by one program and checked by another. Here they run one at a time and as long as they are
+//! told, and milliseconds are judged, which a machine that runs other tests cannot do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::tidy::root;
+use crate::{Task, say};
+
+pub(crate) const TASK: Task =
+    Task { name: "faults", about: "run every fault and write docs/faults.md", run };
+
+const DOCUMENT: &str = "docs/faults.md";
+
+/// What a row's line begins with. The test harness may have written before it.
+const MARK: &str = "FAULT {";
+
+/// Within which live and ready answer, whatever is wrong.
+const HEALTH_MS_MAX: f64 = 50.0;
+
+const INTRODUCTION: &str = "# Faults, and what people see
+
+Written by `cargo xtask faults`; each row is a test in `crates/nightlatch/tests/it/outage/`, which
+`./test` runs too, with shorter spans. While a fault lasts people log in, log out, change their
+password and ask who they are. The judge is their own log of requests and answers, and after the
+fault every session is asked about once more.
+
+A row holds if no session was lost and none accepted after its end had been acknowledged (both
+judged by what the client was told), if nobody was told 500, and 401 only where that is known, if
+503 said when to come back and left the cookie alone, if live and ready answered within 50 ms and
+health named the class, if the log had at most 6 lines a minute about it, and if all was well within
+5 s of its end, without a restart. \"0\" among the statuses: a connection that ended without an answer.
+\"Added\": the 99th percentile while the fault lasted, minus the one before it.
+";
+
+const LIMITS: &str = "
+## What these rows do not show
+
+- **A disk that turns read-only under a running server.** Linux refuses to remount a disk with files
+  open for writing; what a failing disk does instead is in the rows on I/O errors. The read-only rows
+  begin with a start.
+- **Failing hardware.** The errors of the I/O rows are put in place of a system call's result by
+  `strace --inject`; everything above that is real. A failed sync is told as unknown, never as done.
+- **Damage that SQLite cannot see.** A page of rubbish is noticed. A byte changed inside a key is
+  not: SQLite keeps no checksums, so such a session is not found, as if it had never been.
+- **Power loss on real disks.** The row takes what had been written to the disk at the kill, and
+  drops all that the kernel held back. A disk that lies about its cache loses more.
+";
+
+fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(arguments.is_empty(), "takes no arguments");
+    let (lines, passed) = lines_of_rows()?;
+    let mut rows = Vec::new();
+    for line in &lines {
+        rows.push(serde_json::from_str::<Value>(line).with_context(|| format!("reading {line}"))?);
+    }
+    anyhow::ensure!(!rows.is_empty(), "no row has printed a line; is the machine root's?");
+    fs::write(root().join(DOCUMENT), document(&rows)?)
+        .with_context(|| format!("writing {DOCUMENT}"))?;
+    let broken = rows.iter().filter(|row| !broken(row).is_empty()).count();
+    say(&format!("wrote {DOCUMENT}: {} rows, {broken} of them broken", rows.len()));
+    if !passed {
+        say("some tests have failed; a row that did not end has no line");
+    }
+    Ok(if passed && broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The lines that the rows have printed, and whether all tests have passed.
+fn lines_of_rows() -> anyhow::Result<(Vec<String>, bool)> {
+    let output = Command::new("cargo")
+        .args(["test", "--workspace", "--all-features", "--test", "it", "--"])
+        .args(["outage::", "--nocapture", "--test-threads=1"])
+        .env("NIGHTLATCH_FAULTS", "full")
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter_map(|line| {
+        let at = line.find(MARK)?;
+        Some(line[at + MARK.len() - 1..].to_owned())
+    });
+    Ok((lines.collect(), output.status.success()))
+}
+
+fn document(rows: &[Value]) -> anyhow::Result<String> {
+    let mut document = INTRODUCTION.to_owned();
+    writeln!(document, "\n{}", conditions()?)?;
+    for group in ["SQLite", "Own process"] {
+        writeln!(document, "\n## {group}\n")?;
+        writeln!(
+            document,
+            "| fault | lasted | logins, logouts, passwords | session checks | health | log lines | \
+             well after | lost | undone | verdict |\n|---|---|---|---|---|---|---|---|---|---|"
+        )?;
+        for row in rows.iter().filter(|row| row["group"] == group) {
+            writeln!(document, "{}", table_line(row))?;
+        }
+    }
+    document.push_str(LIMITS);
+    Ok(document)
+}
+
+fn table_line(row: &Value) -> String {
+    let fault = text(&row["fault"]);
+    let remark = text(&row["remark"]);
+    let fault = if remark.is_empty() { fault } else { format!("{fault}: {remark}") };
+    let broken = broken(row);
+    let verdict = if broken.is_empty() { "holds".to_owned() } else { broken.join("; ") };
+    if row["writes"].is_null() {
+        return format!("| {fault} | | | | | | | | | {verdict} |");
+    }
+    let number = |value: &Value| value.as_f64().unwrap_or_default();
+    let health = list(&row["health"]["classes"]);
+    format!(
+        "| {fault} | {:.1} s | {} | {} | {health}; live and ready {:.0} ms at most | {} | {:.1} s | {} | {} | {verdict} |",
+        number(&row["seconds"]),
+        answers(&row["writes"]),
+        answers(&row["checks"]),
+        number(&row["health_slowest_ms"]),
+        row["log_lines"],
+        number(&row["recovered_after_s"]),
+        row["counts"]["lost"],
+        row["counts"]["revoked_accepted"],
+    )
+}
+
+/// Statuses, and how much longer they took than before.
+fn answers(told: &Value) -> String {
+    let statuses: Vec<String> = told["statuses"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(status, count)| format!("{status} × {count}"))
+        .collect();
+    let at = |name: &str| told[name].as_f64().unwrap_or_default();
+    let added = (at("p99_ms") - at("healthy_p99_ms")).max(0.0);
+    format!(
+        "{}; added {added:.0} ms to {:.0} ms, longest {:.0} ms",
+        statuses.join(", "),
+        at("healthy_p99_ms"),
+        at("max_ms")
+    )
+}
+
+/// What the test found broken, and what only an idle machine can tell.
+fn broken(row: &Value) -> Vec<String> {
+    let mut broken: Vec<String> =
+        row["broken"].as_array().into_iter().flatten().map(text).collect();
+    let slowest = row["health_slowest_ms"].as_f64().unwrap_or_default();
+    // Whoever was stopped answers nothing.
+    if slowest > HEALTH_MS_MAX && !text(&row["fault"]).starts_with("SIGSTOP") {
+        broken.push(format!("live or ready took {slowest:.0} ms"));
+    }
+    broken
+}
+
+fn list(values: &Value) -> String {
+    let words: Vec<String> = values.as_array().into_iter().flatten().map(text).collect();
+    words.join(", ")
+}
+
+/// A text as a cell of a table.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().replace('|', "\\|").replace('\n', " ")
+}
+
+/// What the rows were run on.
+fn conditions() -> anyhow::Result<String> {
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("reading {path}"));
+    let date = Command::new("date").args(["-u", "+%F"]).output().context("starting date")?;
+    let memory: BTreeMap<String, String> = read("/proc/meminfo")?
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
+    let cores = std::thread::available_parallelism().context("counting cores")?;
+    let total = memory.get("MemTotal").cloned().unwrap_or_default();
+    let load = read("/proc/loadavg")?;
+    Ok(format!(
+        "{}, Linux {}, {cores} cores, {total} of memory, profile `dev` (dependencies optimised), one \
+         row at a time; load averages at the end {}.",
+        String::from_utf8_lossy(&date.stdout).trim(),
+        read("/proc/sys/kernel/osrelease")?.trim(),
+        load.split_whitespace().take(3).collect::<Vec<_>>().join(", "),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row() -> Value {
+        let told = json!({
+            "statuses": { "200": 3, "503": 4 },
+            "healthy_p99_ms": 10.0, "p99_ms": 14.0, "max_ms": 20.0,
+        });
+        json!({
+            "group": "SQLite", "fault": "disk full", "seconds": 1.25, "remark": "",
+            "writes": told, "checks": told,
+            "counts": { "lost": 0, "revoked_accepted": 0 },
+            "health": { "classes": ["disk_full", "none"] }, "health_slowest_ms": 3.0,
+            "log_lines": 1, "recovered_after_s": 0.5, "broken": [],
+        })
+    }
+
+    #[test]
+    fn a_row_tells_what_was_seen() {
+        assert_eq!(
+            table_line(&row()),
+            "| disk full | 1.2 s | 200 × 3, 503 × 4; added 4 ms to 10 ms, longest 20 ms \
+             | 200 × 3, 503 × 4; added 4 ms to 10 ms, longest 20 ms \
+             | disk_full, none; live and ready 3 ms at most | 1 | 0.5 s | 0 | 0 | holds |"
+        );
+    }
+
+    #[test]
+    fn a_slow_health_check_breaks_a_row_unless_the_process_was_stopped() {
+        let mut slow = row();
+        slow["health_slowest_ms"] = json!(51.0);
+        assert_eq!(broken(&slow), ["live or ready took 51 ms"]);
+        slow["fault"] = json!("SIGSTOP for 60 s, and on again");
+        assert!(broken(&slow).is_empty());
+        slow["broken"] = json!(["lost: 1 times"]);
+        assert_eq!(broken(&slow), ["lost: 1 times"]);
+    }
+}
