@@ -26,9 +26,16 @@ const TAG_BYTES: usize = 32;
 
 /// A process that verifies passwords when it is told to.
 pub(crate) struct RawHash {
+    pub(crate) process: Process,
     asks: ChildStdin,
     answers: BufReader<ChildStdout>,
-    _process: Process,
+}
+
+/// What one turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) verified: u32,
+    pub(crate) took: Duration,
 }
 
 impl RawHash {
@@ -37,19 +44,32 @@ impl RawHash {
         let mut process = Process::spawn(cores, &program, |command| {
             command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
         })?;
-        Ok(Self { asks: process.take_stdin(), answers: process.take_stdout(), _process: process })
+        Ok(Self { asks: process.take_stdin(), answers: process.take_stdout(), process })
     }
 
-    /// Verifies for `span`, and says how many passwords a second. Nothing else goes on meanwhile.
-    pub(crate) fn rate(&mut self, span: Duration) -> anyhow::Result<f64> {
+    /// Verifies for `span`. Nothing else goes on meanwhile.
+    pub(crate) fn verify(&mut self, span: Duration) -> anyhow::Result<Turn> {
         writeln!(self.asks, "{}", span.as_millis()).context("asking for hashes")?;
         let answer = read_line(&mut self.answers)?;
-        answer.parse().with_context(|| format!("no number of hashes a second: {answer:?}"))
+        Turn::parse(&answer).with_context(|| format!("no turn of hashing: {answer:?}"))
     }
 }
 
-/// Verifies for as many milliseconds as each line on standard input says; answers each with the
-/// verifications a second.
+impl Turn {
+    /// Verifications a second.
+    pub(crate) fn rate(self) -> f64 {
+        f64::from(self.verified) / self.took.as_secs_f64()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (verified, micros) = line.split_once(' ')?;
+        let took = Duration::from_micros(micros.parse().ok()?);
+        Some(Self { verified: verified.parse().ok()?, took })
+    }
+}
+
+/// Verifies for as many milliseconds as each line on standard input says; answers each with how
+/// many it were, and the microseconds that it took.
 pub(crate) fn run() -> anyhow::Result<()> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(TAG_BYTES))
         .map_err(|error| anyhow::anyhow!("the parameters: {error}"))?;
@@ -71,7 +91,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
             anyhow::ensure!(found == stored, "hashing the same twice gives two tags");
             verified += 1;
         }
-        crate::say(&(f64::from(verified) / began.elapsed().as_secs_f64()).to_string());
+        crate::say(&format!("{verified} {}", began.elapsed().as_micros()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_a_count_and_its_microseconds() {
+        let turn = Turn::parse("30 500000").unwrap();
+        assert_eq!(turn, Turn { verified: 30, took: Duration::from_millis(500) });
+        assert!((turn.rate() - 60.0).abs() < 1e-9);
+        assert_eq!(Turn::parse("30"), None);
+    }
 }

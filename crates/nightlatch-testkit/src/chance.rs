@@ -10,7 +10,7 @@ const SEED_VARIABLE: &str = "NIGHTLATCH_TEST_SEED";
 pub struct Chance(u64);
 
 impl Chance {
-    /// From [`NIGHTLATCH_TEST_SEED`](SEED_VARIABLE), else a fresh seed; prints it.
+    /// From `NIGHTLATCH_TEST_SEED`, else a fresh seed; prints it.
     #[must_use]
     #[expect(clippy::print_stdout, reason = "shown by the test harness with the test that failed")]
     pub fn from_environment(what: &str) -> Self {

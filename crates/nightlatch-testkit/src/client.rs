@@ -97,6 +97,11 @@ impl Client {
         self.cookies.remove(name);
     }
 
+    /// Ends the connection; the next request opens another one.
+    pub fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
     /// Opens the connection if there is none.
     ///
     /// # Errors

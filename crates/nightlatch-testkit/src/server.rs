@@ -4,9 +4,10 @@
 //! process, not of a function, so the tests start the process.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -266,6 +267,23 @@ impl NightlatchServer {
     #[must_use = "or bind it to _"]
     pub fn command(&self, arguments: &[&str]) -> String {
         crate::process::run(&mut self.launch.command(self.folder.path(), arguments))
+    }
+
+    /// The same with `input` on stdin, whatever comes of it.
+    #[must_use]
+    pub fn command_given(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.launch.command(self.folder.path(), arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that needs no input may have ended before it was written.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("it is our child")
     }
 
     /// Kills it at once.

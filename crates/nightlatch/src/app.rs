@@ -1,4 +1,6 @@
 //! The wiring: the one file that names the concrete record, hasher and throttle.
+//!
+//! Everywhere else stands a port, so what is beneath can be exchanged, and left out of a test.
 
 use std::path::Path;
 use std::sync::Arc;

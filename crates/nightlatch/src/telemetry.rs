@@ -57,7 +57,9 @@ fn subscriber(config: LogConfig, handle: LogHandle) -> impl Subscriber + Send + 
     let filter = Targets::new()
         // Libraries log what goes over the wire at their lower levels, passwords included.
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("nightlatch", level);
+        .with_target("nightlatch", level)
+        // It warns of each dead connection; health tells the outage once.
+        .with_target("deadpool", LevelFilter::ERROR);
     let lines = fmt::layer().with_writer(handle).with_ansi(false).log_internal_errors(false);
     match config.format {
         LogFormat::Text => Registry::default()

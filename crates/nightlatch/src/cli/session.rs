@@ -1,4 +1,6 @@
 //! `nightlatch session ..`: who is logged in, and ending that, beside a running server.
+//!
+//! When an account is taken over, somebody who is not logged in must be able to throw the thief out.
 
 use std::io::Write;
 
@@ -21,9 +23,9 @@ use crate::config::Loaded;
 /// Users that are read at once.
 const PAGE: u32 = 500;
 
-/// Users whose sessions are looked up in one list. Each takes a question to the record: more would
-/// keep people waiting for what nobody reads to the end.
-const USERS_MAX: u32 = 10_000;
+/// Users whose sessions are looked up in one list. Each takes a question to the record, so that these
+/// take some seconds: more would keep people waiting for what nobody reads to the end.
+const USERS_MAX: u32 = 50_000;
 
 /// Sessions of one list.
 const SESSIONS_MAX: usize = 10_000;
@@ -63,12 +65,13 @@ async fn list(
     } else {
         listing.write_table(console.out)?;
     }
-    if listing.rows.is_empty() {
-        console.talk(format_args!("nobody is logged in"));
-    }
     if listing.is_cut {
-        let fix = "`--user NAME` lists those of one user";
-        console.talk(format_args!("this is not all: there are too many to list; {fix}"));
+        console.talk(format_args!(
+            "there are too many to list, and not all were looked at; `--user NAME` lists those of \
+             one user"
+        ));
+    } else if listing.rows.is_empty() {
+        console.talk(format_args!("nobody is logged in"));
     }
     Ok(FINE)
 }

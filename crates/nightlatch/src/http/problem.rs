@@ -135,7 +135,7 @@ impl Problem {
     }
 }
 
-/// The answer carries the problem itself; [`render_problems`] gives it a body on the way out.
+/// The answer carries the problem itself; `render_problems` gives it a body on the way out.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();

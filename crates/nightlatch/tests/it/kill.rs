@@ -67,7 +67,7 @@ impl Worker {
         loop {
             let result = match self.chance.below(20) {
                 0..5 => self.log_in().await,
-                5..8 => self.log_out().await,
+                5..7 => self.log_out().await,
                 _ => self.check().await,
             };
             match result {
@@ -212,12 +212,11 @@ async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Reco
     let done: u64 = workers.iter().map(|worker| worker.done).sum();
     let cut: u64 = workers.iter().map(|worker| worker.cut).sum();
     let rate = f64::from(u32::try_from(done).expect("few")) / loaded.as_secs_f64();
-    println!("{record:?}: {done} operations, {rate:.0}/s, {cut} of them cut by {KILLS} kills");
+    println!("{record:?}: {done} operations, {rate:.0}/s, {cut} more were cut by {KILLS} kills");
     assert!(rate >= OPERATIONS_A_SECOND_MIN, "only {rate:.0} operations a second");
     assert!(cut >= KILLS as u64, "only {cut} operations were in flight at {KILLS} kills");
-    for told in [Told::LoggedIn, Told::LoggedOut] {
-        let sessions = workers.iter().flat_map(|worker| &worker.sessions);
-        let count = sessions.filter(|session| session.told == told).count();
-        assert!(count >= KILLS, "only {count} sessions are {told:?}, so little was judged");
-    }
+    let acknowledged = workers.iter().flat_map(|worker| &worker.sessions);
+    let logouts = acknowledged.clone().filter(|session| session.told == Told::LoggedOut).count();
+    let logins = acknowledged.count();
+    assert!(logins >= 2 * KILLS && logouts >= KILLS, "{logins} logins and {logouts} logouts");
 }

@@ -30,6 +30,8 @@ async fn persist(client: &mut Client, path: &str, username: &str, done: u16) -> 
         let code = answer.code();
         assert!(["login_busy", "throttled"].contains(&code.as_str()), "{answer:?}");
         let wait = answer.header("retry-after").expect("who is refused is told when to come back");
+        // The server closes a connection that is idle for so long, perhaps at this very moment.
+        client.hang_up();
         sleep(Duration::from_secs(wait.parse().expect("seconds"))).await;
     }
     panic!("{username} was told to wait {WAITS_MAX} times");
