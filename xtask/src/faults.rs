@@ -37,7 +37,8 @@ A row holds if no session was lost and none accepted after its end had been ackn
 judged by what the client was told), if nobody was told 500, and 401 only where that is known, if
 503 said when to come back and left the cookie alone, if live and ready answered within 50 ms and
 health named the class, if the log had at most 6 lines a minute about it, and if all was well within
-5 s of its end, without a restart. \"0\" among the statuses: a connection that ended without an answer.
+5 s of its end, without a restart. Among the statuses of session checks, 401 is said of those that
+were logged out before; 0 is a connection that ended without an answer.
 \"Added\": the 99th percentile while the fault lasted, minus the one before it.
 ";
 
@@ -154,7 +155,7 @@ fn answers(told: &Value) -> String {
 /// What the test found broken, and what only an idle machine can tell.
 fn broken(row: &Value) -> Vec<String> {
     let mut broken: Vec<String> =
-        row["broken"].as_array().into_iter().flatten().map(text).collect();
+        row["broken"].as_array().into_iter().flatten().map(gist).collect();
     let slowest = row["health_slowest_ms"].as_f64().unwrap_or_default();
     // Whoever was stopped answers nothing.
     if slowest > HEALTH_MS_MAX && !text(&row["fault"]).starts_with("SIGSTOP") {
@@ -166,6 +167,13 @@ fn broken(row: &Value) -> Vec<String> {
 fn list(values: &Value) -> String {
     let words: Vec<String> = values.as_array().into_iter().flatten().map(text).collect();
     words.join(", ")
+}
+
+/// What is broken, without what it was read from: that stands in the output of the test.
+fn gist(value: &Value) -> String {
+    let text = text(value);
+    let end = [": Summary", ": Seen", ", first "].iter().filter_map(|mark| text.find(mark)).min();
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 /// A text as a cell of a table.
@@ -231,7 +239,7 @@ mod tests {
         assert_eq!(broken(&slow), ["live or ready took 51 ms"]);
         slow["fault"] = json!("SIGSTOP for 60 s, and on again");
         assert!(broken(&slow).is_empty());
-        slow["broken"] = json!(["lost: 1 times"]);
+        slow["broken"] = json!(["lost: 1 times, first Operation { .. }"]);
         assert_eq!(broken(&slow), ["lost: 1 times"]);
     }
 }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
 
 /// One write of a log that is made long: the server's own changes go on between two of them.
-const LOG_STEP_BYTES: u32 = 8 << 20;
+const LOG_STEP_BYTES: u32 = 1 << 20;
 
 /// A connection of this process to the server's database.
 pub struct Intruder {

@@ -1,6 +1,6 @@
-//! One person of the crowd.
+//! One person of the crowd, who keeps asking whatever the answers are.
 //!
-//! What is judged is what each of them was told, so each keeps its own book.
+//! Load that waits for a server to be well would see nothing of a fault.
 
 use std::sync::Arc;
 use std::time::Duration;
