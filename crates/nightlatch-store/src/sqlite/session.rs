@@ -171,3 +171,27 @@ pub(super) fn touch(conn: &Connection, seen: &[(SessionId, Timestamp)]) -> rusql
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use nightlatch_core::SystemClock;
+    use rusqlite::StatementStatus;
+
+    use super::super::connection::{Role, configure};
+    use super::super::limit::Limit;
+    use super::*;
+
+    #[test]
+    fn the_look_up_of_a_session_is_compiled_once_however_often_it_runs() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        configure(&mut conn, Role::Writer, &Limit::new(Arc::new(SystemClock))).unwrap();
+        conn.execute_batch(include_str!("../../migrations/sqlite/0001_record.sql")).unwrap();
+        for round in 0..3_u8 {
+            let mut statement = conn.prepare_cached(found_by!("token_hash")).unwrap();
+            assert!(!statement.exists([[round; 32]]).unwrap());
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "round {round}");
+        }
+    }
+}
