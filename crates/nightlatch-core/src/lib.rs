@@ -41,7 +41,9 @@ pub use device::{Device, DeviceCookies};
 pub use email::{Email, EmailError};
 pub use entropy::Entropy;
 pub use failure::FailureClass;
-pub use feed::{AsOf, Epoch, FEED_RETENTION, FeedKind, Head, Position};
+pub use feed::{
+    AsOf, Epoch, FEED_RETENTION, FeedKind, FeedNews, FeedRow, Head, History, Position, Written,
+};
 pub use key::{KeyError, MacKeys, MasterKeys};
 pub use password::{
     HashError, HashKind, NewPassword, Password, PasswordAssessor, PasswordError, PasswordHash,
@@ -52,10 +54,10 @@ pub use service::{Keys, Policy, Ports, Service};
 pub use session::{Client, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
-    BoxFuture, CreateUser, Credentials, FoundSession, ImportOutcome, ImportUser,
-    KNOWN_PREFIX_RETENTION, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore,
-    SessionEnd, SessionStore, StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore,
-    UserStore,
+    BoxFuture, ChangedPassword, CreateUser, Credentials, FeedStore, FoundSession, ImportOutcome,
+    ImportUser, KNOWN_PREFIX_RETENTION, LostRevocations, LostUser, NewUser, Outcome,
+    PasswordChange, Record, RecordProbe, RecordStore, SessionEnd, SessionStore, StoreError,
+    StoreErrorKind, StoreResult, Sweep, ThrottleStore, UserStore,
 };
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};

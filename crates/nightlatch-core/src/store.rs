@@ -4,19 +4,22 @@
 //! may have happened all the same: "not applied" and "unknown" lead to different answers.
 
 mod error;
+mod feed;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::throttle::{AddressPrefix, Failure};
 use crate::username::LoginName;
 use crate::{
-    AsOf, Deadline, Email, Epoch, FailureClass, Generation, Groups, HashKind, Head, NewSession,
-    PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
+    AsOf, Deadline, Email, Generation, Groups, HashKind, History, NewSession, PasswordHash,
+    Session, SessionId, Timestamp, TokenHash, User, UserId, Username, Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
+pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -98,6 +101,15 @@ pub struct PasswordChange {
     pub next_session: Option<NewSession>,
 }
 
+/// What a password change came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedPassword {
+    /// The user, of the raised generation.
+    pub user: User,
+    /// The caller's next session, if one was asked for.
+    pub next: Option<FoundSession>,
+}
+
 /// A session with all that a request or a copy of it needs, read in one statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundSession {
@@ -107,8 +119,8 @@ pub struct FoundSession {
     pub user: User,
     /// The newest feed row in the statement that read it.
     pub as_of: AsOf,
-    /// The record's history.
-    pub epoch: Epoch,
+    /// Which record, and which history of it.
+    pub history: History,
 }
 
 /// Which sessions to end.
@@ -126,18 +138,6 @@ pub enum SessionEnd {
     AllOf(UserId),
     /// Every session of the record.
     Everything,
-}
-
-/// What the record says when asked how it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordProbe {
-    /// Its clock; `None` where it has none of its own (SQLite).
-    pub now: Option<Timestamp>,
-    /// The head of its feed.
-    pub head: Head,
-    /// Why it takes no changes now, though it answers; or why some look-ups fail, such as those
-    /// that meet a damaged page.
-    pub write_failure: Option<FailureClass>,
 }
 
 /// What a sweep removed.
@@ -182,17 +182,17 @@ pub trait UserStore: Send + Sync {
         deadline: Deadline,
     ) -> StoreResult<'a, Vec<User>>;
 
-    /// Enables or disables; disabling raises the generation and writes the feed. `None`: no such
-    /// user.
+    /// Enables or disables, and tells the feed; disabling raises the generation and ends all
+    /// sessions. `None`: no such user.
     fn set_enabled(
         &self,
         id: UserId,
         enabled: bool,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>>;
+    ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Deletes a user and ends all sessions; `false`: no such user.
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool>;
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>>;
 
     /// Replaces groups and tells copies to be read again. `None`: no such user.
     fn set_groups(
@@ -200,10 +200,14 @@ pub trait UserStore: Send + Sync {
         id: UserId,
         groups: Groups,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>>;
+    ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Says that the e-mail is this person's. `None`: no such user, or no e-mail.
-    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>>;
+    fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Changes the password, raises the generation, ends every session and creates the caller's
     /// next one, all or nothing. `None`: the generation moved, or there is no such enabled user.
@@ -211,7 +215,7 @@ pub trait UserStore: Send + Sync {
         &self,
         change: PasswordChange,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>>;
+    ) -> StoreResult<'_, Option<Written<ChangedPassword>>>;
 
     /// Replaces a hash by a stronger one of the same password, if it still is the stored one.
     /// Ends nothing.
@@ -244,15 +248,15 @@ pub trait SessionStore: Send + Sync {
         session: NewSession,
         prefix: AddressPrefix,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>>;
+    ) -> StoreResult<'_, Option<Written<FoundSession>>>;
 
     /// The session of a token, if it has not been ended and its user is enabled and of its
-    /// generation. Expiry is the caller's to judge.
+    /// generation. Expiry is the caller's to judge. Shared, as a copy may be held on to.
     fn find_session(
         &self,
         token: TokenHash,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>>;
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>>;
 
     /// A user's sessions that have not ended, newest first, at most `limit`.
     fn list_sessions(
@@ -269,7 +273,7 @@ pub trait SessionStore: Send + Sync {
         which: SessionEnd,
         now: Timestamp,
         deadline: Deadline,
-    ) -> StoreResult<'_, u64>;
+    ) -> StoreResult<'_, Written<u64>>;
 
     /// Notes when sessions were last used. Never touches an ended or expired one.
     fn touch_sessions(
@@ -299,9 +303,6 @@ pub trait RecordStore: Send + Sync {
     /// The names of the migrations that were applied.
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>>;
 
-    /// Asks how it is.
-    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe>;
-
     /// Removes a small batch of what has ended before `before`, and failures before `before`.
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;
 
@@ -315,9 +316,9 @@ pub trait RecordStore: Send + Sync {
 }
 
 /// Everything that a record is.
-pub trait Record: UserStore + SessionStore + ThrottleStore + RecordStore {}
+pub trait Record: UserStore + SessionStore + FeedStore + ThrottleStore + RecordStore {}
 
-impl<T: UserStore + SessionStore + ThrottleStore + RecordStore> Record for T {}
+impl<T: UserStore + SessionStore + FeedStore + ThrottleStore + RecordStore> Record for T {}
 
 /// How long a prefix stays known to an account after a login from it.
 pub const KNOWN_PREFIX_RETENTION: Duration = Duration::from_hours(30 * 24);

@@ -22,6 +22,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod feed;
 mod fixture;
 pub mod password;
 pub mod race;
@@ -33,7 +34,7 @@ pub mod user;
 use std::any::Any;
 use std::sync::Arc;
 
-use nightlatch_core::{AsOf, BoxFuture, Clock, Entropy, FeedKind, Record};
+use nightlatch_core::{BoxFuture, Clock, Entropy, FeedRow, Record};
 
 #[doc(inline)]
 pub use crate::contract_tests;
@@ -49,8 +50,7 @@ pub struct Subject {
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-type FeedReader =
-    Box<dyn Fn() -> BoxFuture<'static, Vec<(AsOf, FeedKind)>> + Send + Sync + 'static>;
+type FeedReader = Box<dyn Fn() -> BoxFuture<'static, Vec<FeedRow>> + Send + Sync + 'static>;
 type NodeOpener = Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Record>> + Send + Sync + 'static>;
 
 impl Subject {
@@ -60,12 +60,12 @@ impl Subject {
         Self { record, clock, entropy, feed: None, second_node: None, guards: Vec::new() }
     }
 
-    /// How to read all rows of the feed, in order of position. Without it the suite judges the
-    /// feed by its head alone.
+    /// How to read all rows of the feed past the record, in order of position. Without it the suite
+    /// takes the record's own word for them.
     #[must_use]
     pub fn with_feed(
         mut self,
-        read: impl Fn() -> BoxFuture<'static, Vec<(AsOf, FeedKind)>> + Send + Sync + 'static,
+        read: impl Fn() -> BoxFuture<'static, Vec<FeedRow>> + Send + Sync + 'static,
     ) -> Self {
         self.feed = Some(Box::new(read));
         self
@@ -128,10 +128,26 @@ macro_rules! contract_tests {
             revocation: everything_ends_for_everybody;
             revocation: a_found_session_carries_the_head_of_the_feed;
             revocation: another_node_knows_at_once;
+            feed: a_poll_gives_the_rows_above_a_position_oldest_first;
+            feed: a_poll_says_that_there_is_nothing_new;
+            feed: a_poll_without_a_position_gives_the_head_alone;
+            feed: a_poll_from_above_the_head_finds_nothing_there;
+            feed: a_poll_from_what_was_pruned_finds_the_row_gone;
+            feed: every_kind_is_read_as_it_was_written;
+            feed: the_first_claim_of_an_epoch_wins;
+            feed: of_many_who_claim_at_once_all_hear_of_one;
+            feed: lost_ends_of_sessions_are_written_back;
+            feed: a_lost_end_of_everything_is_written_back;
+            feed: a_lost_generation_is_raised_to_and_never_lowered;
+            feed: a_lost_disabling_is_written_back;
+            feed: a_lost_disabling_ends_later_sessions_too;
+            feed: a_lost_enabling_is_written_back;
+            feed: many_lost_revocations_are_written_back_at_once;
             race: a_login_at_the_old_generation_never_survives_a_password_change;
             race: a_login_never_survives_a_disabling;
             race: of_two_password_changes_at_one_generation_one_wins;
             race: two_hundred_logins_of_one_user_all_succeed;
+            race: each_who_revokes_at_once_is_told_its_own_rows;
             race: revocations_at_once_get_positions_without_gaps;
             race: a_shared_secret_is_one_for_all;
             race: nodes_that_migrate_at_once_do_not_disturb_each_other;
@@ -161,6 +177,7 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("contract.rs");
         let files = [
+            include_str!("contract/feed.rs"),
             include_str!("contract/password.rs"),
             include_str!("contract/race.rs"),
             include_str!("contract/revocation.rs"),

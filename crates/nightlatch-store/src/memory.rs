@@ -4,6 +4,7 @@
 //! real records have something simple to be compared with. Nothing outlives it, so it is no record
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
+mod feed;
 mod session;
 mod upkeep;
 mod user;
@@ -12,10 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nightlatch_core::{
-    AsOf, Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FeedKind, Generation, Head,
+    Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FeedKind, FeedRow, Generation, History,
     Outcome, PasswordHash, Position, Session, SessionId, StoreError, StoreErrorKind, StoreResult,
     Timestamp, TokenHash, User, UserId,
 };
+use uuid::Uuid;
 
 /// A record in memory. Each call is one statement: all of it happens, at once, or nothing.
 pub struct MemoryRecord {
@@ -33,10 +35,8 @@ impl MemoryRecord {
 
     /// The rows of the feed that are still there, in order, for checkers.
     #[must_use]
-    pub fn feed(&self) -> Vec<(AsOf, FeedKind)> {
-        let state = self.state();
-        let rows = state.feed.iter();
-        rows.map(|(at, row)| (AsOf { position: *at, row_id: row.row_id }, row.kind)).collect()
+    pub fn feed(&self) -> Vec<FeedRow> {
+        self.state().feed.values().map(|stored| stored.row).collect()
     }
 
     /// Runs one statement when it is polled, unless the deadline is over.
@@ -68,8 +68,8 @@ impl MemoryRecord {
 struct State {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    epoch: Epoch,
-    feed: BTreeMap<Position, FeedRow>,
+    history: History,
+    feed: BTreeMap<Position, StoredRow>,
     pruned_to: Position,
     users: BTreeMap<UserId, UserRow>,
     /// Folded names.
@@ -86,10 +86,9 @@ struct State {
     secrets: BTreeMap<String, Vec<u8>>,
 }
 
-struct FeedRow {
-    row_id: i64,
-    kind: FeedKind,
-    at: Timestamp,
+struct StoredRow {
+    row: FeedRow,
+    written_at: Timestamp,
 }
 
 struct UserRow {
@@ -106,10 +105,11 @@ struct SessionRow {
 
 impl State {
     fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let history = History { record: fresh_uuid(&*entropy), epoch: Epoch(1) };
         let mut state = Self {
             clock,
             entropy,
-            epoch: Epoch(1),
+            history,
             feed: BTreeMap::new(),
             pruned_to: Position(0),
             users: BTreeMap::new(),
@@ -129,24 +129,6 @@ impl State {
     /// The record's own clock.
     fn now(&self) -> Timestamp {
         self.clock.wall()
-    }
-
-    /// Writes the next feed row.
-    fn append(&mut self, kind: FeedKind, at: Timestamp) {
-        let mut row_id = [0; 8];
-        self.entropy.fill(&mut row_id);
-        let newest = self.feed.last_key_value().map_or(self.pruned_to, |(position, _)| *position);
-        let row = FeedRow { row_id: i64::from_le_bytes(row_id), kind, at };
-        self.feed.insert(Position(newest.0 + 1), row);
-    }
-
-    fn head(&self) -> Head {
-        let (position, row) = self.feed.last_key_value().expect("the newest row is never pruned");
-        Head {
-            epoch: self.epoch,
-            newest: AsOf { position: *position, row_id: row.row_id },
-            pruned_to: self.pruned_to,
-        }
     }
 
     /// Whether a read may give the session out, expiry aside.
@@ -172,18 +154,12 @@ impl State {
         }
         ending
     }
+}
 
-    /// Raises a user's generation, ends all sessions and writes the feed. How many ended; `None`:
-    /// no such user.
-    fn raise_generation(&mut self, id: UserId, at: Timestamp) -> Option<usize> {
-        self.users.get(&id)?;
-        let ended = self.end_where(at, |session| session.user_id == id).len();
-        let user = &mut self.users.get_mut(&id)?.user;
-        user.generation = Generation(user.generation.0 + 1);
-        let below = FeedKind::UserBelow(id, user.generation);
-        self.append(below, at);
-        Some(ended)
-    }
+fn fresh_uuid(entropy: &dyn Entropy) -> Uuid {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes);
+    Uuid::from_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! row, see `postgres/session.rs`.
 
 mod call;
+mod end;
 mod failure;
+mod feed;
 mod migrate;
 mod new_user;
 mod options;

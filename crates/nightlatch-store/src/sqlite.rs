@@ -18,6 +18,7 @@ mod migration;
 mod opening;
 mod ports;
 mod reader;
+mod restore;
 mod row;
 mod session;
 mod shared;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AsOf, Clock, Entropy, FeedKind, Generation, Position, Record, SessionId, SystemClock,
+    AsOf, Clock, Entropy, FeedKind, FeedRow, Generation, Position, Record, SessionId, SystemClock,
     SystemEntropy, UserId,
 };
 use nightlatch_store::contract::{Subject, contract_tests};
@@ -37,7 +37,7 @@ fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)
 }
 
-fn read_feed(path: &Path) -> Vec<(AsOf, FeedKind)> {
+fn read_feed(path: &Path) -> Vec<FeedRow> {
     let conn = Connection::open(path).expect("the record's file");
     let mut rows = conn
         .prepare(
@@ -48,8 +48,8 @@ fn read_feed(path: &Path) -> Vec<(AsOf, FeedKind)> {
     rows.query_map([], feed_row).expect("readable").map(|row| row.expect("a feed row")).collect()
 }
 
-fn feed_row(row: &Row<'_>) -> rusqlite::Result<(AsOf, FeedKind)> {
-    let as_of = AsOf { position: Position(row.get(0)?), row_id: row.get(1)? };
+fn feed_row(row: &Row<'_>) -> rusqlite::Result<FeedRow> {
+    let at = AsOf { position: Position(row.get(0)?), row_id: row.get(1)? };
     let user = || row.get(4).map(|id| UserId::from_uuid(Uuid::from_bytes(id)));
     let kind = match row.get::<_, i16>(2)? {
         0 => FeedKind::Start,
@@ -57,7 +57,9 @@ fn feed_row(row: &Row<'_>) -> rusqlite::Result<(AsOf, FeedKind)> {
         2 => FeedKind::UserBelow(user()?, Generation(row.get(5)?)),
         3 => FeedKind::Everything,
         4 => FeedKind::RefetchUser(user()?),
+        5 => FeedKind::UserDisabled(user()?, Generation(row.get(5)?)),
+        6 => FeedKind::UserEnabled(user()?),
         other => panic!("{other} is no kind"),
     };
-    Ok((as_of, kind))
+    Ok(FeedRow { at, kind })
 }

@@ -92,9 +92,10 @@ impl Service {
             next_session: Some(next),
         };
         let change = |deadline| record.change_password(change, deadline);
-        let Some(user) = budget.spend(self.clock(), change).await? else {
+        let Some(changed) = budget.spend(self.clock(), change).await? else {
             return Err(ChangePasswordError::NoSession);
         };
-        Ok(self.logged_in(request.device, (session, user), (token, next_hash), None))
+        let found = (session, changed.value.user);
+        Ok(self.logged_in(request.device, found, (token, next_hash), None))
     }
 }

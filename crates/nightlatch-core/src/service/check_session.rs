@@ -2,6 +2,7 @@
 //!
 //! The most frequent request of all. A forged token is refused without asking anybody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -63,7 +64,7 @@ impl Service {
             return Ok(None);
         }
         let found = self.ports.record.find_session(token, deadline).await?;
-        Ok(found.and_then(|found| self.judge(found, token)))
+        Ok(found.and_then(|found| self.judge(Arc::unwrap_or_clone(found), token)))
     }
 
     fn judge(&self, found: FoundSession, token: TokenHash) -> Option<ActiveSession> {

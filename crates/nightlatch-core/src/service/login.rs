@@ -133,7 +133,7 @@ impl Service {
             let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {
                 let old = found.and_then(|credentials| credentials.hash);
-                let found = (created.session, created.user);
+                let found = (created.value.session, created.value.user);
                 let upgrade = upgrade_of(right, old);
                 return Ok(self.logged_in(request.device, found, (token, hash), upgrade));
             }

@@ -36,7 +36,8 @@ impl Service {
     /// [`LogoutError`]; after [`LogoutError::Pending`] this node refuses the session.
     pub async fn logout(&self, token: TokenHash, deadline: Deadline) -> Result<(), LogoutError> {
         let end = SessionEnd::Token(token);
-        match self.ports.record.end_sessions(end, self.now(), deadline).await {
+        let ended = self.ports.record.end_sessions(end, self.now(), deadline).await;
+        match ended.map(|written| written.value) {
             Ok(0) => Err(LogoutError::NoSession),
             Ok(_) => Ok(()),
             Err(error) if self.pending.refuse_token(token) => Err(LogoutError::Pending(error)),
@@ -55,7 +56,8 @@ impl Service {
         deadline: Deadline,
     ) -> Result<(), LogoutError> {
         let end = SessionEnd::OneOf(user, session);
-        match self.ports.record.end_sessions(end, self.now(), deadline).await {
+        let ended = self.ports.record.end_sessions(end, self.now(), deadline).await;
+        match ended.map(|written| written.value) {
             Ok(0) => Err(LogoutError::NoSession),
             Ok(_) => Ok(()),
             Err(error) if self.pending.refuse_session(user, session) => {

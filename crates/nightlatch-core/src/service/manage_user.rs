@@ -156,7 +156,7 @@ impl Service {
         let change =
             PasswordChange { user_id: user.id, verified_at: None, hash, next_session: None };
         let changed = self.ports.record.change_password(change, deadline).await?;
-        changed.ok_or(SetPasswordError::NoUser)
+        changed.map(|written| written.value.user).ok_or(SetPasswordError::NoUser)
     }
 
     /// Lets a disabled user log in again. `None`: there is no such user.
@@ -168,7 +168,8 @@ impl Service {
         id: UserId,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        self.ports.record.set_enabled(id, true, deadline).await
+        let changed = self.ports.record.set_enabled(id, true, deadline).await?;
+        Ok(changed.map(|written| written.value))
     }
 
     /// Ends all sessions of a user and refuses new logins. `None`: there is no such user.
@@ -180,7 +181,8 @@ impl Service {
         id: UserId,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        self.ports.record.set_enabled(id, false, deadline).await
+        let changed = self.ports.record.set_enabled(id, false, deadline).await?;
+        Ok(changed.map(|written| written.value))
     }
 
     /// Deletes a user and ends all of their sessions; `false`: there is no such user.
@@ -188,7 +190,7 @@ impl Service {
     /// # Errors
     /// The record's: nobody is told as deleted who may not be.
     pub async fn delete_user(&self, id: UserId, deadline: Deadline) -> Result<bool, StoreError> {
-        self.ports.record.delete_user(id, deadline).await
+        Ok(self.ports.record.delete_user(id, deadline).await?.value)
     }
 
     /// Replaces a user's groups. `None`: there is no such user.
@@ -201,7 +203,8 @@ impl Service {
         groups: Groups,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        self.ports.record.set_groups(id, groups, deadline).await
+        let changed = self.ports.record.set_groups(id, groups, deadline).await?;
+        Ok(changed.map(|written| written.value))
     }
 
     /// Says that the e-mail is this person's. `None`: there is no such user, or no e-mail.
@@ -213,7 +216,8 @@ impl Service {
         id: UserId,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        self.ports.record.verify_email(id, deadline).await
+        let changed = self.ports.record.verify_email(id, deadline).await?;
+        Ok(changed.map(|written| written.value))
     }
 
     /// Creates those of a batch who are not there, all in one commit: after a failure the same

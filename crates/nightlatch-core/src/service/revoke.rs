@@ -16,7 +16,7 @@ impl Service {
         deadline: Deadline,
     ) -> Result<u64, StoreError> {
         let end = SessionEnd::OthersOf(user, current);
-        self.ports.record.end_sessions(end, self.now(), deadline).await
+        self.end_sessions(end, deadline).await
     }
 
     /// Ends all sessions of a user, also those of logins that are under way.
@@ -25,7 +25,7 @@ impl Service {
     /// The record's: nothing is told as ended that may not be.
     pub async fn revoke_all_of(&self, user: UserId, deadline: Deadline) -> Result<u64, StoreError> {
         let end = SessionEnd::AllOf(user);
-        self.ports.record.end_sessions(end, self.now(), deadline).await
+        self.end_sessions(end, deadline).await
     }
 
     /// Ends the session of an id, whosever it is; it is refused from now on even if the record has
@@ -39,7 +39,7 @@ impl Service {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let end = SessionEnd::One(id);
-        Ok(self.ports.record.end_sessions(end, self.now(), deadline).await? > 0)
+        Ok(self.end_sessions(end, deadline).await? > 0)
     }
 
     /// Ends every session of everybody. How many ended.
@@ -47,6 +47,10 @@ impl Service {
     /// # Errors
     /// The record's: nothing is told as ended that may not be.
     pub async fn revoke_everything(&self, deadline: Deadline) -> Result<u64, StoreError> {
-        self.ports.record.end_sessions(SessionEnd::Everything, self.now(), deadline).await
+        self.end_sessions(SessionEnd::Everything, deadline).await
+    }
+
+    async fn end_sessions(&self, end: SessionEnd, deadline: Deadline) -> Result<u64, StoreError> {
+        Ok(self.ports.record.end_sessions(end, self.now(), deadline).await?.value)
     }
 }

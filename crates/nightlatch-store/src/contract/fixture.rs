@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    AddressPrefix, AsOf, BoxFuture, Client, CreateUser, Credentials, Deadline, Email, Entropy,
-    FeedKind, FoundSession, Groups, Head, LoginName, NewSession, NewUser, PasswordHash, Position,
-    Record, Session, SessionEnd, SessionId, Timestamp, TokenHash, User, UserId, Username,
+    AddressPrefix, BoxFuture, Client, CreateUser, Credentials, Deadline, Email, Entropy, FeedKind,
+    FeedNews, FeedRow, FoundSession, Groups, Head, LoginName, NewSession, NewUser, PasswordHash,
+    Position, Record, Session, SessionEnd, SessionId, Timestamp, TokenHash, User, UserId, Username,
+    Written,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -106,7 +107,7 @@ impl Fixture {
 
     pub(super) async fn set_enabled(&self, id: UserId, enabled: bool) -> User {
         let answer = self.record().set_enabled(id, enabled, self.deadline()).await;
-        answer.expect("setting works").expect("the user is there")
+        self.told(answer.expect("setting works").expect("the user is there")).await
     }
 
     pub(super) async fn find(&self, typed: &str) -> Option<Credentials> {
@@ -149,7 +150,10 @@ impl Fixture {
 
     pub(super) async fn try_login(&self, session: NewSession) -> Option<FoundSession> {
         let answer = self.record().create_session(session, home(), self.deadline()).await;
-        answer.expect("creating a session works")
+        match answer.expect("creating a session works") {
+            Some(written) => Some(self.told(written).await),
+            None => None,
+        }
     }
 
     /// Logs in with a session that a case has adjusted.
@@ -165,7 +169,7 @@ impl Fixture {
 
     pub(super) async fn found(&self, token: TokenHash) -> Option<FoundSession> {
         let answer = self.record().find_session(token, self.deadline()).await;
-        answer.expect("finding a session works")
+        answer.expect("finding a session works").map(Arc::unwrap_or_clone)
     }
 
     pub(super) async fn lives(&self, login: &Login) -> bool {
@@ -174,7 +178,7 @@ impl Fixture {
 
     pub(super) async fn end(&self, which: SessionEnd) -> u64 {
         let answer = self.record().end_sessions(which, self.now(), self.deadline()).await;
-        answer.expect("ending sessions works")
+        self.told(answer.expect("ending sessions works")).await
     }
 
     pub(super) async fn touch(&self, seen: Vec<(SessionId, Timestamp)>) {
@@ -187,34 +191,60 @@ impl Fixture {
     }
 
     pub(super) async fn head(&self) -> Head {
-        self.record().probe(self.deadline()).await.expect("probing works").head
+        self.poll(None, 0).await.head
     }
 
-    /// The feed after a position; `None` if this record's test gives no way to read it. Checks on
-    /// the way that positions have no gaps and that no row id comes twice.
-    pub(super) async fn feed_after(&self, position: Position) -> Option<Vec<FeedKind>> {
-        let rows = (self.subject.feed.as_ref()?)().await;
+    pub(super) async fn poll(&self, after: Option<Position>, limit: u32) -> FeedNews {
+        let news = self.record().poll_feed(after, limit, self.deadline()).await;
+        let news = news.expect("polling works");
+        assert!(news.rows.len() <= limit as usize);
+        news
+    }
+
+    /// What a change came to, once it is seen that its rows are in the feed as it says.
+    pub(super) async fn told<T>(&self, written: Written<T>) -> T {
+        self.assert_told(&written.rows).await;
+        written.value
+    }
+
+    /// Asserts that these rows are in the feed, in this order and with none in between.
+    pub(super) async fn assert_told(&self, rows: &[FeedRow]) {
+        let Some(first) = rows.first() else { return };
+        let below = Position(first.at.position.0 - 1);
+        let count = u32::try_from(rows.len()).expect("few rows");
+        assert_eq!(self.poll(Some(below), count).await.rows, rows);
+    }
+
+    /// The feed after a position. Checks on the way that positions have no gaps, that no row id
+    /// comes twice, and that the record tells what there is.
+    pub(super) async fn feed_after(&self, position: Position) -> Vec<FeedKind> {
+        let rows = self.poll(Some(position), u32::MAX).await.rows;
         assert_whole(&rows);
-        let after = rows.into_iter().filter(|(as_of, _)| as_of.position > position);
-        Some(after.map(|(_, kind)| kind).collect())
+        if let Some(read) = &self.subject.feed {
+            let all = read().await;
+            assert_whole(&all);
+            // Others may write in between.
+            let stored = all.into_iter().filter(|row| row.at.position > position);
+            assert_eq!(rows, stored.take(rows.len()).collect::<Vec<_>>());
+        }
+        rows.into_iter().map(|row| row.kind).collect()
     }
 
-    /// Asserts what the feed says since `before`, or how far it has moved if it cannot be read.
+    /// Asserts what the feed says since `before`.
     pub(super) async fn assert_feed(&self, before: Head, expected: &[FeedKind]) {
         let moved = self.head().await.newest.position.0 - before.newest.position.0;
         assert_eq!(moved, i64::try_from(expected.len()).expect("few rows"), "rows {expected:?}");
-        if let Some(rows) = self.feed_after(before.newest.position).await {
-            assert_eq!(rows, expected);
-        }
+        assert_eq!(self.feed_after(before.newest.position).await, expected);
     }
 }
 
-fn assert_whole(rows: &[(AsOf, FeedKind)]) {
+fn assert_whole(rows: &[FeedRow]) {
     for pair in rows.windows(2) {
-        let [(earlier, _), (later, _)] = pair else { continue };
-        assert_eq!(later.position.0, earlier.position.0 + 1, "positions grow by one");
+        let [earlier, later] = pair else { continue };
+        let (earlier, later) = (earlier.at.position.0, later.at.position.0);
+        assert_eq!(later, earlier + 1, "positions grow by one");
     }
-    let mut ids: Vec<i64> = rows.iter().map(|(as_of, _)| as_of.row_id).collect();
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.at.row_id).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), rows.len(), "row ids are random");

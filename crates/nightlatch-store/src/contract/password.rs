@@ -2,7 +2,8 @@
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use nightlatch_core::{
-    FeedKind, Generation, HashKind, NewSession, NewUser, PasswordChange, PasswordHash, User, UserId,
+    ChangedPassword, FeedKind, FoundSession, Generation, HashKind, NewSession, NewUser,
+    PasswordChange, PasswordHash, User, UserId,
 };
 
 use super::Subject;
@@ -19,7 +20,12 @@ pub(super) fn change_of(user: &User, to: &str) -> PasswordChange {
 }
 
 async fn change(record: &Fixture, change: PasswordChange) -> Option<User> {
-    record.record().change_password(change, record.deadline()).await.expect("changing works")
+    Some(change_with_next(record, change).await?.user)
+}
+
+async fn change_with_next(record: &Fixture, change: PasswordChange) -> Option<ChangedPassword> {
+    let answer = record.record().change_password(change, record.deadline()).await;
+    Some(record.told(answer.expect("changing works")?).await)
 }
 
 async fn stored(record: &Fixture, name: &str) -> Option<PasswordHash> {
@@ -79,21 +85,22 @@ pub async fn a_password_change_ends_all_sessions_but_the_next(subject: Subject) 
 
     let next = record.session_of(&alice);
     let next_token = next.token;
-    let changed = change(
-        &record,
-        PasswordChange {
-            next_session: Some(NewSession { replaces: Some(first.token), ..next.clone() }),
-            ..change_of(&alice, "$2b$12$second")
-        },
-    );
-    let changed = changed.await.expect("the generation did not move");
+    let wanted = PasswordChange {
+        next_session: Some(NewSession { replaces: Some(first.token), ..next.clone() }),
+        ..change_of(&alice, "$2b$12$second")
+    };
+    let changed = change_with_next(&record, wanted).await.expect("the generation did not move");
+    let (changed, told) = (changed.user, changed.next.expect("it was asked for"));
     assert_eq!(changed, User { generation: Generation(alice.generation.0 + 1), ..alice.clone() });
     record.assert_feed(before, &[FeedKind::UserBelow(alice.id, changed.generation)]).await;
 
     assert_eq!(stored(&record, "alice").await, Some(hash("$2b$12$second")));
     assert!(!record.lives(&first).await && !record.lives(&second).await);
     let found = record.found(next_token).await.expect("the caller goes on");
-    assert_eq!((found.session, &found.user), (next.session, &changed));
+    assert_eq!((&found.session, &found.user), (&next.session, &changed));
+    // A copy of it is as good as one that is read from now on, or older, but never newer.
+    assert_eq!(FoundSession { as_of: found.as_of, ..told.clone() }, found);
+    assert!(told.as_of == before.newest || told.as_of == found.as_of, "{told:?}");
     assert!(record.lives(&other).await);
     assert!(record.try_login(record.session_of(&alice)).await.is_none(), "the old generation");
     assert!(record.lives(&record.login(&changed).await).await);
@@ -127,8 +134,9 @@ pub async fn operators_change_passwords_of_enabled_users_only(subject: Subject) 
         next_session: None,
     };
     let login = record.login(&user).await;
-    let changed = change(&record, by_operator(user.id, "$2b$12$second")).await;
-    assert!(changed.expect("whatever the generation").generation > user.generation);
+    let changed = change_with_next(&record, by_operator(user.id, "$2b$12$second")).await;
+    let changed = changed.expect("whatever the generation");
+    assert!(changed.user.generation > user.generation && changed.next.is_none());
     assert!(!record.lives(&login).await);
     let stranger = UserId::fresh(record.entropy(), record.now());
     assert!(change(&record, by_operator(stranger, "$2b$12$x")).await.is_none());

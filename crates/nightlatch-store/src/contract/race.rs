@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nightlatch_core::{FeedKind, PasswordChange, SessionEnd, SessionId};
+use nightlatch_core::{FeedKind, FeedRow, PasswordChange, SessionEnd, SessionId, TokenHash};
 
 use super::Subject;
 use super::fixture::{Fixture, Login, all_at_once};
@@ -145,19 +145,59 @@ pub async fn revocations_at_once_get_positions_without_gaps(subject: Subject) {
 
     let moved = record.head().await.newest.position.0 - before.newest.position.0;
     assert_eq!(moved, 100);
-    if let Some(rows) = record.feed_after(before.newest.position).await {
-        let told: BTreeSet<SessionId> = rows
-            .iter()
-            .map(|row| match row {
-                FeedKind::Session(id) => *id,
-                other => panic!("{other:?} was not asked for"),
-            })
-            .collect();
-        assert_eq!(told, ending.iter().map(|login| login.id).collect());
-    }
+    let rows = record.feed_after(before.newest.position).await;
+    let told: BTreeSet<SessionId> = rows
+        .iter()
+        .map(|row| match row {
+            FeedKind::Session(id) => *id,
+            other => panic!("{other:?} was not asked for"),
+        })
+        .collect();
+    assert_eq!(told, ending.iter().map(|login| login.id).collect());
     for login in &ending {
         assert!(!record.lives(login).await);
     }
+}
+
+/// Each session is ended by three who come at once and in different ways: one of them ends it, and
+/// each hears what it wrote, whoever else is answered together with it.
+pub async fn each_who_revokes_at_once_is_told_its_own_rows(subject: Subject) {
+    let record = Arc::new(Fixture::over(subject).await);
+    let user = record.user("alice").await;
+    let mut logins = Vec::new();
+    for _ in 0..40 {
+        logins.push(record.login(&user).await);
+    }
+    let before = record.head().await;
+    let ids: Vec<(SessionId, TokenHash)> =
+        logins.iter().map(|login| (login.id, login.token)).collect();
+    let asked = ids.clone();
+    let answers = all_at_once(&record, 3 * ids.len(), move |record, caller| {
+        let (id, token) = asked[caller / 3];
+        let by_id = caller % 3 == 0;
+        let which = match caller % 3 {
+            0 => SessionEnd::One(id),
+            1 => SessionEnd::Token(token),
+            _ => SessionEnd::OneOf(user.id, id),
+        };
+        Box::pin(async move {
+            let written = record.record().end_sessions(which, record.now(), record.deadline());
+            let written = written.await.expect("ending sessions works");
+            record.assert_told(&written.rows).await;
+            let kinds: Vec<FeedKind> = written.rows.iter().map(|row| row.kind).collect();
+            let expected = usize::from(by_id || written.value == 1);
+            assert_eq!(kinds, vec![FeedKind::Session(id); expected], "{which:?}");
+            written
+        })
+    })
+    .await;
+    let mut told: Vec<FeedRow> = Vec::new();
+    for (three, (id, _)) in answers.chunks(3).zip(&ids) {
+        assert_eq!(three.iter().map(|written| written.value).sum::<u64>(), 1, "{id}");
+        told.extend(three.iter().flat_map(|written| &written.rows));
+    }
+    told.sort_by_key(|row| row.at.position);
+    assert_eq!(told, record.poll(Some(before.newest.position), u32::MAX).await.rows);
 }
 
 pub async fn a_shared_secret_is_one_for_all(subject: Subject) {

@@ -7,8 +7,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Failure, Groups, LoginName, Outcome, PasswordChange, SessionEnd, StoreErrorKind,
-    StoreResult, Sweep, ThrottleKey, ThrottleScope, Timestamp,
+    Deadline, Epoch, Failure, Groups, LoginName, LostRevocations, LostUser, Outcome,
+    PasswordChange, Position, SessionEnd, StoreErrorKind, StoreResult, Sweep, ThrottleKey,
+    ThrottleScope, Timestamp,
 };
 
 use super::Subject;
@@ -67,13 +68,12 @@ pub async fn a_sweep_keeps_what_lives_and_the_newest_feed_row(subject: Subject) 
     assert!(late.feed_rows >= 1, "the first row of the history is old too");
 
     let after = record.head().await;
-    assert_eq!((after.newest, after.epoch), (before.newest, before.epoch));
+    assert_eq!((after.newest, after.history), (before.newest, before.history));
     assert!(after.pruned_to > before.pruned_to);
     assert!(after.pruned_to < after.newest.position);
-    if let Some(rows) = record.feed_after(after.pruned_to).await {
-        let left = after.newest.position.0 - after.pruned_to.0;
-        assert_eq!(i64::try_from(rows.len()).ok(), Some(left));
-    }
+    let rows = record.feed_after(after.pruned_to).await;
+    let left = after.newest.position.0 - after.pruned_to.0;
+    assert_eq!(i64::try_from(rows.len()).ok(), Some(left));
     let found = record.found(stays.token).await.expect("it lives");
     assert_eq!(found.as_of, after.newest);
     assert!(record.find("alice").await.expect("she stays").prefix_is_known);
@@ -182,6 +182,11 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
     let name = LoginName::fold("alice");
     let upgrade = port.upgrade_hash(user.id, hash("$2b$12$first"), hash("$2b$12$new"), over);
     let imported = vec![record.new_user("carol")];
+    let lost = LostRevocations {
+        sessions: vec![login.id],
+        users: vec![LostUser { id: user.id, below: None, enabled: Some(false) }],
+        everything: true,
+    };
 
     refused(port.find_credentials(&name, home(), now, over)).await;
     refused(port.find_credentials_by_id(user.id, home(), now, over)).await;
@@ -202,6 +207,9 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
     refused(port.touch_sessions(vec![(login.id, now.after(HOUR))], over)).await;
     refused(port.append_failures(vec![failure(1, now)], over)).await;
     refused(port.list_failures(now, 10, over)).await;
+    refused(port.poll_feed(Some(Position(0)), 10, over)).await;
+    refused(port.claim_epoch(before.history, Epoch(77), over)).await;
+    refused(port.restore_revocations(lost, now, over)).await;
     refused(port.probe(over)).await;
     refused(port.sweep(now.after(HOUR), 10, over)).await;
     refused(port.shared_secret("name", vec![1], over)).await;

@@ -127,10 +127,11 @@ pub async fn groups_and_verified_emails_are_told_to_copies(subject: Subject) {
 
     let groups = Groups::try_new(["staff", "admins"]).expect("plain names");
     let grouped = record.record().set_groups(user.id, groups.clone(), record.deadline()).await;
-    let grouped = grouped.expect("setting works").expect("the user is there");
+    let grouped = record.told(grouped.expect("setting works").expect("the user is there")).await;
     assert_eq!(grouped, User { groups, ..user.clone() });
     let verified = record.record().verify_email(user.id, record.deadline()).await;
     let verified = verified.expect("verifying works").expect("there is an e-mail");
+    let verified = record.told(verified).await;
     assert_eq!(verified, User { email_verified: true, ..grouped });
     record.assert_feed(before, &[FeedKind::RefetchUser(user.id); 2]).await;
 
@@ -158,10 +159,10 @@ pub async fn deleted_users_are_gone_with_their_sessions(subject: Subject) {
     let before = record.head().await;
     for expected in [true, false] {
         let deleted = record.record().delete_user(alice.id, record.deadline()).await;
-        assert_eq!(deleted.expect("deleting works"), expected);
+        assert_eq!(record.told(deleted.expect("deleting works")).await, expected);
     }
     let above = Generation(alice.generation.0 + 1);
-    record.assert_feed(before, &[FeedKind::UserBelow(alice.id, above)]).await;
+    record.assert_feed(before, &[FeedKind::UserDisabled(alice.id, above)]).await;
     assert!(!record.lives(&gone).await);
     assert!(record.lives(&stays).await);
     assert!(record.find("alice").await.is_none());
@@ -180,13 +181,15 @@ pub async fn disabling_ends_sessions_and_enabling_does_not_revive_them(subject: 
 
     let disabled = record.set_enabled(user.id, false).await;
     assert!(!disabled.enabled && disabled.generation > user.generation);
-    record.assert_feed(before, &[FeedKind::UserBelow(user.id, disabled.generation)]).await;
+    record.assert_feed(before, &[FeedKind::UserDisabled(user.id, disabled.generation)]).await;
     assert!(!record.lives(&login).await);
     assert!(record.list(&user, 10).await.is_empty());
     assert!(record.try_login(record.session_of(&disabled)).await.is_none());
     assert_eq!(record.find("alice").await.expect("still found").user, disabled);
 
+    let before = record.head().await;
     let enabled = record.set_enabled(user.id, true).await;
+    record.assert_feed(before, &[FeedKind::UserEnabled(user.id)]).await;
     assert!(enabled.enabled);
     assert_eq!(enabled.generation, disabled.generation, "enabling raises nothing");
     assert!(!record.lives(&login).await);

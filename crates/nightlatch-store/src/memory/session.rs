@@ -3,9 +3,11 @@
 //! Ended rows stay, marked as ended, until they are swept: nothing that is written late can bring
 //! one back.
 
+use std::sync::Arc;
+
 use nightlatch_core::{
     AddressPrefix, Deadline, FeedKind, FoundSession, Generation, NewSession, Session, SessionEnd,
-    SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId,
+    SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId, Written,
 };
 
 use super::{MemoryRecord, SessionRow, State};
@@ -16,7 +18,7 @@ impl SessionStore for MemoryRecord {
         session: NewSession,
         prefix: AddressPrefix,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
+    ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         self.run("creating a session", deadline, move |state| state.login(session, prefix))
     }
 
@@ -24,9 +26,9 @@ impl SessionStore for MemoryRecord {
         &self,
         token: TokenHash,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
         self.run("finding a session", deadline, move |state| {
-            state.found(*state.tokens.get(token.as_bytes())?)
+            state.found(*state.tokens.get(token.as_bytes())?).map(Arc::new)
         })
     }
 
@@ -57,8 +59,8 @@ impl SessionStore for MemoryRecord {
         which: SessionEnd,
         now: Timestamp,
         deadline: Deadline,
-    ) -> StoreResult<'_, u64> {
-        self.run("ending sessions", deadline, move |state| state.end(which, now) as u64)
+    ) -> StoreResult<'_, Written<u64>> {
+        self.run("ending sessions", deadline, move |state| state.end(which, now))
     }
 
     fn touch_sessions(
@@ -78,20 +80,19 @@ impl SessionStore for MemoryRecord {
 }
 
 impl State {
-    fn login(&mut self, new: NewSession, prefix: AddressPrefix) -> Option<FoundSession> {
+    fn login(&mut self, new: NewSession, prefix: AddressPrefix) -> Option<Written<FoundSession>> {
         let Session { id, user_id, created_at, .. } = new.session;
         let generation = new.generation;
         let user = &self.users.get(&user_id)?.user;
         if !user.enabled || user.generation != generation {
             return None;
         }
-        if let Some(replaced) = new.replaces.and_then(|token| self.found_by(token)) {
-            self.end(SessionEnd::One(replaced), created_at);
-        }
+        let replaced = new.replaces.map(|token| self.end(SessionEnd::Token(token), created_at));
         let seen_at = self.prefixes.entry((user_id, *prefix.as_bytes())).or_insert(created_at);
         *seen_at = created_at.max(*seen_at);
         self.insert_session(new, generation);
-        self.found(id)
+        let rows = replaced.map_or_else(Vec::new, |replaced| replaced.rows);
+        Some(Written { value: self.found(id)?, rows })
     }
 
     /// Inserts a session whose generation was checked by the caller.
@@ -101,49 +102,48 @@ impl State {
         self.sessions.insert(session.id, SessionRow { session, token, generation, ended_at: None });
     }
 
-    fn found_by(&self, token: TokenHash) -> Option<SessionId> {
-        self.tokens.get(token.as_bytes()).copied()
-    }
-
-    fn found(&self, id: SessionId) -> Option<FoundSession> {
+    pub(super) fn found(&self, id: SessionId) -> Option<FoundSession> {
         let row = self.sessions.get(&id).filter(|row| self.lives(row))?;
         let head = self.head();
         Some(FoundSession {
             session: row.session.clone(),
             user: self.users[&row.session.user_id].user.clone(),
             as_of: head.newest,
-            epoch: head.epoch,
+            history: head.history,
         })
     }
 
-    fn end(&mut self, which: SessionEnd, at: Timestamp) -> usize {
+    pub(super) fn end(&mut self, which: SessionEnd, at: Timestamp) -> Written<u64> {
         match which {
             SessionEnd::One(id) => {
                 let ended = self.end_where(at, |session| session.id == id).len();
-                self.append(FeedKind::Session(id), at);
-                ended
+                Written { value: ended as u64, rows: vec![self.append(FeedKind::Session(id), at)] }
             }
             SessionEnd::Token(token) => {
-                self.found_by(token).map_or(0, |id| self.end(SessionEnd::One(id), at))
+                let id = self.tokens.get(token.as_bytes()).copied();
+                self.end_and_tell(at, |session| Some(session.id) == id)
             }
             SessionEnd::OneOf(user, id) => {
-                let owner = self.sessions.get(&id).map(|row| row.session.user_id);
-                if owner == Some(user) { self.end(SessionEnd::One(id), at) } else { 0 }
+                self.end_and_tell(at, |session| session.id == id && session.user_id == user)
             }
             SessionEnd::OthersOf(user, kept) => {
-                let others = |session: &Session| session.user_id == user && session.id != kept;
-                let ended = self.end_where(at, others);
-                for id in &ended {
-                    self.append(FeedKind::Session(*id), at);
-                }
-                ended.len()
+                self.end_and_tell(at, |session| session.user_id == user && session.id != kept)
             }
-            SessionEnd::AllOf(user) => self.raise_generation(user, at).unwrap_or(0),
+            SessionEnd::AllOf(user) => match self.raise_generation(user, FeedKind::UserBelow, at) {
+                Some((ended, row)) => Written { value: ended as u64, rows: vec![row] },
+                None => Written { value: 0, rows: Vec::new() },
+            },
             SessionEnd::Everything => {
                 let ended = self.end_where(at, |_| true).len();
-                self.append(FeedKind::Everything, at);
-                ended
+                Written { value: ended as u64, rows: vec![self.append(FeedKind::Everything, at)] }
             }
         }
+    }
+
+    /// Ends the sessions that `which` takes, with a feed row for each.
+    fn end_and_tell(&mut self, at: Timestamp, which: impl Fn(&Session) -> bool) -> Written<u64> {
+        let ended = self.end_where(at, which);
+        let rows = ended.iter().map(|id| self.append(FeedKind::Session(*id), at)).collect();
+        Written { value: ended.len() as u64, rows }
     }
 }

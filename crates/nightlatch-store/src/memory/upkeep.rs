@@ -1,8 +1,8 @@
-//! What the reference record does for itself: its feed's head, failures, secrets and sweeping.
+//! What the reference record does for itself: failures, secrets and sweeping.
 
 use nightlatch_core::{
-    Deadline, Failure, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, SessionId, StoreResult,
-    Sweep, ThrottleStore, Timestamp,
+    Deadline, Failure, KNOWN_PREFIX_RETENTION, RecordStore, SessionId, StoreResult, Sweep,
+    ThrottleStore, Timestamp,
 };
 
 use super::{MemoryRecord, State};
@@ -36,14 +36,6 @@ impl RecordStore for MemoryRecord {
     /// There is no schema: nothing is ever applied.
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.run("migrating", deadline, |_| Vec::new())
-    }
-
-    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        self.run("probing", deadline, |state| RecordProbe {
-            now: Some(state.now()),
-            head: state.head(),
-            write_failure: None,
-        })
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
@@ -88,7 +80,7 @@ impl State {
         let mut swept = 0;
         while swept < u64::from(limit) && self.feed.len() > 1 {
             let oldest = self.feed.first_entry().expect("there is more than one row");
-            if oldest.get().at >= before {
+            if oldest.get().written_at >= before {
                 break;
             }
             self.pruned_to = *oldest.key();

@@ -3,9 +3,9 @@
 //! What is unique is looked up and written under one lock, as a database does by an index.
 
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Deadline, Email, FeedKind, Generation, Groups,
-    HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser,
-    PasswordChange, PasswordHash, StoreResult, Timestamp, User, UserId, UserStore,
+    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Email, FeedKind, Generation,
+    Groups, HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser,
+    PasswordChange, PasswordHash, StoreResult, Timestamp, User, UserId, UserStore, Written,
 };
 
 use super::{MemoryRecord, State, UserRow};
@@ -67,28 +67,34 @@ impl UserStore for MemoryRecord {
         id: UserId,
         enabled: bool,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("enabling or disabling a user", deadline, move |state| {
-            if !enabled {
-                state.raise_generation(id, state.now());
-            }
+            let now = state.now();
+            state.users.get(&id)?;
+            let row = if enabled {
+                state.append(FeedKind::UserEnabled(id), now)
+            } else {
+                state.raise_generation(id, FeedKind::UserDisabled, now)?.1
+            };
             let user = &mut state.users.get_mut(&id)?.user;
             user.enabled = enabled;
-            Some(user.clone())
+            Some(Written { value: user.clone(), rows: vec![row] })
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
         self.run("deleting a user", deadline, move |state| {
             // The feed row is written while there still is a generation to name.
-            state.raise_generation(id, state.now());
-            let Some(UserRow { user, .. }) = state.users.remove(&id) else { return false };
-            state.names.remove(user.username.folded());
-            if let Some(email) = &user.email {
+            let raised = state.raise_generation(id, FeedKind::UserDisabled, state.now());
+            let (Some((_, row)), Some(gone)) = (raised, state.users.remove(&id)) else {
+                return Written { value: false, rows: Vec::new() };
+            };
+            state.names.remove(gone.user.username.folded());
+            if let Some(email) = &gone.user.email {
                 state.emails.remove(email.folded());
             }
             state.prefixes.retain(|(owner, _), _| *owner != id);
-            true
+            Written { value: true, rows: vec![row] }
         })
     }
 
@@ -97,24 +103,32 @@ impl UserStore for MemoryRecord {
         id: UserId,
         groups: Groups,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("setting groups", deadline, move |state| {
             let user = &mut state.users.get_mut(&id)?.user;
             user.groups = groups;
-            let user = user.clone();
-            state.append(FeedKind::RefetchUser(id), state.now());
-            Some(user)
+            let value = user.clone();
+            Some(Written {
+                value,
+                rows: vec![state.append(FeedKind::RefetchUser(id), state.now())],
+            })
         })
     }
 
-    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+    fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("verifying an e-mail", deadline, move |state| {
             let user = &mut state.users.get_mut(&id)?.user;
             user.email.as_ref()?;
             user.email_verified = true;
-            let user = user.clone();
-            state.append(FeedKind::RefetchUser(id), state.now());
-            Some(user)
+            let value = user.clone();
+            Some(Written {
+                value,
+                rows: vec![state.append(FeedKind::RefetchUser(id), state.now())],
+            })
         })
     }
 
@@ -122,7 +136,7 @@ impl UserStore for MemoryRecord {
         &self,
         change: PasswordChange,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
         self.run("changing a password", deadline, move |state| state.change_password(change))
     }
 
@@ -217,20 +231,22 @@ impl State {
         ImportOutcome::Created
     }
 
-    fn change_password(&mut self, change: PasswordChange) -> Option<User> {
+    fn change_password(&mut self, change: PasswordChange) -> Option<Written<ChangedPassword>> {
         let id = change.user_id;
         let user = &self.users.get(&id)?.user;
         let moved = change.verified_at.is_some_and(|generation| generation != user.generation);
         if moved || !user.enabled {
             return None;
         }
-        self.raise_generation(id, self.now());
-        let row = self.users.get_mut(&id)?;
-        row.hash = Some(change.hash);
-        let user = row.user.clone();
-        if let Some(next) = change.next_session {
+        let (_, row) = self.raise_generation(id, FeedKind::UserBelow, self.now())?;
+        let changed = self.users.get_mut(&id)?;
+        changed.hash = Some(change.hash);
+        let user = changed.user.clone();
+        let next = change.next_session.and_then(|next| {
+            let id = next.session.id;
             self.insert_session(next, user.generation);
-        }
-        Some(user)
+            self.found(id)
+        });
+        Some(Written { value: ChangedPassword { user, next }, rows: vec![row] })
     }
 }

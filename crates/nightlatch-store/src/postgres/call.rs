@@ -63,12 +63,24 @@ impl PostgresRecord {
         Ok(self.rows(call, deadline).await?.pop())
     }
 
-    /// The row of a statement that always gives one: without it the record is not what it was,
-    /// and "no such session" would be a lie.
+    /// The row of a statement that always gives one.
     pub(super) async fn row(&self, call: Call<'_>, deadline: Deadline) -> Result<Row, StoreError> {
+        Ok(self.some_rows(call, deadline).await?.swap_remove(0))
+    }
+
+    /// All rows of a statement that always gives one at least: without it the record is not what it
+    /// was, and "no such session" would be a lie.
+    pub(super) async fn some_rows(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
         let doing = call.doing;
-        let missing = || corrupt(doing, "the record's own row is missing (table feed_head)");
-        self.row_opt(call, deadline).await?.ok_or_else(missing)
+        let rows = self.rows(call, deadline).await?;
+        if rows.is_empty() {
+            return Err(corrupt(doing, "the record's own row is missing (table feed_head)"));
+        }
+        Ok(rows)
     }
 
     async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {

@@ -1,8 +1,7 @@
-//! The record as such: its schema, its state, its sweeping, its secrets.
+//! The record as such: its schema, its sweeping, its secrets.
 
 use nightlatch_core::{
-    Deadline, FailureClass, KNOWN_PREFIX_RETENTION, RecordProbe, RecordStore, StoreError,
-    StoreResult, Sweep, Timestamp,
+    Deadline, KNOWN_PREFIX_RETENTION, RecordStore, StoreError, StoreResult, Sweep, Timestamp,
 };
 use tokio_postgres::types::Type;
 
@@ -10,12 +9,6 @@ use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
 use super::failure::corrupt;
 use super::row::Reader;
-
-const PROBE: &str = "
-    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now,
-        current_setting('transaction_read_only')::boolean AS read_only,
-        epoch, position, row_id, pruned_to
-    FROM nightlatch.feed_head";
 
 /// In the order of an index: without it a sweep that finds nothing reads the whole table.
 const SWEEP_SESSIONS: &str = "
@@ -81,18 +74,6 @@ const FIND_SECRET: &str = "SELECT value FROM nightlatch.shared_secrets WHERE nam
 impl RecordStore for PostgresRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         Box::pin(self.bring_schema_up(deadline))
-    }
-
-    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        Box::pin(async move {
-            let doing = "asking how the record is";
-            let call = Call { doing, effect: Effect::Read, sql: PROBE, params: &[] };
-            let row = self.row(call, deadline).await?;
-            let reader = Reader { row: &row, doing };
-            let read_only: bool = reader.get("read_only")?;
-            let write_failure = read_only.then_some(FailureClass::Readonly);
-            Ok(RecordProbe { now: Some(reader.time("now")?), head: reader.head()?, write_failure })
-        })
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

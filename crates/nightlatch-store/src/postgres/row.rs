@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use nightlatch_core::{
-    AsOf, Client, Email, Epoch, Generation, Groups, Head, PasswordHash, Position, Session,
-    SessionId, StoreError, Timestamp, User, UserId, Username,
+    AsOf, Client, Email, Epoch, FeedKind, FeedRow, Generation, Groups, Head, History, PasswordHash,
+    Position, Session, SessionId, StoreError, Timestamp, User, UserId, Username,
 };
 use thiserror::Error;
 use tokio_postgres::Row;
@@ -31,7 +31,22 @@ macro_rules! session_columns {
     };
 }
 
-pub(super) use {session_columns, user_columns};
+/// The columns of [`head`], of a table or CTE named `head`.
+macro_rules! head_columns {
+    () => {
+        "head.record_id, head.epoch, head.position, head.row_id, head.pruned_to"
+    };
+}
+
+/// The columns of [`fed`], of a table or CTE named `f`.
+macro_rules! fed_columns {
+    () => {
+        "f.position AS fed_position, f.id AS fed_id, f.kind AS fed_kind, \
+         f.session_id AS fed_session_id, f.user_id AS fed_user_id, f.generation AS fed_generation"
+    };
+}
+
+pub(super) use {fed_columns, head_columns, session_columns, user_columns};
 
 /// A column that cannot be read, or holds what it must not.
 #[derive(Debug, Error)]
@@ -114,14 +129,47 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn as_of(&self) -> Result<(Epoch, AsOf), StoreError> {
-        let newest =
-            AsOf { position: Position(self.get("position")?), row_id: self.get("row_id")? };
-        Ok((Epoch(self.get("epoch")?), newest))
+    pub(super) fn as_of(&self) -> Result<AsOf, StoreError> {
+        Ok(AsOf { position: Position(self.get("position")?), row_id: self.get("row_id")? })
+    }
+
+    pub(super) fn history(&self) -> Result<History, StoreError> {
+        Ok(History { record: self.get("record_id")?, epoch: Epoch(self.get("epoch")?) })
     }
 
     pub(super) fn head(&self) -> Result<Head, StoreError> {
-        let (epoch, newest) = self.as_of()?;
-        Ok(Head { epoch, newest, pruned_to: Position(self.get("pruned_to")?) })
+        let pruned_to = Position(self.get("pruned_to")?);
+        Ok(Head { history: self.history()?, newest: self.as_of()?, pruned_to })
     }
+
+    pub(super) fn fed(&self) -> Result<FeedRow, StoreError> {
+        let session = || self.get("fed_session_id").map(SessionId::from_uuid);
+        let user = || self.get("fed_user_id").map(UserId::from_uuid);
+        let generation = || self.get("fed_generation").map(Generation);
+        let at =
+            AsOf { position: Position(self.get("fed_position")?), row_id: self.get("fed_id")? };
+        let kind = match self.get("fed_kind")? {
+            0 => FeedKind::Start,
+            1 => FeedKind::Session(session()?),
+            2 => FeedKind::UserBelow(user()?, generation()?),
+            3 => FeedKind::Everything,
+            4 => FeedKind::RefetchUser(user()?),
+            5 => FeedKind::UserDisabled(user()?, generation()?),
+            6 => FeedKind::UserEnabled(user()?),
+            code => FeedKind::Unknown(code),
+        };
+        Ok(FeedRow { at, kind })
+    }
+}
+
+/// The feed rows beside which an outer join found one.
+pub(super) fn fed_rows(rows: &[Row], doing: &'static str) -> Result<Vec<FeedRow>, StoreError> {
+    let mut fed = Vec::new();
+    for row in rows {
+        let reader = Reader { row, doing };
+        if reader.get::<Option<i64>>("fed_position")?.is_some() {
+            fed.push(reader.fed()?);
+        }
+    }
+    Ok(fed)
 }

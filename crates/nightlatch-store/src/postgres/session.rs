@@ -7,22 +7,24 @@
 //! wait for each other. All parts of a statement see the snapshot it began with; a row that was waited
 //! for is read anew, which makes what is read newer than the `as_of` beside it, never older.
 
+use std::sync::Arc;
+
 use nightlatch_core::{
     AddressPrefix, Deadline, FoundSession, NewSession, Session, SessionEnd, SessionId,
-    SessionStore, StoreError, StoreResult, Timestamp, TokenHash, UserId,
+    SessionStore, StoreError, StoreResult, Timestamp, TokenHash, UserId, Written,
 };
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
-use super::row::{Reader, session_columns, user_columns};
+use super::row::{Reader, fed_columns, fed_rows, head_columns, session_columns, user_columns};
 
 /// The generation is looked at again while the user's row is locked: between the check of the
 /// password and here somebody may have changed it.
 const CREATE: &str = concat!(
     "WITH head AS MATERIALIZED (
-         SELECT epoch, position, row_id FROM nightlatch.feed_head
+         SELECT * FROM nightlatch.feed_head
      ), owner AS MATERIALIZED (
          SELECT u.* FROM nightlatch.users u
          WHERE u.id = $3 AND u.generation = $4 AND u.enabled
@@ -58,20 +60,27 @@ const CREATE: &str = concat!(
      ), fed AS (
          INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
          SELECT position, $13, 1, session_id, $5 FROM moved
+         RETURNING *
      )
-     SELECT head.epoch, head.position, head.row_id, ",
+     SELECT ",
+    head_columns!(),
+    ", ",
     user_columns!(),
-    " FROM head LEFT JOIN owner u ON true"
+    ", ",
+    fed_columns!(),
+    " FROM head LEFT JOIN owner u ON true LEFT JOIN fed f ON true"
 );
 
 /// From the head outwards: the row of the head is always there, so no row at all is never taken
 /// for "no such session".
 const FIND: &str = concat!(
-    "SELECT h.epoch, h.position, h.row_id, ",
+    "SELECT ",
+    head_columns!(),
+    ", ",
     session_columns!(),
     ", ",
     user_columns!(),
-    " FROM nightlatch.feed_head h LEFT JOIN (nightlatch.sessions s JOIN nightlatch.users u
+    " FROM nightlatch.feed_head head LEFT JOIN (nightlatch.sessions s JOIN nightlatch.users u
           ON u.id = s.user_id AND u.generation = s.generation AND u.enabled)
       ON s.token_hash = $1 AND s.ended_at IS NULL"
 );
@@ -84,126 +93,6 @@ const LIST: &str = concat!(
       WHERE s.user_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2
       ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
 );
-
-const END_ONE: &str = "
-    WITH ended AS (
-        UPDATE nightlatch.sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL
-        RETURNING id
-    ), done AS MATERIALIZED (
-        SELECT count(*) AS ended FROM ended
-    ), moved AS (
-        UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $3
-        FROM done
-        RETURNING h.position, done.ended
-    ), fed AS (
-        INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
-        SELECT position, $3, 1, $1, $2 FROM moved
-    )
-    SELECT ended FROM moved";
-
-/// The ids of the feed rows count on from one fresh number: as many as there turn out to be rows.
-macro_rules! end_some {
-    ($which:literal) => {
-        concat!(
-            "WITH victims AS MATERIALIZED (
-                 SELECT id FROM nightlatch.sessions WHERE ",
-            $which,
-            " AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE
-             ), ended AS (
-                 UPDATE nightlatch.sessions s SET ended_at = $2 FROM victims v WHERE s.id = v.id
-                 RETURNING s.id
-             ), numbered AS MATERIALIZED (
-                 SELECT id, row_number() OVER (ORDER BY id) AS number FROM ended
-             ), done AS MATERIALIZED (
-                 SELECT count(*) AS ended FROM numbered
-             ), moved AS (
-                 UPDATE nightlatch.feed_head h
-                 SET position = h.position + done.ended, row_id = $3 + done.ended
-                 FROM done WHERE done.ended > 0
-                 RETURNING h.position - done.ended AS before
-             ), fed AS (
-                 INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
-                 SELECT moved.before + n.number, $3 + n.number, 1, n.id, $2
-                 FROM moved, numbered n
-             )
-             SELECT ended FROM done"
-        )
-    };
-}
-
-const END_TOKEN: &str = end_some!("token_hash = $1");
-
-const END_ONE_OF: &str = end_some!("id = $1 AND user_id = $4");
-
-const END_OTHERS_OF: &str = end_some!("id <> $1 AND user_id = $4");
-
-/// The end of statements that raise a user's generation: CTE `owner` has the user's row with the
-/// raised one. Parameters: `$1` user, `$2` time or null, `$3` id of the feed row.
-macro_rules! end_all_of_owner {
-    () => {
-        ", victims AS MATERIALIZED (
-             SELECT s.id FROM nightlatch.sessions s
-             WHERE s.user_id = (SELECT id FROM owner) AND s.ended_at IS NULL
-             ORDER BY s.id FOR NO KEY UPDATE
-         ), ended AS (
-             UPDATE nightlatch.sessions s SET ended_at = (SELECT at FROM clock)
-             FROM victims v WHERE s.id = v.id
-             RETURNING s.id
-         ), done AS MATERIALIZED (
-             SELECT count(*) AS ended FROM ended
-         ), moved AS (
-             UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $3
-             FROM owner, done
-             RETURNING h.position
-         ), fed AS (
-             INSERT INTO nightlatch.feed (position, id, kind, user_id, generation, at)
-             SELECT moved.position, $3, 2, owner.id, owner.generation, clock.at
-             FROM moved, owner, clock
-         )"
-    };
-}
-
-/// The beginning of those statements.
-macro_rules! at_clock {
-    () => {
-        "WITH clock AS MATERIALIZED (
-             SELECT coalesce($2, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS at
-         )"
-    };
-}
-
-pub(super) use {at_clock, end_all_of_owner};
-
-const END_ALL_OF: &str = concat!(
-    at_clock!(),
-    ", owner AS (
-         UPDATE nightlatch.users
-         SET generation = generation + 1, updated_at = (SELECT at FROM clock)
-         WHERE id = $1
-         RETURNING id, generation
-     )",
-    end_all_of_owner!(),
-    " SELECT ended FROM done"
-);
-
-const END_EVERYTHING: &str = "
-    WITH victims AS MATERIALIZED (
-        SELECT id FROM nightlatch.sessions WHERE ended_at IS NULL
-        ORDER BY id FOR NO KEY UPDATE
-    ), ended AS (
-        UPDATE nightlatch.sessions s SET ended_at = $1 FROM victims v WHERE s.id = v.id
-        RETURNING 1
-    ), done AS MATERIALIZED (
-        SELECT count(*) AS ended FROM ended
-    ), moved AS (
-        UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $2
-        FROM done
-        RETURNING h.position, done.ended
-    ), fed AS (
-        INSERT INTO nightlatch.feed (position, id, kind, at)
-        SELECT position, $2, 3, $1 FROM moved
-    )
-    SELECT ended FROM moved";
 
 /// Never an upsert: a row that has ended or gone must not come back.
 const TOUCH: &str = "
@@ -223,7 +112,7 @@ impl SessionStore for PostgresRecord {
         session: NewSession,
         prefix: AddressPrefix,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
+    ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         Box::pin(self.insert_session(session, prefix, deadline))
     }
 
@@ -231,7 +120,7 @@ impl SessionStore for PostgresRecord {
         &self,
         token: TokenHash,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
         Box::pin(async move {
             let doing = "finding a session";
             let token = token.as_bytes().as_slice();
@@ -242,9 +131,12 @@ impl SessionStore for PostgresRecord {
             if reader.get::<Option<Uuid>>("session_id")?.is_none() {
                 return Ok(None);
             }
-            let (epoch, as_of) = reader.as_of()?;
-            let (session, user) = (reader.session()?, reader.user()?);
-            Ok(Some(FoundSession { session, user, as_of, epoch }))
+            Ok(Some(Arc::new(FoundSession {
+                session: reader.session()?,
+                user: reader.user()?,
+                as_of: reader.as_of()?,
+                history: reader.history()?,
+            })))
         })
     }
 
@@ -271,7 +163,7 @@ impl SessionStore for PostgresRecord {
         which: SessionEnd,
         now: Timestamp,
         deadline: Deadline,
-    ) -> StoreResult<'_, u64> {
+    ) -> StoreResult<'_, Written<u64>> {
         Box::pin(self.end(which, now, deadline))
     }
 
@@ -301,7 +193,7 @@ impl PostgresRecord {
         new: NewSession,
         prefix: AddressPrefix,
         deadline: Deadline,
-    ) -> Result<Option<FoundSession>, StoreError> {
+    ) -> Result<Option<Written<FoundSession>>, StoreError> {
         let doing = "creating a session";
         let session = new.session;
         let token = new.token.as_bytes().as_slice();
@@ -324,43 +216,11 @@ impl PostgresRecord {
             (&row_id, Type::INT8),
         ];
         let call = Call { doing, effect: Effect::Write, sql: CREATE, params };
-        let row = self.row(call, deadline).await?;
-        let reader = Reader { row: &row, doing };
+        let rows = self.some_rows(call, deadline).await?;
+        let reader = Reader { row: &rows[0], doing };
         let Some(user) = reader.user_opt()? else { return Ok(None) };
-        let (epoch, as_of) = reader.as_of()?;
-        Ok(Some(FoundSession { session, user, as_of, epoch }))
-    }
-
-    async fn end(
-        &self,
-        which: SessionEnd,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<u64, StoreError> {
-        let now = now.as_micros();
-        let row_id = self.fresh_row_id();
-        let (at, feed): (Param, Param) = ((&now, Type::INT8), (&row_id, Type::INT8));
-        let token;
-        let (sql, params): (_, Vec<Param>) = match &which {
-            SessionEnd::One(id) => (END_ONE, vec![(id.as_uuid(), Type::UUID), at, feed]),
-            SessionEnd::Token(hash) => {
-                token = hash.as_bytes().as_slice();
-                (END_TOKEN, vec![(&token, Type::BYTEA), at, feed])
-            }
-            SessionEnd::OneOf(user, id) => (
-                END_ONE_OF,
-                vec![(id.as_uuid(), Type::UUID), at, feed, (user.as_uuid(), Type::UUID)],
-            ),
-            SessionEnd::OthersOf(user, id) => (
-                END_OTHERS_OF,
-                vec![(id.as_uuid(), Type::UUID), at, feed, (user.as_uuid(), Type::UUID)],
-            ),
-            SessionEnd::AllOf(user) => (END_ALL_OF, vec![(user.as_uuid(), Type::UUID), at, feed]),
-            SessionEnd::Everything => (END_EVERYTHING, vec![at, feed]),
-        };
-        let doing = "ending sessions";
-        let call = Call { doing, effect: Effect::Write, sql, params: &params };
-        let row = self.row(call, deadline).await?;
-        Reader { row: &row, doing }.count("ended")
+        let (as_of, history) = (reader.as_of()?, reader.history()?);
+        let value = FoundSession { session, user, as_of, history };
+        Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))
     }
 }

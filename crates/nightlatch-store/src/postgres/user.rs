@@ -2,16 +2,17 @@
 //! feed in the same statement; see [`super::session`] for how these statements are built.
 
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Deadline, Groups, HashKind, ImportOutcome, ImportUser,
-    KNOWN_PREFIX_RETENTION, LoginName, NewUser, PasswordChange, PasswordHash, StoreError,
-    StoreResult, Timestamp, User, UserId, UserStore,
+    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, FoundSession, Groups,
+    HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser,
+    PasswordChange, PasswordHash, StoreError, StoreResult, Timestamp, User, UserId, UserStore,
+    Written,
 };
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
-use super::row::{Reader, user_columns};
-use super::session::{at_clock, end_all_of_owner};
+use super::end::{at_clock, end_all_of_owner};
+use super::row::{Reader, fed_columns, fed_rows, head_columns, user_columns};
 
 macro_rules! find_credentials {
     ($column:literal) => {
@@ -42,13 +43,6 @@ const LIST: &str = concat!(
       ORDER BY u.username_folded LIMIT $2"
 );
 
-const ENABLE: &str = concat!(
-    "UPDATE nightlatch.users u
-     SET enabled = true, updated_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-     WHERE u.id = $1 RETURNING ",
-    user_columns!()
-);
-
 const DISABLE: &str = concat!(
     at_clock!(),
     ", owner AS (
@@ -57,10 +51,12 @@ const DISABLE: &str = concat!(
          WHERE id = $1
          RETURNING *
      )",
-    end_all_of_owner!(),
+    end_all_of_owner!(5),
     " SELECT ",
     user_columns!(),
-    " FROM owner u"
+    ", ",
+    fed_columns!(),
+    " FROM owner u LEFT JOIN fed f ON true"
 );
 
 /// The feed says "below the generation after the last": it ends what any login in flight may
@@ -72,13 +68,15 @@ const DELETE: &str = concat!(
      ), forgotten AS (
          DELETE FROM nightlatch.known_prefixes WHERE user_id = (SELECT id FROM owner)
      )",
-    end_all_of_owner!(),
-    " SELECT id FROM owner"
+    end_all_of_owner!(5),
+    " SELECT ",
+    fed_columns!(),
+    " FROM owner LEFT JOIN fed f ON true"
 );
 
 /// The end of statements that change what copies of a user's sessions show.
-macro_rules! refetch_owner {
-    () => {
+macro_rules! tell_of_owner {
+    ($kind:literal) => {
         concat!(
             ", moved AS (
                  UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $3
@@ -86,14 +84,28 @@ macro_rules! refetch_owner {
                  RETURNING h.position
              ), fed AS (
                  INSERT INTO nightlatch.feed (position, id, kind, user_id, at)
-                 SELECT moved.position, $3, 4, owner.id, clock.at FROM moved, owner, clock
+                 SELECT moved.position, $3, ",
+            $kind,
+            ", owner.id, clock.at FROM moved, owner, clock
+                 RETURNING *
              )
              SELECT ",
             user_columns!(),
-            " FROM owner u"
+            ", ",
+            fed_columns!(),
+            " FROM owner u LEFT JOIN fed f ON true"
         )
     };
 }
+
+const ENABLE: &str = concat!(
+    at_clock!(),
+    ", owner AS (
+         UPDATE nightlatch.users SET enabled = true, updated_at = (SELECT at FROM clock)
+         WHERE id = $1 RETURNING *
+     )",
+    tell_of_owner!(6)
+);
 
 const SET_GROUPS: &str = concat!(
     at_clock!(),
@@ -101,7 +113,7 @@ const SET_GROUPS: &str = concat!(
          UPDATE nightlatch.users SET groups = $4, updated_at = (SELECT at FROM clock)
          WHERE id = $1 RETURNING *
      )",
-    refetch_owner!()
+    tell_of_owner!(4)
 );
 
 const VERIFY_EMAIL: &str = concat!(
@@ -110,7 +122,7 @@ const VERIFY_EMAIL: &str = concat!(
          UPDATE nightlatch.users SET email_verified = true, updated_at = (SELECT at FROM clock)
          WHERE id = $1 AND email IS NOT NULL RETURNING *
      )",
-    refetch_owner!()
+    tell_of_owner!(4)
 );
 
 const CHANGE_PASSWORD: &str = concat!(
@@ -121,7 +133,7 @@ const CHANGE_PASSWORD: &str = concat!(
          WHERE id = $1 AND enabled AND ($6 IS NULL OR generation = $6)
          RETURNING *
      )",
-    end_all_of_owner!(),
+    end_all_of_owner!(2),
     ", next AS (
          INSERT INTO nightlatch.sessions (id, token_hash, user_id, generation, created_at,
              last_seen_at, expires_at, remember, address, user_agent)
@@ -129,8 +141,12 @@ const CHANGE_PASSWORD: &str = concat!(
          FROM owner WHERE $7 IS NOT NULL
      )
      SELECT ",
+    head_columns!(),
+    ", ",
     user_columns!(),
-    " FROM owner u"
+    ", ",
+    fed_columns!(),
+    " FROM owner u LEFT JOIN nightlatch.feed_head head ON true LEFT JOIN fed f ON true"
 );
 
 const UPGRADE_HASH: &str = "
@@ -205,27 +221,23 @@ impl UserStore for PostgresRecord {
         id: UserId,
         enabled: bool,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
-            if enabled {
-                let params: &[Param] = &[(id.as_uuid(), Type::UUID)];
-                return self.change_user("enabling a user", ENABLE, params, deadline).await;
-            }
+            let (doing, sql) =
+                if enabled { ("enabling a user", ENABLE) } else { ("disabling a user", DISABLE) };
             let row_id = self.fresh_row_id();
-            let params: &[Param] =
-                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
-            self.change_user("disabling a user", DISABLE, params, deadline).await
+            self.change_user(doing, sql, &of(&id, &row_id), deadline).await
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
         Box::pin(async move {
-            let row_id = self.fresh_row_id();
-            let params: &[Param] =
-                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
             let doing = "deleting a user";
+            let row_id = self.fresh_row_id();
+            let params = &of(&id, &row_id);
             let call = Call { doing, effect: Effect::Write, sql: DELETE, params };
-            Ok(self.row_opt(call, deadline).await?.is_some())
+            let rows = self.rows(call, deadline).await?;
+            Ok(Written { value: !rows.is_empty(), rows: fed_rows(&rows, doing)? })
         })
     }
 
@@ -234,24 +246,24 @@ impl UserStore for PostgresRecord {
         id: UserId,
         groups: Groups,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
             let row_id = self.fresh_row_id();
-            let params: &[Param] = &[
-                (id.as_uuid(), Type::UUID),
-                (&None::<i64>, Type::INT8),
-                (&row_id, Type::INT8),
-                (&groups.as_slice(), Type::TEXT_ARRAY),
-            ];
+            let [id, at, feed] = of(&id, &row_id);
+            let groups = groups.as_slice();
+            let params: &[Param] = &[id, at, feed, (&groups, Type::TEXT_ARRAY)];
             self.change_user("setting groups", SET_GROUPS, params, deadline).await
         })
     }
 
-    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+    fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
             let row_id = self.fresh_row_id();
-            let params: &[Param] =
-                &[(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (&row_id, Type::INT8)];
+            let params = &of(&id, &row_id);
             self.change_user("verifying an e-mail", VERIFY_EMAIL, params, deadline).await
         })
     }
@@ -260,7 +272,7 @@ impl UserStore for PostgresRecord {
         &self,
         change: PasswordChange,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
         Box::pin(self.replace_password(change, deadline))
     }
 
@@ -302,6 +314,11 @@ impl UserStore for PostgresRecord {
     }
 }
 
+/// What statements that change a user begin with: the user, the time (now), the id of the feed row.
+fn of<'a>(id: &'a UserId, row_id: &'a i64) -> [Param<'a>; 3] {
+    [(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (row_id, Type::INT8)]
+}
+
 impl PostgresRecord {
     async fn find(
         &self,
@@ -331,17 +348,20 @@ impl PostgresRecord {
         sql: &'static str,
         params: &[Param<'_>],
         deadline: Deadline,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Option<Written<User>>, StoreError> {
         let call = Call { doing, effect: Effect::Write, sql, params };
-        let row = self.row_opt(call, deadline).await?;
-        row.map(|row| Reader { row: &row, doing }.user()).transpose()
+        let rows = self.rows(call, deadline).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let value = Reader { row, doing }.user()?;
+        Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))
     }
 
     async fn replace_password(
         &self,
         change: PasswordChange,
         deadline: Deadline,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Option<Written<ChangedPassword>>, StoreError> {
+        let doing = "changing a password";
         let next = change.next_session.as_ref();
         let session = next.map(|next| &next.session);
         let token = next.map(|next| next.token.as_bytes().as_slice());
@@ -362,6 +382,17 @@ impl PostgresRecord {
             (&session.map(|s| s.client.address), Type::INET),
             (&session.map(|s| s.client.user_agent.as_str()), Type::TEXT),
         ];
-        self.change_user("changing a password", CHANGE_PASSWORD, params, deadline).await
+        let call = Call { doing, effect: Effect::Write, sql: CHANGE_PASSWORD, params };
+        let rows = self.rows(call, deadline).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let reader = Reader { row, doing };
+        let user = reader.user()?;
+        let (as_of, history) = (reader.as_of()?, reader.history()?);
+        let next = change.next_session.map(|next| {
+            let (session, user) = (next.session, user.clone());
+            FoundSession { session, user, as_of, history }
+        });
+        let value = ChangedPassword { user, next };
+        Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))
     }
 }

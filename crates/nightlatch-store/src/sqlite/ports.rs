@@ -2,15 +2,18 @@
 //!
 //! Kept apart from the statements, so that which thread does what can be read in one place.
 
+use std::sync::Arc;
+
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Deadline, Failure, FoundSession, Groups, HashKind,
-    ImportOutcome, ImportUser, LoginName, NewSession, NewUser, PasswordChange, PasswordHash,
-    RecordProbe, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
+    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure, FeedNews,
+    FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser,
+    LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash, Position,
+    RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep, ThrottleStore,
+    Timestamp, TokenHash, User, UserId, UserStore, Written,
 };
 
 use super::user::Whom;
-use super::{SqliteRecord, feed, session, sweep, throttle, user};
+use super::{SqliteRecord, feed, restore, session, sweep, throttle, user};
 
 impl UserStore for SqliteRecord {
     fn find_credentials<'a>(
@@ -57,13 +60,13 @@ impl UserStore for SqliteRecord {
         id: UserId,
         enabled: bool,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.change("enabling or disabling a user", deadline, move |change| {
             user::set_enabled(change, id, enabled)
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, bool> {
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
         self.change("deleting a user", deadline, move |change| user::delete(change, id))
     }
 
@@ -72,11 +75,15 @@ impl UserStore for SqliteRecord {
         id: UserId,
         groups: Groups,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.change("setting groups", deadline, move |change| user::set_groups(change, id, &groups))
     }
 
-    fn verify_email(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Option<User>> {
+    fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
         self.change("verifying an e-mail", deadline, move |change| user::verify_email(change, id))
     }
 
@@ -84,7 +91,7 @@ impl UserStore for SqliteRecord {
         &self,
         wanted: PasswordChange,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<User>> {
+    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
         self.change("changing a password", deadline, move |change| {
             user::change_password(change, &wanted)
         })
@@ -121,7 +128,7 @@ impl SessionStore for SqliteRecord {
         new: NewSession,
         prefix: AddressPrefix,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
+    ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         self.change("creating a session", deadline, move |change| {
             session::create(change, &new, prefix)
         })
@@ -131,8 +138,10 @@ impl SessionStore for SqliteRecord {
         &self,
         token: TokenHash,
         deadline: Deadline,
-    ) -> StoreResult<'_, Option<FoundSession>> {
-        self.look("finding a session", deadline, move |conn| session::find(conn, token))
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
+        self.look("finding a session", deadline, move |conn| {
+            Ok(session::find(conn, token)?.map(Arc::new))
+        })
     }
 
     fn list_sessions(
@@ -150,7 +159,7 @@ impl SessionStore for SqliteRecord {
         which: SessionEnd,
         now: Timestamp,
         deadline: Deadline,
-    ) -> StoreResult<'_, u64> {
+    ) -> StoreResult<'_, Written<u64>> {
         self.change("ending sessions", deadline, move |change| session::end(change, which, now))
     }
 
@@ -160,6 +169,40 @@ impl SessionStore for SqliteRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.change("touching sessions", deadline, move |change| session::touch(change.conn, &seen))
+    }
+}
+
+impl FeedStore for SqliteRecord {
+    fn poll_feed(
+        &self,
+        after: Option<Position>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FeedNews> {
+        let write_failure = self.shared.known_failure();
+        self.look("polling the feed", deadline, move |conn| {
+            feed::poll(conn, after, limit, write_failure)
+        })
+    }
+
+    fn claim_epoch(
+        &self,
+        from: History,
+        fresh: Epoch,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Head> {
+        self.change("claiming an epoch", deadline, move |change| change.claim_epoch(from, fresh))
+    }
+
+    fn restore_revocations(
+        &self,
+        lost: LostRevocations,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<FeedRow>> {
+        self.change("restoring revocations", deadline, move |change| {
+            restore::restore(change, &lost, now)
+        })
     }
 }
 
@@ -183,14 +226,6 @@ impl ThrottleStore for SqliteRecord {
 impl RecordStore for SqliteRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.order_migration(deadline)
-    }
-
-    fn probe(&self, deadline: Deadline) -> StoreResult<'_, RecordProbe> {
-        let write_failure = self.shared.known_failure();
-        self.look("probing", deadline, move |conn| {
-            // SQLite has no clock of its own.
-            Ok(RecordProbe { now: None, head: feed::find_head(conn)?, write_failure })
-        })
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

@@ -6,15 +6,15 @@
 use std::net::IpAddr;
 
 use nightlatch_core::{
-    Client, Email, Epoch, FoundSession, Generation, Groups, Session, SessionId, Timestamp, User,
-    UserId, Username,
+    Client, Email, FoundSession, Generation, Groups, Session, SessionId, Timestamp, User, UserId,
+    Username,
 };
 use rusqlite::Row;
 use rusqlite::types::Type;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::feed::as_of;
+use super::feed::{as_of, history};
 
 /// The columns of a user as [`user`] reads them.
 macro_rules! user_columns {
@@ -80,14 +80,14 @@ pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> 
     })
 }
 
-/// A session, its user, epoch, position and row id, in this order.
+/// A session, its user, record, epoch, position and row id, in this order.
 pub(super) fn found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
     const HEAD: usize = SESSION_COLUMNS + USER_COLUMNS;
     Ok(FoundSession {
         session: session(row, 0)?,
         user: user(row, SESSION_COLUMNS)?,
-        epoch: Epoch(row.get(HEAD)?),
-        as_of: as_of(row, HEAD + 1)?,
+        history: history(row, HEAD)?,
+        as_of: as_of(row, HEAD + 2)?,
     })
 }
 

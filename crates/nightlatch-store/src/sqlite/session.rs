@@ -4,8 +4,8 @@
 //! what happened after it, and a position read later would hide what happened in between.
 
 use nightlatch_core::{
-    AddressPrefix, FeedKind, FoundSession, NewSession, Session, SessionEnd, SessionId, Timestamp,
-    TokenHash, UserId,
+    AddressPrefix, FeedKind, FeedRow, FoundSession, NewSession, Session, SessionEnd, SessionId,
+    Timestamp, TokenHash, UserId, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -17,10 +17,8 @@ pub(super) fn create(
     change: &Change<'_>,
     new: &NewSession,
     prefix: AddressPrefix,
-) -> rusqlite::Result<Option<FoundSession>> {
-    if !insert(change, new)? {
-        return Ok(None);
-    }
+) -> rusqlite::Result<Option<Written<FoundSession>>> {
+    let Some(rows) = insert(change, new)? else { return Ok(None) };
     let sql = "INSERT INTO known_prefixes (user_id, prefix, last_login_at) VALUES (?1, ?2, ?3)
                ON CONFLICT DO UPDATE SET last_login_at = max(last_login_at, excluded.last_login_at)";
     change.conn.prepare_cached(sql)?.execute(params![
@@ -28,16 +26,16 @@ pub(super) fn create(
         prefix.as_bytes(),
         new.session.created_at.as_micros(),
     ])?;
-    change
-        .conn
-        .prepare_cached(found_by!("id"))?
-        .query_row([new.session.id.as_uuid().as_bytes()], row::found_session)
-        .optional()
+    let found = find_by_id(change.conn, new.session.id)?;
+    Ok(found.map(|value| Written { value, rows }))
 }
 
 /// Inserts a session if its user is enabled and still of its generation, and ends the one that it
-/// replaces.
-pub(super) fn insert(change: &Change<'_>, new: &NewSession) -> rusqlite::Result<bool> {
+/// replaces; the feed rows of that one. `None`: it was not inserted.
+pub(super) fn insert(
+    change: &Change<'_>,
+    new: &NewSession,
+) -> rusqlite::Result<Option<Vec<FeedRow>>> {
     let session = &new.session;
     let sql = "INSERT INTO sessions (id, token_hash, user_id, generation, created_at,
                    last_seen_at, expires_at, remember, address, user_agent)
@@ -56,12 +54,24 @@ pub(super) fn insert(change: &Change<'_>, new: &NewSession) -> rusqlite::Result<
         session.client.user_agent,
     ])?;
     if inserted == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    if let Some(replaced) = &new.replaces {
-        end_where(change, "token_hash = ?2", &[replaced.as_bytes()], session.created_at)?;
-    }
-    Ok(true)
+    let rows = match &new.replaces {
+        Some(token) => {
+            end_where(change, "token_hash = ?2", &[token.as_bytes()], session.created_at)?
+        }
+        None => Vec::new(),
+    };
+    Ok(Some(rows))
+}
+
+pub(super) fn find_by_id(
+    conn: &Connection,
+    id: SessionId,
+) -> rusqlite::Result<Option<FoundSession>> {
+    conn.prepare_cached(found_by!("id"))?
+        .query_row([id.as_uuid().as_bytes()], row::found_session)
+        .optional()
 }
 
 pub(super) fn find(conn: &Connection, token: TokenHash) -> rusqlite::Result<Option<FoundSession>> {
@@ -77,7 +87,7 @@ macro_rules! found_by {
             session_columns!(),
             ", ",
             user_columns!(),
-            ", h.epoch, h.position, h.row_id
+            ", h.record_id, h.epoch, h.position, h.row_id
              FROM sessions s
              JOIN users u ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
              CROSS JOIN feed_head h
@@ -109,41 +119,51 @@ pub(super) fn list(
     .collect()
 }
 
-pub(super) fn end(change: &Change<'_>, which: SessionEnd, now: Timestamp) -> rusqlite::Result<u64> {
-    match which {
+pub(super) fn end(
+    change: &Change<'_>,
+    which: SessionEnd,
+    now: Timestamp,
+) -> rusqlite::Result<Written<u64>> {
+    let rows = match which {
         SessionEnd::One(id) => {
-            let ended = end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?;
-            if ended == 0 {
+            let mut rows = end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?;
+            if rows.is_empty() {
                 // The row may be gone, a copy of it may not.
-                change.append_to_feed(FeedKind::Session(id), now)?;
+                rows.push(change.append_to_feed(FeedKind::Session(id), now)?);
+                return Ok(Written { value: 0, rows });
             }
-            Ok(ended)
+            rows
         }
-        SessionEnd::Token(token) => end_where(change, "token_hash = ?2", &[token.as_bytes()], now),
+        SessionEnd::Token(token) => end_where(change, "token_hash = ?2", &[token.as_bytes()], now)?,
         SessionEnd::OneOf(user, id) => {
             let ids: [&dyn ToSql; 2] = [id.as_uuid().as_bytes(), user.as_uuid().as_bytes()];
-            end_where(change, "id = ?2 AND user_id = ?3", &ids, now)
+            end_where(change, "id = ?2 AND user_id = ?3", &ids, now)?
         }
         SessionEnd::OthersOf(user, kept) => {
             let ids: [&dyn ToSql; 2] = [user.as_uuid().as_bytes(), kept.as_uuid().as_bytes()];
-            end_where(change, "user_id = ?2 AND id <> ?3", &ids, now)
+            end_where(change, "user_id = ?2 AND id <> ?3", &ids, now)?
         }
-        SessionEnd::AllOf(user) => Ok(user::end_all(change, user, now)?.unwrap_or(0)),
+        SessionEnd::AllOf(user) => {
+            return user::end_all(change, user, FeedKind::UserBelow, now)
+                .map(|ended| ended.unwrap_or(Written { value: 0, rows: Vec::new() }));
+        }
         SessionEnd::Everything => {
-            change.append_to_feed(FeedKind::Everything, now)?;
+            let rows = vec![change.append_to_feed(FeedKind::Everything, now)?];
             let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
-            Ok(change.conn.prepare_cached(sql)?.execute([now.as_micros()])? as u64)
+            let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?;
+            return Ok(Written { value: ended as u64, rows });
         }
-    }
+    };
+    Ok(Written { value: rows.len() as u64, rows })
 }
 
-/// Ends the sessions that the condition names and tells the feed of each.
+/// Ends the sessions that the condition names, with a feed row for each.
 fn end_where(
     change: &Change<'_>,
     condition: &'static str,
     ids: &[&dyn ToSql],
     now: Timestamp,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<Vec<FeedRow>> {
     let sql = format!(
         "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL AND {condition} RETURNING id"
     );
@@ -155,10 +175,7 @@ fn end_where(
         .prepare_cached(&sql)?
         .query_map(params.as_slice(), |row| row::uuid(row, 0).map(SessionId::from_uuid))?
         .collect::<Result<_, _>>()?;
-    for id in &ended {
-        change.append_to_feed(FeedKind::Session(*id), now)?;
-    }
-    Ok(ended.len() as u64)
+    ended.iter().map(|id| change.append_to_feed(FeedKind::Session(*id), now)).collect()
 }
 
 pub(super) fn touch(conn: &Connection, seen: &[(SessionId, Timestamp)]) -> rusqlite::Result<()> {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, Deadline, Entropy, FailureClass, Outcome, RecordStore, StoreError, StoreErrorKind,
-    StoreResult, SystemClock, SystemEntropy, ThrottleStore, Timestamp,
+    Clock, Deadline, Entropy, FailureClass, FeedStore, Outcome, RecordStore, StoreError,
+    StoreErrorKind, StoreResult, SystemClock, SystemEntropy, ThrottleStore, Timestamp,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;

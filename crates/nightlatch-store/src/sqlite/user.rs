@@ -4,9 +4,9 @@
 //! way reads the old one and is refused.
 
 use nightlatch_core::{
-    AddressPrefix, CreateUser, Credentials, Email, FeedKind, Generation, Groups, HashKind,
-    ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName, NewSession, NewUser, PasswordChange,
-    PasswordHash, Timestamp, User, UserId,
+    AddressPrefix, ChangedPassword, CreateUser, Credentials, Email, FeedKind, FeedRow, Generation,
+    Groups, HashKind, ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName, NewSession, NewUser,
+    PasswordChange, PasswordHash, Timestamp, User, UserId, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -178,34 +178,43 @@ pub(super) fn set_enabled(
     change: &Change<'_>,
     id: UserId,
     enabled: bool,
-) -> rusqlite::Result<Option<User>> {
+) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET enabled = ?2, updated_at = ?3 WHERE id = ?1";
     let there = change.conn.prepare_cached(sql)?.execute(params![
         id.as_uuid().as_bytes(),
         enabled,
         change.now.as_micros()
     ])?;
-    if there == 1 && !enabled {
-        end_all(change, id, change.now)?;
+    if there == 0 {
+        return Ok(None);
     }
-    find(change.conn, id)
+    let rows = if enabled {
+        vec![change.append_to_feed(FeedKind::UserEnabled(id), change.now)?]
+    } else {
+        end_all(change, id, FeedKind::UserDisabled, change.now)?.map_or_else(Vec::new, rows_of)
+    };
+    Ok(find(change.conn, id)?.map(|value| Written { value, rows }))
 }
 
-pub(super) fn delete(change: &Change<'_>, id: UserId) -> rusqlite::Result<bool> {
+pub(super) fn delete(change: &Change<'_>, id: UserId) -> rusqlite::Result<Written<bool>> {
     // The generation is raised first: the feed names one above the last that a session can have.
-    let there = end_all(change, id, change.now)?.is_some();
+    let ended = end_all(change, id, FeedKind::UserDisabled, change.now)?;
     change
         .conn
         .prepare_cached("DELETE FROM users WHERE id = ?1")?
         .execute([id.as_uuid().as_bytes()])?;
-    Ok(there)
+    Ok(Written { value: ended.is_some(), rows: ended.map_or_else(Vec::new, rows_of) })
+}
+
+fn rows_of<T>(written: Written<T>) -> Vec<FeedRow> {
+    written.rows
 }
 
 pub(super) fn set_groups(
     change: &Change<'_>,
     id: UserId,
     groups: &Groups,
-) -> rusqlite::Result<Option<User>> {
+) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET groups = ?2, updated_at = ?3 WHERE id = ?1";
     let changed = change.conn.prepare_cached(sql)?.execute(params![
         id.as_uuid().as_bytes(),
@@ -215,7 +224,10 @@ pub(super) fn set_groups(
     refetched(change, id, changed)
 }
 
-pub(super) fn verify_email(change: &Change<'_>, id: UserId) -> rusqlite::Result<Option<User>> {
+pub(super) fn verify_email(
+    change: &Change<'_>,
+    id: UserId,
+) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET email_verified = 1, updated_at = ?2
                WHERE id = ?1 AND email IS NOT NULL";
     let changed = change
@@ -226,18 +238,22 @@ pub(super) fn verify_email(change: &Change<'_>, id: UserId) -> rusqlite::Result<
 }
 
 /// The user after a change of data, which copies have to be told.
-fn refetched(change: &Change<'_>, id: UserId, changed: usize) -> rusqlite::Result<Option<User>> {
+fn refetched(
+    change: &Change<'_>,
+    id: UserId,
+    changed: usize,
+) -> rusqlite::Result<Option<Written<User>>> {
     if changed == 0 {
         return Ok(None);
     }
-    change.append_to_feed(FeedKind::RefetchUser(id), change.now)?;
-    find(change.conn, id)
+    let rows = vec![change.append_to_feed(FeedKind::RefetchUser(id), change.now)?];
+    Ok(find(change.conn, id)?.map(|value| Written { value, rows }))
 }
 
 pub(super) fn change_password(
     change: &Change<'_>,
     wanted: &PasswordChange,
-) -> rusqlite::Result<Option<User>> {
+) -> rusqlite::Result<Option<Written<ChangedPassword>>> {
     let sql = "UPDATE users SET password_hash = ?2, hash_kind = ?3, updated_at = ?4
                WHERE id = ?1 AND enabled AND generation = ifnull(?5, generation)";
     let changed = change.conn.prepare_cached(sql)?.execute(params![
@@ -250,13 +266,18 @@ pub(super) fn change_password(
     if changed == 0 {
         return Ok(None);
     }
-    end_all(change, wanted.user_id, change.now)?;
-    let user = find(change.conn, wanted.user_id)?;
-    if let (Some(user), Some(next)) = (&user, &wanted.next_session) {
-        let next = NewSession { generation: user.generation, ..next.clone() };
-        session::insert(change, &next)?;
-    }
-    Ok(user)
+    let ended = end_all(change, wanted.user_id, FeedKind::UserBelow, change.now)?;
+    let Some(user) = find(change.conn, wanted.user_id)? else { return Ok(None) };
+    let next = match &wanted.next_session {
+        Some(next) => {
+            let next = NewSession { generation: user.generation, replaces: None, ..next.clone() };
+            session::insert(change, &next)?;
+            session::find_by_id(change.conn, next.session.id)?
+        }
+        None => None,
+    };
+    let rows = ended.map_or_else(Vec::new, rows_of);
+    Ok(Some(Written { value: ChangedPassword { user, next }, rows }))
 }
 
 pub(super) fn upgrade_hash(
@@ -276,12 +297,14 @@ pub(super) fn upgrade_hash(
     Ok(changed == 1)
 }
 
-/// Raises the generation, tells the feed, and ends the sessions. How many; `None`: no such user.
+/// Raises the generation, tells the feed by the row that `kind` makes of it, and ends the sessions.
+/// How many; `None`: no such user.
 pub(super) fn end_all(
     change: &Change<'_>,
     id: UserId,
+    kind: fn(UserId, Generation) -> FeedKind,
     now: Timestamp,
-) -> rusqlite::Result<Option<u64>> {
+) -> rusqlite::Result<Option<Written<u64>>> {
     let raised: Option<i64> = change
         .conn
         .prepare_cached(
@@ -290,14 +313,22 @@ pub(super) fn end_all(
         .query_row([id.as_uuid().as_bytes()], |row| row.get(0))
         .optional()?;
     let Some(raised) = raised else { return Ok(None) };
-    change.append_to_feed(FeedKind::UserBelow(id, Generation(raised)), now)?;
+    let rows = vec![change.append_to_feed(kind(id, Generation(raised)), now)?];
+    Ok(Some(Written { value: end_sessions(change, id, now)?, rows }))
+}
+
+/// Ends all sessions of a user without a word to the feed. How many.
+pub(super) fn end_sessions(
+    change: &Change<'_>,
+    of: UserId,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    let sql = "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL";
     let ended = change
         .conn
-        .prepare_cached(
-            "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
-        )?
-        .execute(params![id.as_uuid().as_bytes(), now.as_micros()])?;
-    Ok(Some(ended as u64))
+        .prepare_cached(sql)?
+        .execute(params![of.as_uuid().as_bytes(), now.as_micros()])?;
+    Ok(ended as u64)
 }
 
 fn find(conn: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {

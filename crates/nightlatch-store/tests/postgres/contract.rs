@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nightlatch_core::{
-    AsOf, FeedKind, Generation, Position, Record, SessionId, SystemClock, SystemEntropy, UserId,
+    AsOf, FeedKind, FeedRow, Generation, Position, Record, SessionId, SystemClock, SystemEntropy,
+    UserId,
 };
 use nightlatch_store::contract::{Subject, contract_tests};
 use nightlatch_store::postgres::PostgresOptions;
@@ -30,7 +31,7 @@ async fn fresh() -> Subject {
         .keeping(server)
 }
 
-async fn read_feed(options: &PostgresOptions) -> Vec<(AsOf, FeedKind)> {
+async fn read_feed(options: &PostgresOptions) -> Vec<FeedRow> {
     let raw = RawClient::connect(options.url.expose()).await;
     let sql = format!("SELECT * FROM {}.feed ORDER BY position", options.schema);
     let rows = raw.client.query(&sql, &[]).await.expect("the feed can be read");
@@ -44,9 +45,12 @@ async fn read_feed(options: &PostgresOptions) -> Vec<(AsOf, FeedKind)> {
                 2 => FeedKind::UserBelow(user(), Generation(row.get("generation"))),
                 3 => FeedKind::Everything,
                 4 => FeedKind::RefetchUser(user()),
+                5 => FeedKind::UserDisabled(user(), Generation(row.get("generation"))),
+                6 => FeedKind::UserEnabled(user()),
                 other => panic!("no such kind: {other}"),
             };
-            (AsOf { position: Position(row.get("position")), row_id: row.get("id") }, kind)
+            let at = AsOf { position: Position(row.get("position")), row_id: row.get("id") };
+            FeedRow { at, kind }
         })
         .collect()
 }

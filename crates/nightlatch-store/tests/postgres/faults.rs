@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, FailureClass, Outcome, RecordStore, SessionEnd, SessionStore, StoreError,
-    StoreErrorKind, SystemClock, UserStore,
+    Clock, FailureClass, FeedStore, Outcome, SessionEnd, SessionStore, StoreError, StoreErrorKind,
+    SystemClock, UserStore,
 };
 use nightlatch_testkit::postgres::PostgresServer;
 

@@ -1,6 +1,6 @@
 //! Behind a pool in transaction mode every statement may meet another connection.
 
-use nightlatch_core::{RecordStore, SessionEnd, SessionStore};
+use nightlatch_core::{FeedStore, RecordStore, SessionEnd, SessionStore};
 use nightlatch_testkit::pgbouncer::PgBouncer;
 use nightlatch_testkit::postgres::PostgresServer;
 use tokio::task::JoinSet;

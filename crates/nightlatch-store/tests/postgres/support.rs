@@ -174,9 +174,10 @@ pub(crate) async fn login(record: &PostgresRecord, user: &User) -> (SessionId, T
 }
 
 pub(crate) async fn find(record: &PostgresRecord, token: TokenHash) -> Option<FoundSession> {
-    record.find_session(token, soon()).await.expect("the record answers")
+    let found = record.find_session(token, soon()).await.expect("the record answers");
+    found.map(Arc::unwrap_or_clone)
 }
 
 pub(crate) async fn end(record: &PostgresRecord, which: SessionEnd) -> Result<u64, StoreError> {
-    record.end_sessions(which, now(), soon()).await
+    Ok(record.end_sessions(which, now(), soon()).await?.value)
 }
