@@ -16,6 +16,7 @@
 //! ```
 
 mod clock;
+pub mod coherence;
 mod csrf;
 mod device;
 mod email;

@@ -1,4 +1,7 @@
 //! Cases about reading the feed, claiming an epoch, and writing lost revocations back.
+//!
+//! Copies are judged by what is read here alone, so a record that misses or moves a row lets somebody
+//! in who has logged out.
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use std::sync::Arc;

@@ -1,4 +1,7 @@
-//! Ending sessions. How these statements are built is told in [`super::session`].
+//! Ending sessions: the statements that revoke, and the answers to those who asked.
+//!
+//! Kept apart from the others because what they write to the feed is what every node is bound by. How
+//! they are built is told in [`super::session`].
 
 use nightlatch_core::{
     Deadline, SessionEnd, SessionId, StoreError, Timestamp, TokenHash, UserId, Written,

@@ -1,0 +1,82 @@
+//! After a fork: which of the revocations that this node knows has the record lost?
+//!
+//! What the record kept must not be written back: a user who was enabled again would be disabled, and
+//! an old "everything has ended" would end today's sessions. The ids of rows are random, so a row that
+//! is in both histories proves that all before it is.
+
+use std::collections::BTreeMap;
+
+use crate::{FeedKind, FeedNews, Generation, LostRevocations, LostUser, Position, UserId};
+
+/// What was known of the history that was given up, while it is compared with the new one.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// The ids of its rows.
+    ids: BTreeMap<Position, i64>,
+    /// What they said, in their order.
+    said: Vec<(Position, FeedKind)>,
+    /// The newest row that is found in both.
+    shared: Option<Position>,
+    /// Compared up to here.
+    through: Position,
+}
+
+impl Comparison {
+    pub(super) fn new(ids: BTreeMap<Position, i64>, said: Vec<(Position, FeedKind)>) -> Self {
+        let first = ids.keys().next().copied().unwrap_or(Position(0));
+        Self { ids, said, shared: None, through: Position(first.0.saturating_sub(1)) }
+    }
+
+    /// After which position the record is asked for its rows.
+    pub(super) const fn through(&self) -> Position {
+        self.through
+    }
+
+    /// Takes in rows of the new history; whether all that matters has been compared.
+    pub(super) fn compare(&mut self, news: &FeedNews) -> bool {
+        for row in &news.rows {
+            self.through = row.at.position;
+            match self.ids.get(&row.at.position) {
+                Some(row_id) if *row_id == row.at.row_id => self.shared = Some(row.at.position),
+                Some(_) => return true,
+                None => {}
+            }
+        }
+        let known_to = self.ids.keys().next_back().copied();
+        news.rows.is_empty()
+            || self.through >= news.head.newest.position
+            || known_to.is_none_or(|known_to| self.through >= known_to)
+    }
+
+    /// What the new history lacks.
+    pub(super) fn lost(&self) -> LostRevocations {
+        let mut lost = LostRevocations::default();
+        let mut users: BTreeMap<UserId, LostUser> = BTreeMap::new();
+        for (position, kind) in &self.said {
+            if self.shared.is_some_and(|shared| *position <= shared) {
+                continue;
+            }
+            match *kind {
+                FeedKind::Session(id) => lost.sessions.push(id),
+                FeedKind::UserBelow(id, generation) => below(&mut users, id, generation),
+                FeedKind::UserDisabled(id, generation) => {
+                    below(&mut users, id, generation);
+                    users.entry(id).and_modify(|user| user.enabled = Some(false));
+                }
+                // No revocation: who is disabled without reason can be enabled again.
+                FeedKind::UserEnabled(id) => {
+                    users.entry(id).and_modify(|user| user.enabled = None);
+                }
+                FeedKind::Everything => lost.everything = true,
+                FeedKind::Start | FeedKind::RefetchUser(_) | FeedKind::Unknown(_) => {}
+            }
+        }
+        lost.users = users.into_values().collect();
+        lost
+    }
+}
+
+fn below(users: &mut BTreeMap<UserId, LostUser>, id: UserId, generation: Generation) {
+    let user = users.entry(id).or_insert(LostUser { id, below: None, enabled: None });
+    user.below = user.below.max(Some(generation));
+}
