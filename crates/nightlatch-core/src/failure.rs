@@ -60,6 +60,8 @@ pub enum FailureClass {
     Missing,
     /// Its schema is not one that this release can use.
     Schema,
+    /// Its revocation feed could not be followed for too long.
+    FeedStalled,
 }
 
 impl FailureClass {
@@ -94,6 +96,7 @@ impl FailureClass {
             Self::Corrupt => "corrupt",
             Self::Missing => "missing",
             Self::Schema => "schema",
+            Self::FeedStalled => "feed_stalled",
         }
     }
 }

@@ -52,7 +52,7 @@ pub use password::{
 };
 pub use secret::Secret;
 pub use service::{Keys, Policy, Ports, Service};
-pub use session::{Client, NewSession, Session, SessionId, SessionVerdict};
+pub use session::{Client, LastUse, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
     BoxFuture, ChangedPassword, CreateUser, Credentials, FeedStore, FoundSession, ImportOutcome,

@@ -157,3 +157,44 @@ impl Service {
         self.ports.clock.now()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::net::IpAddr;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        AsOf, Client, Epoch, FoundSession, Generation, Groups, History, Position, Session,
+        SessionId, User, UserId, Username,
+    };
+
+    /// A session of alice's, last seen at a time.
+    pub(crate) fn found_session(last_seen_at: Timestamp) -> FoundSession {
+        let user_id = UserId::from_uuid(Uuid::from_u128(1));
+        let user = User {
+            id: user_id,
+            username: Username::try_existing("alice").unwrap(),
+            email: None,
+            email_verified: false,
+            name: String::new(),
+            groups: Groups::default(),
+            generation: Generation(1),
+            enabled: true,
+            created_at: Timestamp::EPOCH,
+        };
+        let session = Session {
+            id: SessionId::from_uuid(Uuid::from_u128(2)),
+            user_id,
+            created_at: Timestamp::EPOCH,
+            last_seen_at,
+            expires_at: Timestamp::EPOCH.after(Duration::from_hours(24)),
+            remember: false,
+            client: Client { address: IpAddr::from([127, 0, 0, 1]), user_agent: String::new() },
+        };
+        let history = History { record: Uuid::nil(), epoch: Epoch(1) };
+        let as_of = AsOf { position: Position(1), row_id: 1 };
+        FoundSession::new(session, user, as_of, history)
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -84,11 +85,12 @@ pub enum SessionVerdict {
 }
 
 impl Session {
-    /// Judges at `now`, in record time. `unwritten` is the time in which uses could not be
-    /// written: it does not count as idle.
+    /// Judges at `now`, in record time, a session that was last used at `last_use`. `unwritten` is
+    /// the time in which uses could not be written: it does not count as idle.
     #[must_use]
     pub fn verdict_at(
         &self,
+        last_use: Timestamp,
         now: Timestamp,
         idle_timeout: Option<Duration>,
         unwritten: Duration,
@@ -97,13 +99,50 @@ impl Session {
             return SessionVerdict::Expired;
         }
         match idle_timeout {
-            Some(idle) if now.since(self.last_seen_at).saturating_sub(unwritten) >= idle => {
+            Some(idle) if now.since(last_use).saturating_sub(unwritten) >= idle => {
                 SessionVerdict::Idle
             }
             _ => SessionVerdict::Active,
         }
     }
 }
+
+/// When a session was last used, as far as the holders of one copy of it know.
+#[derive(Debug)]
+pub struct LastUse(AtomicI64);
+
+impl LastUse {
+    /// As it was read.
+    #[must_use]
+    pub const fn at(time: Timestamp) -> Self {
+        Self(AtomicI64::new(time.as_micros()))
+    }
+
+    /// The latest use.
+    #[must_use]
+    pub fn get(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    /// It is used at `now`.
+    pub fn raise(&self, now: Timestamp) {
+        self.0.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+}
+
+impl Clone for LastUse {
+    fn clone(&self) -> Self {
+        Self::at(self.get())
+    }
+}
+
+impl PartialEq for LastUse {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for LastUse {}
 
 /// A session to be created, together with the credential generation it was earned at.
 #[derive(Clone, Debug)]
@@ -137,12 +176,12 @@ mod tests {
         };
         let idle = Some(Duration::from_secs(20));
         let written = Duration::ZERO;
-        assert_eq!(session.verdict_at(at(69), idle, written), SessionVerdict::Active);
-        assert_eq!(session.verdict_at(at(70), idle, written), SessionVerdict::Idle);
-        assert_eq!(session.verdict_at(at(99), None, written), SessionVerdict::Active);
-        assert_eq!(session.verdict_at(at(100), None, written), SessionVerdict::Expired);
+        let verdict = |now, idle, unwritten| session.verdict_at(at(50), at(now), idle, unwritten);
+        assert_eq!(verdict(69, idle, written), SessionVerdict::Active);
+        assert_eq!(verdict(70, idle, written), SessionVerdict::Idle);
+        assert_eq!(verdict(99, None, written), SessionVerdict::Active);
+        assert_eq!(verdict(100, None, written), SessionVerdict::Expired);
         // 15 of the 20 idle seconds could not have been written.
-        let unwritten = Duration::from_secs(15);
-        assert_eq!(session.verdict_at(at(70), idle, unwritten), SessionVerdict::Active);
+        assert_eq!(verdict(70, idle, Duration::from_secs(15)), SessionVerdict::Active);
     }
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use crate::throttle::{AddressPrefix, Failure};
 use crate::username::LoginName;
 use crate::{
-    AsOf, Deadline, Email, Generation, Groups, HashKind, History, NewSession, PasswordHash,
-    Session, SessionId, Timestamp, TokenHash, User, UserId, Username, Written,
+    AsOf, Deadline, Email, Generation, Groups, HashKind, History, LastUse, NewSession,
+    PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username, Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
@@ -121,6 +121,17 @@ pub struct FoundSession {
     pub as_of: AsOf,
     /// Which record, and which history of it.
     pub history: History,
+    /// When it was last used, as far as those who share this copy know.
+    pub last_use: LastUse,
+}
+
+impl FoundSession {
+    /// As it was read, in one statement.
+    #[must_use]
+    pub const fn new(session: Session, user: User, as_of: AsOf, history: History) -> Self {
+        let last_use = LastUse::at(session.last_seen_at);
+        Self { session, user, as_of, history, last_use }
+    }
 }
 
 /// Which sessions to end.
@@ -257,6 +268,15 @@ pub trait SessionStore: Send + Sync {
         token: TokenHash,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Arc<FoundSession>>>;
+
+    /// The same from the record itself, never from a copy.
+    fn reread_session(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
+        self.find_session(token, deadline)
+    }
 
     /// A user's sessions that have not ended, newest first, at most `limit`.
     fn list_sessions(

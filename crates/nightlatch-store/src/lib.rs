@@ -3,8 +3,11 @@
 //! The record is the truth: SQLite for one machine, PostgreSQL for several, and an in-memory
 //! reference for tests and simulation. All three pass one contract suite.
 
+pub mod cached;
 #[cfg(feature = "test-util")]
 pub mod contract;
+#[cfg(feature = "test-util")]
+pub mod intercepted;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;

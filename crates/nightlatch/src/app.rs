@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
     Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
     SystemClock, SystemEntropy, ThrottleScope,
 };
+use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::{BackupError, SqliteRecord};
 use nightlatch_store::throttle::LocalThrottle;
@@ -21,6 +23,9 @@ use crate::hashing::HashPool;
 
 /// Counters that a node holds at once: about 100 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;
+
+/// Copies of sessions that a node holds at once: some 200,000 of them.
+const COPIES_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// The record with its own way of ending.
 #[derive(Clone)]
@@ -147,15 +152,28 @@ impl Base {
         Ok(derive(&session, config))
     }
 
-    /// Joins everything beneath the HTTP layer.
+    /// The record with copies of its sessions in front, for a server. Somebody must follow the feed.
+    #[must_use]
+    pub fn with_copies(&self, config: &Config) -> Arc<CachedRecord> {
+        let limits = CoherenceLimits::new(config.limits.max_staleness);
+        let (record, clock) = (self.record.port(), Arc::clone(&self.clock));
+        let entropy = Arc::clone(&self.entropy);
+        Arc::new(CachedRecord::new(record, clock, entropy, (limits, COPIES_BYTES_MAX)))
+    }
+
+    /// Joins everything beneath the HTTP layer, over the record as it is or with copies in front.
     ///
     /// # Errors
     /// The system gives no threads.
-    pub fn assemble(self, config: &Config, keys: Keys) -> anyhow::Result<Node> {
+    pub fn assemble(
+        self,
+        config: &Config,
+        keys: Keys,
+        record: Arc<dyn Record>,
+    ) -> anyhow::Result<Node> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
         let hasher = Arc::new(pool.context("starting the threads that hash passwords")?);
-        let record = self.record.port();
         let throttle = Arc::new(LocalThrottle::new(
             Arc::clone(&record) as _,
             Arc::clone(&self.clock),

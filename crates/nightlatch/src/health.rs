@@ -2,21 +2,17 @@
 //!
 //! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use nightlatch_core::{Deadline, FailureClass, Record, RecordClock, Timestamp};
+use nightlatch_core::coherence::LEASE;
+use nightlatch_core::{FailureClass, RecordClock, Timestamp};
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
+use nightlatch_store::cached::{CachedRecord, CopiesState, Look, LookObserver};
 use tokio_util::sync::CancellationToken;
-
-/// How often the record is asked how it is.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a start may take before the record is asked all the same.
 const START_GRACE: Duration = Duration::from_secs(2);
-
-/// The longest a probe waits.
-const PROBE_DEADLINE: Duration = Duration::from_millis(1500);
 
 /// An answer later than this is `slow`.
 const SLOW_FROM: Duration = Duration::from_millis(250);
@@ -28,6 +24,7 @@ const SKEW_MAX: Duration = Duration::from_secs(2);
 pub struct Health {
     clock: Arc<RecordClock>,
     state: Mutex<State>,
+    copies: OnceLock<Arc<CachedRecord>>,
     throttling_disabled: bool,
 }
 
@@ -35,7 +32,8 @@ struct State {
     database: Dependency,
     /// Down, or up but slow; `None`: as it should be.
     class: Option<FailureClass>,
-    serves: bool,
+    /// Whether the record answers.
+    answers: bool,
     stopping: bool,
     since: Timestamp,
 }
@@ -74,6 +72,11 @@ pub struct Snapshot {
     pub since: Timestamp,
     /// How far the wall clock is from record time.
     pub clock_skew: Duration,
+    /// For how long the record has not confirmed what is known of revocations, where that is longer
+    /// than it should be.
+    pub staleness: Duration,
+    /// How often the record was found to have gone back in time.
+    pub forks: u64,
     /// What an operator should know.
     pub warnings: Vec<&'static str>,
 }
@@ -86,11 +89,11 @@ impl Health {
         let state = State {
             database: Dependency::new("database"),
             class: Some(FailureClass::Unreachable),
-            serves: false,
+            answers: false,
             stopping: false,
             since,
         };
-        Self { clock, state: Mutex::new(state), throttling_disabled }
+        Self { clock, state: Mutex::new(state), copies: OnceLock::new(), throttling_disabled }
     }
 
     /// Dependencies that are away at this moment.
@@ -102,8 +105,9 @@ impl Health {
     /// Whether session checks can be served and no stop has begun.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        let copies = self.copies_state();
         let state = self.lock();
-        state.serves && !state.stopping
+        state.serves(copies) && !state.stopping
     }
 
     /// From now on not ready.
@@ -114,6 +118,7 @@ impl Health {
     /// How it is.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let copies = self.copies_state();
         let state = self.lock();
         let clock_skew = self.clock.skew();
         let mut warnings = Vec::new();
@@ -123,68 +128,54 @@ impl Health {
         if clock_skew > SKEW_MAX {
             warnings.push("clock_skew");
         }
-        let status = match (state.serves, state.class, warnings.is_empty()) {
+        let status = match (state.serves(copies), state.class, warnings.is_empty()) {
             (false, _, _) => Status::Unhealthy,
             (true, Some(_), _) | (true, None, false) => Status::Degraded,
             (true, None, true) => Status::Healthy,
         };
+        let unconfirmed = copies.and_then(|copies| copies.unconfirmed_for);
         Snapshot {
             status,
             database_class: state.class.map(FailureClass::as_str),
             since: state.since.min(now),
             clock_skew,
+            staleness: unconfirmed.filter(|age| *age > LEASE).unwrap_or_default(),
+            forks: copies.map_or(0, |copies| copies.forks),
             warnings,
         }
     }
 
-    /// Asks the record how it is, again and again; the caller ends it by dropping it. Begins when the
-    /// start has tried to use it for the first time: before, a new record has no schema to ask.
-    pub async fn watch(self: Arc<Self>, record: Arc<dyn Record>, tried: CancellationToken) {
+    /// Follows the record through its copies, and learns from every look how it is; the caller ends
+    /// it by dropping it. Begins when the start has tried to use the record for the first time:
+    /// before, a new one has no schema to ask.
+    pub async fn watch(self: Arc<Self>, copies: Arc<CachedRecord>, tried: CancellationToken) {
+        let copies = self.copies.get_or_init(|| copies);
         let _ = tokio::time::timeout(START_GRACE, tried.cancelled()).await;
-        loop {
-            self.probe(&*record).await;
-            tokio::time::sleep(PROBE_EVERY).await;
-        }
+        copies.tail(&*self).await;
     }
 
-    async fn probe(&self, record: &dyn Record) {
-        let asked = self.clock.clock().boottime();
-        let deadline = Deadline::within(self.clock.clock(), PROBE_DEADLINE);
-        let answer = record.probe(deadline).await;
-        let answered = self.clock.clock().boottime();
-        let took = answered.saturating_sub(asked);
-        if let Ok(probe) = &answer
-            && let Some(now) = probe.now
-        {
-            // The database read its clock somewhere between question and answer.
-            self.clock.observe(now, asked + took / 2);
-        }
-        let slow = (took >= SLOW_FROM).then_some(FailureClass::Slow);
-        let (serves, class) = match answer {
-            Ok(probe) => (true, probe.write_failure.or(slow)),
-            Err(error) => {
-                tracing::debug!(event = "dependency.probe_failed", error = %error);
-                (false, Some(error.class()))
-            }
-        };
-        self.observe(serves, class, asked, answered);
+    /// `None` before the start has come to the record.
+    fn copies_state(&self) -> Option<CopiesState> {
+        let copies = self.copies.get()?;
+        // Whoever asks for health wants to know how it is now: an idle node looks more often.
+        copies.note_use();
+        Some(copies.copies_state())
     }
 
-    /// `class` may be set while it serves: it is slow, or takes no changes.
+    /// `class` may be set while it answers: it is slow, or takes no changes.
     fn observe(
         &self,
-        serves: bool,
+        answers: bool,
         class: Option<FailureClass>,
-        asked: Duration,
-        answered: Duration,
+        (asked, answered): (Duration, Duration),
     ) {
         let now = self.clock.now();
         let mut state = self.lock();
-        if state.class != class || state.serves != serves {
+        if state.class != class || state.answers != answers {
             state.since = now;
         }
         state.class = class;
-        state.serves = serves;
+        state.answers = answers;
         let outcome = class.map_or(Ok(()), |class| Err(class.as_str()));
         let line = state.database.observe(outcome, asked, answered);
         drop(state);
@@ -195,6 +186,40 @@ impl Health {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LookObserver for Health {
+    fn looked(&self, look: &Look<'_>) {
+        let took = look.answered.saturating_sub(look.asked);
+        if let Ok(news) = look.answer
+            && let Some(now) = news.now
+        {
+            // The database read its clock somewhere between question and answer.
+            self.clock.observe(now, look.asked + took / 2);
+        }
+        if look.forked {
+            tracing::error!(
+                event = "record.history_forked",
+                "the database went back in time: what this node remembers of logouts is written back"
+            );
+        }
+        let slow = (took >= SLOW_FROM).then_some(FailureClass::Slow);
+        let (answers, class) = match look.answer {
+            Ok(news) => (true, news.write_failure.or(slow)),
+            Err(error) => {
+                tracing::debug!(event = "dependency.look_failed", error = %error);
+                (false, Some(error.class()))
+            }
+        };
+        self.observe(answers, class, (look.asked, look.answered));
+    }
+}
+
+impl State {
+    /// Whether logins or session checks can be served: by the record, or from copies.
+    fn serves(&self, copies: Option<CopiesState>) -> bool {
+        self.answers || copies.is_some_and(|copies| copies.serves)
     }
 }
 

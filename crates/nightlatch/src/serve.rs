@@ -124,13 +124,14 @@ impl Starting {
     ) -> anyhow::Result<Serving> {
         let Self { tasks, stop, .. } = &self;
         let tried = CancellationToken::new();
-        let probing = Arc::clone(&self.health).watch(base.record.port(), tried.clone());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(probing));
+        let copies = base.with_copies(&self.config);
+        let following = Arc::clone(&self.health).watch(Arc::clone(&copies), tried.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(following));
         let keys = match keys {
             Some(keys) => keys,
             None => self.wait_for_keys(&base, &tried).await,
         };
-        let node = base.assemble(&self.config, keys)?;
+        let node = base.assemble(&self.config, keys, Arc::clone(&copies) as _)?;
         let app = self.app(&node);
         publish.send_replace(Some(routes(&app)));
         let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
@@ -138,7 +139,7 @@ impl Starting {
         self.wait_for_record(&node, &tried).await;
         let jobs = Jobs {
             service: Arc::clone(&node.service),
-            record: node.base.record.port(),
+            record: copies,
             hasher: Arc::clone(&node.hasher),
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_kinds()));

@@ -65,7 +65,7 @@ impl Service {
     ) -> Result<LoggedIn, ChangePasswordError> {
         let prefix = AddressPrefix::of(request.client.address);
         let record = &self.ports.record;
-        let user = &request.active.user;
+        let user = request.active.user();
         let mut budget = RecordBudget::of(deadline);
         let find = |deadline| record.find_credentials_by_id(user.id, prefix, self.now(), deadline);
         let Some(found) = budget.spend(self.clock(), find).await? else {
@@ -82,7 +82,7 @@ impl Service {
             return Err(ChangePasswordError::Weak(weakness));
         }
         let hash = self.ports.hasher.hash(request.new, before).await?;
-        let remember = request.active.session.remember;
+        let remember = request.active.session().remember;
         let (next, token) = self.new_session(&right.user, request.client, remember);
         let (next_hash, session) = (next.token, next.session.clone());
         let change = PasswordChange {

@@ -16,14 +16,27 @@ use crate::{
 /// A session that is good now.
 #[derive(Clone, Debug)]
 pub struct ActiveSession {
-    /// The session, last seen now.
-    pub session: Session,
-    /// Its user.
-    pub user: User,
+    found: Arc<FoundSession>,
+    /// Now.
+    pub last_seen_at: Timestamp,
     /// The hash of its token: what CSRF tokens are bound to.
     pub token: TokenHash,
     /// When it expires if it is not used again.
     pub idle_expires_at: Option<Timestamp>,
+}
+
+impl ActiveSession {
+    /// The session, as it was read: `last_seen_at` beside it is newer.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.found.session
+    }
+
+    /// Its user.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.found.user
+    }
 }
 
 /// Why a session could not be checked. Never means that it is not good.
@@ -63,23 +76,42 @@ impl Service {
         if self.pending.refuses_token(&token) {
             return Ok(None);
         }
-        let found = self.ports.record.find_session(token, deadline).await?;
-        Ok(found.and_then(|found| self.judge(Arc::unwrap_or_clone(found), token)))
+        let record = &self.ports.record;
+        let Some(found) = record.find_session(token, deadline).await? else { return Ok(None) };
+        let now = self.now();
+        match self.judge(&found, found.last_use.get(), now) {
+            SessionVerdict::Active => return Ok(self.activate(found, token, now)),
+            SessionVerdict::Expired => return Ok(None),
+            // A copy never proves it: somebody may have used the session on another node.
+            SessionVerdict::Idle => {}
+        }
+        let Some(found) = record.reread_session(token, deadline).await? else { return Ok(None) };
+        let last_use = self.last_seen.latest(found.session.id, found.last_use.get());
+        match self.judge(&found, last_use, now) {
+            SessionVerdict::Active => Ok(self.activate(found, token, now)),
+            SessionVerdict::Expired | SessionVerdict::Idle => Ok(None),
+        }
     }
 
-    fn judge(&self, found: FoundSession, token: TokenHash) -> Option<ActiveSession> {
-        let FoundSession { mut session, user, .. } = found;
-        let now = self.now();
-        session.last_seen_at = self.last_seen.latest(session.id, session.last_seen_at);
+    fn judge(&self, found: &FoundSession, last_use: Timestamp, now: Timestamp) -> SessionVerdict {
         let unwritten = self.last_seen.unwritten_at(now);
-        let verdict = session.verdict_at(now, self.policy.idle_timeout, unwritten);
-        if verdict != SessionVerdict::Active || self.pending.refuses_session(&session.id) {
+        found.session.verdict_at(last_use, now, self.policy.idle_timeout, unwritten)
+    }
+
+    /// Notes the use; `None`: its logout waits for the record.
+    fn activate(
+        &self,
+        found: Arc<FoundSession>,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Option<ActiveSession> {
+        if self.pending.refuses_session(&found.session.id) {
             return None;
         }
-        self.last_seen.note(session.id, session.last_seen_at, now);
-        session.last_seen_at = session.last_seen_at.max(now);
-        let idle_expires_at =
-            self.policy.idle_timeout.map(|idle| now.after(idle).min(session.expires_at));
-        Some(ActiveSession { session, user, token, idle_expires_at })
+        self.last_seen.note(&found, now);
+        let expires_at = found.session.expires_at;
+        let idle_expires_at = self.policy.idle_timeout.map(|idle| now.after(idle).min(expires_at));
+        let last_seen_at = found.last_use.get().max(now);
+        Some(ActiveSession { found, last_seen_at, token, idle_expires_at })
     }
 }

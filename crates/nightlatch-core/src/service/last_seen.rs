@@ -4,11 +4,12 @@
 //! is lost with the process; time in which it could not be written does not count as idle.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Service;
-use crate::{Deadline, SessionId, StoreError, Timestamp};
+use crate::{Deadline, FoundSession, SessionId, StoreError, Timestamp};
 
 /// A use is noted only if the last one noted is older: the device list needs no more.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
@@ -21,40 +22,46 @@ const BATCH_MAX: usize = 500;
 
 /// Uses that wait to be written.
 #[derive(Debug, Default)]
-pub(super) struct LastSeen(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    seen: BTreeMap<SessionId, Timestamp>,
-    /// Since when nothing could be written.
-    failing_since: Option<Timestamp>,
+pub(super) struct LastSeen {
+    waiting: Mutex<BTreeMap<SessionId, Timestamp>>,
+    /// Since when nothing could be written; [`WELL`] while it can. Read at every session check.
+    failing_since: AtomicI64,
 }
+
+/// Not a time at which anything failed.
+const WELL: i64 = 0;
 
 impl LastSeen {
     pub(super) fn latest(&self, id: SessionId, written: Timestamp) -> Timestamp {
-        self.lock().seen.get(&id).map_or(written, |seen| written.max(*seen))
+        self.lock().get(&id).map_or(written, |seen| written.max(*seen))
     }
 
-    pub(super) fn note(&self, id: SessionId, noted: Timestamp, now: Timestamp) {
-        if now.since(noted) < NOTE_EVERY {
+    /// Notes that a session is used, if that is news. The holders of its copy know it at once.
+    pub(super) fn note(&self, found: &FoundSession, now: Timestamp) {
+        if now.since(found.last_use.get()) < NOTE_EVERY {
             return;
         }
         let mut waiting = self.lock();
-        if waiting.seen.len() < WAITING_MAX || waiting.seen.contains_key(&id) {
-            waiting.seen.insert(id, now);
+        let id = found.session.id;
+        if waiting.len() < WAITING_MAX || waiting.contains_key(&id) {
+            waiting.insert(id, now);
+            found.last_use.raise(now);
         }
     }
 
     /// For how long nothing could be written.
     pub(super) fn unwritten_at(&self, now: Timestamp) -> Duration {
-        self.lock().failing_since.map_or(Duration::ZERO, |since| now.since(since))
+        match self.failing_since.load(Ordering::Relaxed) {
+            WELL => Duration::ZERO,
+            since => now.since(Timestamp::from_micros(since)),
+        }
     }
 
     fn take_batch(&self) -> Vec<(SessionId, Timestamp)> {
         let mut waiting = self.lock();
         let mut batch = Vec::new();
         while batch.len() < BATCH_MAX
-            && let Some(first) = waiting.seen.pop_first()
+            && let Some(first) = waiting.pop_first()
         {
             batch.push(first);
         }
@@ -64,18 +71,24 @@ impl LastSeen {
     fn put_back(&self, batch: Vec<(SessionId, Timestamp)>, now: Timestamp) {
         let mut waiting = self.lock();
         for (id, at) in batch {
-            let latest = waiting.seen.get(&id).map_or(at, |seen| at.max(*seen));
-            waiting.seen.insert(id, latest);
+            let latest = waiting.get(&id).map_or(at, |seen| at.max(*seen));
+            waiting.insert(id, latest);
         }
-        waiting.failing_since.get_or_insert(now);
+        // The first failure counts; who comes later finds it set.
+        let _ = self.failing_since.compare_exchange(
+            WELL,
+            now.as_micros(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 
     fn written(&self) {
-        self.lock().failing_since = None;
+        self.failing_since.store(WELL, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Timestamp>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,22 +117,24 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
+    use crate::service::tests::found_session;
 
     #[test]
     fn what_could_not_be_written_waits_and_stops_the_idle_clock() {
         let seen = LastSeen::default();
-        let id = SessionId::from_uuid(Uuid::from_u128(1));
         let at = |s: i64| Timestamp::from_micros(s * 1_000_000);
-        seen.note(id, at(0), at(5));
-        assert_eq!(seen.latest(id, at(0)), at(0), "too soon to note");
-        seen.note(id, at(0), at(10));
+        let found = found_session(at(1));
+        let id = found.session.id;
+        seen.note(&found, at(6));
+        assert_eq!(seen.latest(id, at(1)), at(1), "too soon to note");
+        seen.note(&found, at(11));
+        assert_eq!(found.last_use.get(), at(11), "whoever holds the copy knows");
         let batch = seen.take_batch();
-        seen.note(id, at(10), at(25));
+        seen.note(&found, at(25));
         seen.put_back(batch, at(30));
-        assert_eq!(seen.latest(id, at(0)), at(25));
+        assert_eq!(seen.latest(id, at(1)), at(25));
+        seen.put_back(seen.take_batch(), at(50));
         assert_eq!(seen.unwritten_at(at(90)), Duration::from_mins(1));
         seen.written();
         assert_eq!(seen.unwritten_at(at(90)), Duration::ZERO);

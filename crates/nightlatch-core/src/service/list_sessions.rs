@@ -44,9 +44,11 @@ impl Service {
         for session in &mut sessions {
             session.last_seen_at = self.last_seen.latest(session.id, session.last_seen_at);
         }
+        let idle_timeout = self.policy.idle_timeout;
         sessions.retain(|session| {
-            session.verdict_at(now, self.policy.idle_timeout, unwritten) == SessionVerdict::Active
-                && !self.pending.refuses_session(&session.id)
+            let last_use = session.last_seen_at;
+            let verdict = session.verdict_at(last_use, now, idle_timeout, unwritten);
+            verdict == SessionVerdict::Active && !self.pending.refuses_session(&session.id)
         });
         Ok(ListedSessions { sessions, is_cut })
     }

@@ -5,6 +5,7 @@
 //! on; the client was told that, and kept its cookie.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Service;
@@ -18,7 +19,11 @@ const BATCH_MAX: usize = 64;
 
 /// Revocations that wait for the record.
 #[derive(Debug, Default)]
-pub(super) struct PendingEnds(Mutex<Waiting>);
+pub(super) struct PendingEnds {
+    waiting: Mutex<Waiting>,
+    /// Whether any wait: every session check asks, and nearly always none do.
+    any: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -33,6 +38,7 @@ impl PendingEnds {
         let room = waiting.has_room();
         if room {
             waiting.tokens.insert(*token.as_bytes());
+            self.any.store(true, Ordering::SeqCst);
         }
         room
     }
@@ -43,16 +49,21 @@ impl PendingEnds {
         let room = waiting.has_room();
         if room {
             waiting.sessions.insert(session, user);
+            self.any.store(true, Ordering::SeqCst);
         }
         room
     }
 
     pub(super) fn refuses_token(&self, token: &TokenHash) -> bool {
-        self.lock().tokens.contains(token.as_bytes())
+        self.any() && self.lock().tokens.contains(token.as_bytes())
     }
 
     pub(super) fn refuses_session(&self, session: &SessionId) -> bool {
-        self.lock().sessions.contains_key(session)
+        self.any() && self.lock().sessions.contains_key(session)
+    }
+
+    fn any(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
     }
 
     fn batch(&self) -> Vec<SessionEnd> {
@@ -77,16 +88,21 @@ impl PendingEnds {
             | SessionEnd::AllOf(_)
             | SessionEnd::Everything => {}
         }
+        self.any.store(!waiting.is_empty(), Ordering::SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiting {
     fn has_room(&self) -> bool {
         self.tokens.len() + self.sessions.len() < WAITING_MAX
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.sessions.is_empty()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::FailureClass;
 
@@ -27,6 +28,8 @@ pub enum StoreErrorKind {
     Deadline,
     /// The record answered something that makes no sense.
     Corrupt,
+    /// The record does not answer, and what is known here is older than it may be.
+    TooStale,
 }
 
 /// The record gave no answer. Never means "no".
@@ -56,6 +59,18 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same failure for another who waited for the same answer.
+    #[must_use]
+    pub fn shared(error: &Arc<Self>) -> Self {
+        Self {
+            kind: error.kind,
+            class: error.class,
+            outcome: error.outcome,
+            doing: error.doing,
+            source: Some(Box::new(Arc::clone(error))),
+        }
     }
 
     /// What a caller can do about it.

@@ -1,6 +1,8 @@
 //! The port to the feed: what a node asks again and again, and what it does when history forked.
 
-use super::StoreResult;
+use std::future::pending;
+
+use super::{BoxFuture, StoreResult};
 use crate::{
     Deadline, Epoch, FailureClass, FeedNews, FeedRow, Generation, Head, History, Position,
     SessionId, Timestamp, UserId,
@@ -50,6 +52,12 @@ pub trait FeedStore: Send + Sync {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, FeedNews>;
+
+    /// Completes when the feed may have moved since the last call: a reason to look at it now. A
+    /// record that cannot tell never completes.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
+    }
 
     /// Begins the epoch `fresh` if the record still is in history `from`: of several who claim one
     /// from the same history the first wins. The head as it then is.

@@ -172,6 +172,12 @@ impl Fixture {
         answer.expect("finding a session works").map(Arc::unwrap_or_clone)
     }
 
+    /// The same from the record itself, whatever copies stand in front of it.
+    pub(super) async fn reread(&self, token: TokenHash) -> Option<FoundSession> {
+        let answer = self.record().reread_session(token, self.deadline()).await;
+        answer.expect("finding a session works").map(Arc::unwrap_or_clone)
+    }
+
     pub(super) async fn lives(&self, login: &Login) -> bool {
         self.found(login.token).await.is_some()
     }

@@ -105,12 +105,8 @@ impl State {
     pub(super) fn found(&self, id: SessionId) -> Option<FoundSession> {
         let row = self.sessions.get(&id).filter(|row| self.lives(row))?;
         let head = self.head();
-        Some(FoundSession {
-            session: row.session.clone(),
-            user: self.users[&row.session.user_id].user.clone(),
-            as_of: head.newest,
-            history: head.history,
-        })
+        let user = self.users[&row.session.user_id].user.clone();
+        Some(FoundSession::new(row.session.clone(), user, head.newest, head.history))
     }
 
     pub(super) fn end(&mut self, which: SessionEnd, at: Timestamp) -> Written<u64> {

@@ -131,12 +131,9 @@ impl SessionStore for PostgresRecord {
             if reader.get::<Option<Uuid>>("session_id")?.is_none() {
                 return Ok(None);
             }
-            Ok(Some(Arc::new(FoundSession {
-                session: reader.session()?,
-                user: reader.user()?,
-                as_of: reader.as_of()?,
-                history: reader.history()?,
-            })))
+            let (session, user) = (reader.session()?, reader.user()?);
+            let (as_of, history) = (reader.as_of()?, reader.history()?);
+            Ok(Some(Arc::new(FoundSession::new(session, user, as_of, history))))
         })
     }
 
@@ -220,7 +217,7 @@ impl PostgresRecord {
         let reader = Reader { row: &rows[0], doing };
         let Some(user) = reader.user_opt()? else { return Ok(None) };
         let (as_of, history) = (reader.as_of()?, reader.history()?);
-        let value = FoundSession { session, user, as_of, history };
+        let value = FoundSession::new(session, user, as_of, history);
         Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))
     }
 }

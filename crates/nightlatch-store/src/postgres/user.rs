@@ -390,7 +390,7 @@ impl PostgresRecord {
         let (as_of, history) = (reader.as_of()?, reader.history()?);
         let next = change.next_session.map(|next| {
             let (session, user) = (next.session, user.clone());
-            FoundSession { session, user, as_of, history }
+            FoundSession::new(session, user, as_of, history)
         });
         let value = ChangedPassword { user, next };
         Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))

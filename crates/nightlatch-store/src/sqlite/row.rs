@@ -83,12 +83,9 @@ pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> 
 /// A session, its user, record, epoch, position and row id, in this order.
 pub(super) fn found_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
     const HEAD: usize = SESSION_COLUMNS + USER_COLUMNS;
-    Ok(FoundSession {
-        session: session(row, 0)?,
-        user: user(row, SESSION_COLUMNS)?,
-        history: history(row, HEAD)?,
-        as_of: as_of(row, HEAD + 2)?,
-    })
+    let (session, user) = (session(row, 0)?, user(row, SESSION_COLUMNS)?);
+    let (history, as_of) = (history(row, HEAD)?, as_of(row, HEAD + 2)?);
+    Ok(FoundSession::new(session, user, as_of, history))
 }
 
 pub(super) fn uuid(row: &Row<'_>, at: usize) -> rusqlite::Result<Uuid> {

@@ -46,7 +46,8 @@ pub(super) fn with_node(
         let ready = make_ready(&base, &config.database, if_absent, console).await;
         ready.map_err(|error| advisor.explain_repeated(error))?;
         let keys = unused_keys(&base)?;
-        let node = base.assemble(&config, keys)?;
+        let record = base.record.port();
+        let node = base.assemble(&config, keys, record)?;
         command(&node, console).await
     });
     done.map_err(|error| advisor.explain(error))

@@ -25,6 +25,7 @@ impl From<StoreError> for Problem {
             StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => Code::StoreUnavailable,
             StoreErrorKind::Overloaded => Code::Overloaded,
             StoreErrorKind::Deadline => Code::Deadline,
+            StoreErrorKind::TooStale => Code::StalenessExceeded,
         };
         Self::new(code).with_retry_after(STORE_RETRY_AFTER).with_cause(cause_of(&error))
     }

@@ -1,6 +1,7 @@
 //! GET /health, /health/live, /health/ready: answered from the last known state, never by asking.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,6 +23,10 @@ struct HealthAnswer {
     /// Since when the status is what it is. RFC 3339, UTC.
     since: String,
     clock_skew_ms: u64,
+    /// For how long the database has not confirmed which sessions have ended; 0 when it does.
+    staleness_ms: u64,
+    /// How often the database was found to have gone back in time since the start.
+    history_forks: u64,
     warnings: Vec<&'static str>,
 }
 
@@ -45,10 +50,16 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
         cache_class: "none",
         auth_service: "disabled",
         since: snapshot.since.to_rfc3339(),
-        clock_skew_ms: u64::try_from(snapshot.clock_skew.as_millis()).unwrap_or(u64::MAX),
+        clock_skew_ms: whole_millis(snapshot.clock_skew),
+        staleness_ms: whole_millis(snapshot.staleness),
+        history_forks: snapshot.forks,
         warnings: snapshot.warnings,
     };
     (status, axum::Json(answer))
+}
+
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// GET /health/live: the process runs.

@@ -1,9 +1,13 @@
 //! A person with a browser: registers, logs in, keeps the cookie and the token against CSRF.
 
+use std::time::Duration;
+
 use nightlatch_testkit::client::{Answer, Client};
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::server::NightlatchServer;
+use nightlatch_testkit::wait::wait_until;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// The name of the session cookie in development.
 pub(crate) const SESSION: &str = "nightlatch";
@@ -13,6 +17,12 @@ pub(crate) const DEVICE: &str = "nightlatch-device";
 
 /// A password that nobody guesses.
 pub(crate) const PASSWORD: &str = "violet-anchor-parade-47";
+
+/// The time in which an end on one node binds all others.
+const S: Duration = Duration::from_secs(2);
+
+/// How long anything may take on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Somebody who uses the server.
 pub(crate) struct Person {
@@ -77,6 +87,19 @@ impl Person {
     /// GET /api/v1/session.
     pub(crate) async fn session(&mut self) -> Answer {
         self.client.get("/api/v1/session").await
+    }
+
+    /// Waits until the server knows that the session has ended somewhere else. Within S, 2 s, it
+    /// may not know; beyond it nobody is let in, and then it does know.
+    pub(crate) async fn is_logged_out_within_s(&mut self) {
+        let ended = Instant::now();
+        wait_until("the server knows of the end", LIMIT, async || {
+            let is_late = ended.elapsed() > S;
+            let status = self.session().await.status;
+            assert!(status != 200 || !is_late, "let in more than {S:?} after the end");
+            status == 401
+        })
+        .await;
     }
 
     /// The device list, newest first.

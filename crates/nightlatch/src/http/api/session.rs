@@ -25,5 +25,5 @@ pub(crate) async fn session(
     Authenticated(active): Authenticated,
 ) -> axum::Json<SessionAnswer> {
     let csrf_token = app.service.keys().csrf.for_session(active.token);
-    axum::Json(SessionAnswer::of_active(active, csrf_token))
+    axum::Json(SessionAnswer::of_active(&active, csrf_token))
 }

@@ -48,8 +48,8 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Authenticated(active): Authenticated,
 ) -> Result<axum::Json<SessionsAnswer>, Problem> {
-    let sessions = app.service.list_sessions(active.user.id, app.deadline()).await?;
-    let current = active.session.id;
+    let sessions = app.service.list_sessions(active.user().id, app.deadline()).await?;
+    let current = active.session().id;
     let shape = |session| SessionShape::new(session, current, app.idle_expiry_of(session));
     Ok(axum::Json(SessionsAnswer { sessions: sessions.iter().map(shape).collect() }))
 }
@@ -81,13 +81,13 @@ pub(crate) async fn revoke_one(
     let Path(id) = id.map_err(|_| Problem::new(Code::NotFound))?;
     let id = Uuid::try_parse(&id).map_err(|_| Problem::new(Code::NotFound))?;
     let id = SessionId::from_uuid(id);
-    match app.service.revoke_session(active.user.id, id, app.deadline()).await {
+    match app.service.revoke_session(active.user().id, id, app.deadline()).await {
         Ok(()) => {}
         Err(LogoutError::NoSession) => return Err(Problem::new(Code::NotFound)),
         Err(error @ (LogoutError::Pending(_) | LogoutError::Record(_))) => return Err(error.into()),
     }
     let mut cookies = HeaderMap::new();
-    if id == active.session.id {
+    if id == active.session().id {
         cookie::append(&mut cookies, app.settings.cookies.clear_session());
     }
     Ok((cookies, axum::Json(LogoutAnswer::durable())))
@@ -118,10 +118,10 @@ pub(crate) async fn revoke_all(
         .map_err(|_| Problem::new(Code::BadRequest).with_detail("current is true or false."))?;
     let mut cookies = HeaderMap::new();
     if query.current.unwrap_or(false) {
-        app.service.revoke_all_of(active.user.id, app.deadline()).await?;
+        app.service.revoke_all_of(active.user().id, app.deadline()).await?;
         cookie::append(&mut cookies, app.settings.cookies.clear_session());
     } else {
-        app.service.revoke_others(active.user.id, active.session.id, app.deadline()).await?;
+        app.service.revoke_others(active.user().id, active.session().id, app.deadline()).await?;
     }
     Ok((cookies, axum::Json(LogoutAnswer::durable())))
 }

@@ -91,13 +91,11 @@ pub(crate) struct SessionAnswer {
 }
 
 impl SessionAnswer {
-    pub(crate) fn of_active(active: ActiveSession, csrf_token: String) -> Self {
-        let id = active.session.id;
-        Self {
-            session: SessionShape::new(&active.session, id, active.idle_expires_at),
-            user: active.user.into(),
-            csrf_token,
-        }
+    pub(crate) fn of_active(active: &ActiveSession, csrf_token: String) -> Self {
+        let session = active.session();
+        let mut shape = SessionShape::new(session, session.id, active.idle_expires_at);
+        shape.last_seen_at = active.last_seen_at.to_rfc3339();
+        Self { session: shape, user: active.user().clone().into(), csrf_token }
     }
 
     pub(crate) fn of_login(logged_in: LoggedIn, idle_expires_at: Option<Timestamp>) -> Self {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use nightlatch_core::User;
-use nightlatch_core::service::{ActiveSession, ChangePasswordRequest, LoggedIn};
+use nightlatch_core::service::{ChangePasswordRequest, LoggedIn};
 use serde::Deserialize;
 
 use super::answer;
@@ -87,10 +87,10 @@ fn changed(app: &Arc<App>, mut logged_in: LoggedIn) -> Response {
 }
 
 fn view(app: &App, visitor: &Visitor, flash: Option<Flash>) -> ProfileView {
-    let ActiveSession { session, user, idle_expires_at, .. } = &visitor.active;
+    let (session, user) = (visitor.active.session(), visitor.active.user());
     let now = app.service.now();
     // An idle timeout that ends later than the session itself tells nothing.
-    let idle = idle_expires_at.filter(|idle| *idle < session.expires_at);
+    let idle = visitor.active.idle_expires_at.filter(|idle| *idle < session.expires_at);
     ProfileView {
         frame: visitor.frame(Section::Profile, flash),
         user: user_view(app, user),

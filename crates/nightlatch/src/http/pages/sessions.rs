@@ -35,9 +35,10 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let active = &visitor.active;
-    let sessions = app.service.list_sessions(active.user.id, app.deadline()).await?;
+    let sessions = app.service.list_sessions(active.user().id, app.deadline()).await?;
     let now = app.service.now();
-    let devices = sessions.iter().map(|session| device(session, active.session.id, now)).collect();
+    let devices =
+        sessions.iter().map(|session| device(session, active.session().id, now)).collect();
     let is_all = query.is_some_and(|query| query == "all=true");
     let shown_max = if is_all { usize::MAX } else { SessionsView::SHORT_LIST };
     let frame = visitor.frame(Section::Devices, answer::flash(&app, &headers));
@@ -53,7 +54,7 @@ pub(crate) async fn submit(
     body::Form(form): body::Form<EndForm>,
 ) -> Result<Response, Problem> {
     visitor.check_form(&app, &headers, form.csrf_token.as_deref())?;
-    let (user, current) = (visitor.active.user.id, visitor.active.session.id);
+    let (user, current) = (visitor.active.user().id, visitor.active.session().id);
     let which = Which::parse(form.end.as_deref()).ok_or_else(|| Problem::new(Code::BadRequest))?;
     match which {
         Which::Everywhere => {

@@ -84,7 +84,7 @@ const fn words(code: Code) -> (&'static str, Option<&'static str>, &'static str)
             "Ask them for one.",
         ),
         Code::UsernameTaken | Code::EmailTaken => ("That is taken", None, "Choose another one."),
-        Code::Deadline | Code::StoreUnavailable => (
+        Code::Deadline | Code::StoreUnavailable | Code::StalenessExceeded => (
             "We cannot look that up just now",
             Some("Something beneath us does not answer. You are not logged out by this."),
             "We keep trying; please do so too.",

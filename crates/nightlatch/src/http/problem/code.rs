@@ -48,6 +48,8 @@ pub enum Code {
     Overloaded,
     /// The revocation is not durable yet.
     LogoutPending,
+    /// The record does not answer, and what is known here is too old.
+    StalenessExceeded,
     /// A bug.
     InternalError,
 }
@@ -76,6 +78,7 @@ impl Code {
         Self::LoginBusy,
         Self::Overloaded,
         Self::LogoutPending,
+        Self::StalenessExceeded,
         Self::InternalError,
     ];
 
@@ -104,6 +107,7 @@ impl Code {
             Self::LoginBusy => "login_busy",
             Self::Overloaded => "overloaded",
             Self::LogoutPending => "logout_pending",
+            Self::StalenessExceeded => "staleness_exceeded",
             Self::InternalError => "internal_error",
         }
     }
@@ -129,7 +133,8 @@ impl Code {
             | Self::StoreUnavailable
             | Self::LoginBusy
             | Self::Overloaded
-            | Self::LogoutPending => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::LogoutPending
+            | Self::StalenessExceeded => StatusCode::SERVICE_UNAVAILABLE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -154,7 +159,9 @@ impl Code {
             Self::RegistrationClosed => "Registration closed",
             Self::UsernameTaken => "User name taken",
             Self::EmailTaken => "E-mail address taken",
-            Self::Deadline | Self::StoreUnavailable => "Temporarily unavailable",
+            Self::Deadline | Self::StoreUnavailable | Self::StalenessExceeded => {
+                "Temporarily unavailable"
+            }
             Self::LoginBusy | Self::Overloaded => "Busy",
             Self::LogoutPending => "Logout not confirmed yet",
             Self::InternalError => "Internal error",
@@ -194,6 +201,9 @@ impl Code {
             Self::LogoutPending => {
                 "The logout is not stored safely yet. This server refuses the session from now on and keeps trying; ask again to have it confirmed."
             }
+            Self::StalenessExceeded => {
+                "We have not been able to look up who is logged out for too long. Nobody is logged out by this; try again."
+            }
             Self::InternalError => "This is a bug. The request id finds it in the log.",
         }
     }
@@ -202,7 +212,10 @@ impl Code {
     #[must_use]
     pub const fn suggestions(self) -> &'static [&'static str] {
         match self {
-            Self::StoreUnavailable | Self::Deadline | Self::LogoutPending => &[
+            Self::StoreUnavailable
+            | Self::Deadline
+            | Self::LogoutPending
+            | Self::StalenessExceeded => &[
                 "Look at /health: it names the class of the failure and since when it lasts.",
                 "Check DATABASE_URL with `nightlatch config`, and that the database answers.",
             ],

@@ -1,0 +1,95 @@
+//! Copies of sessions by the hash of their token, as many as their weight allows.
+//!
+//! Nothing here decides whether a copy is good, and nothing needs to be deleted when a session ends:
+//! the coherence rule judges every copy at every use.
+
+use std::hash::{BuildHasher, Hasher};
+use std::mem::size_of;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::{FoundSession, TokenHash};
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+/// What the cache itself needs for an entry: key, pointer, counters, and the counts of the `Arc`.
+const ENTRY_BYTES: usize = size_of::<TokenHash>() + 64;
+
+/// How many entries there is room for at first.
+const ENTRIES_EXPECTED: usize = 1024;
+
+pub(super) struct Copies(Cache<TokenHash, Copy, Weight, ByFirstBytes>);
+
+/// A session, and when the record was asked for it.
+#[derive(Clone)]
+pub(super) struct Copy {
+    pub(super) found: Arc<FoundSession>,
+    pub(super) read_at: Duration,
+}
+
+impl Copies {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let lifecycle = DefaultLifecycle::default();
+        let cache = Cache::with(ENTRIES_EXPECTED, bytes_max, Weight, ByFirstBytes, lifecycle);
+        Self(cache)
+    }
+
+    pub(super) fn find(&self, token: &TokenHash) -> Option<Copy> {
+        self.0.get(token)
+    }
+
+    pub(super) fn keep(&self, token: TokenHash, copy: Copy) {
+        self.0.insert(token, copy);
+    }
+
+    pub(super) fn drop_one(&self, token: &TokenHash) {
+        self.0.remove(token);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+/// Bytes.
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<TokenHash, Copy> for Weight {
+    fn weight(&self, _token: &TokenHash, copy: &Copy) -> u64 {
+        let FoundSession { session, user, .. } = &*copy.found;
+        let groups = user.groups.as_slice();
+        let texts = session.client.user_agent.len()
+            + user.username.as_str().len() * 2
+            + user.email.as_ref().map_or(0, |email| email.as_str().len() * 2)
+            + user.name.len()
+            + groups.iter().map(|group| group.len() + size_of::<String>()).sum::<usize>();
+        (ENTRY_BYTES + size_of::<FoundSession>() + texts) as u64
+    }
+}
+
+/// The key is a cryptographic hash: its first bytes are as good as any hash of it.
+#[derive(Clone, Default)]
+struct ByFirstBytes;
+
+impl BuildHasher for ByFirstBytes {
+    type Hasher = FirstBytes;
+
+    fn build_hasher(&self) -> FirstBytes {
+        FirstBytes(0)
+    }
+}
+
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A record whose calls can be held up, refused, or robbed of their answers.
+//!
+//! What goes wrong between a node and its record happens before a call takes effect or after it; a
+//! test or a simulation decides both, at the very moment that it wants to show.
+
+use std::sync::Arc;
+
+use nightlatch_core::{
+    AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
+    FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
+    ImportUser, LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash,
+    Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreError,
+    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Written,
+};
+
+/// Decides what happens to calls. Both are told the name of the port's method.
+pub trait Interceptor: Send + Sync {
+    /// Before the record is asked. An error: it never is.
+    fn before(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// After it has answered. An error: the answer is lost, whatever it was.
+    fn after(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// A record behind an interceptor.
+pub struct InterceptedRecord {
+    record: Arc<dyn Record>,
+    interceptor: Arc<dyn Interceptor>,
+}
+
+impl InterceptedRecord {
+    /// Puts an interceptor in front of a record.
+    #[must_use]
+    pub fn new(record: Arc<dyn Record>, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self { record, interceptor }
+    }
+
+    fn pass<'a, T: Send + 'a>(
+        &'a self,
+        call: &'static str,
+        ask: impl FnOnce(&'a dyn Record) -> StoreResult<'a, T> + Send + 'a,
+    ) -> StoreResult<'a, T> {
+        Box::pin(async move {
+            self.interceptor.before(call).await?;
+            let answer = ask(&*self.record).await;
+            self.interceptor.after(call).await?;
+            answer
+        })
+    }
+}
+
+impl UserStore for InterceptedRecord {
+    fn find_credentials<'a>(
+        &'a self,
+        name: &'a LoginName,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Option<Credentials>> {
+        self.pass("find_credentials", move |record| {
+            record.find_credentials(name, prefix, now, deadline)
+        })
+    }
+
+    fn find_credentials_by_id(
+        &self,
+        id: UserId,
+        prefix: AddressPrefix,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Credentials>> {
+        self.pass("find_credentials_by_id", move |record| {
+            record.find_credentials_by_id(id, prefix, now, deadline)
+        })
+    }
+
+    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
+        self.pass("create_user", move |record| record.create_user(user, deadline))
+    }
+
+    fn list_users<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<User>> {
+        self.pass("list_users", move |record| record.list_users(after, limit, deadline))
+    }
+
+    fn set_enabled(
+        &self,
+        id: UserId,
+        enabled: bool,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
+        self.pass("set_enabled", move |record| record.set_enabled(id, enabled, deadline))
+    }
+
+    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
+        self.pass("delete_user", move |record| record.delete_user(id, deadline))
+    }
+
+    fn set_groups(
+        &self,
+        id: UserId,
+        groups: Groups,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
+        self.pass("set_groups", move |record| record.set_groups(id, groups, deadline))
+    }
+
+    fn verify_email(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
+        self.pass("verify_email", move |record| record.verify_email(id, deadline))
+    }
+
+    fn change_password(
+        &self,
+        change: PasswordChange,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
+        self.pass("change_password", move |record| record.change_password(change, deadline))
+    }
+
+    fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.pass("upgrade_hash", move |record| record.upgrade_hash(id, old, new, deadline))
+    }
+
+    fn import_users(
+        &self,
+        users: Vec<ImportUser>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<ImportOutcome>> {
+        self.pass("import_users", move |record| record.import_users(users, deadline))
+    }
+
+    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
+        self.pass("list_hash_kinds", move |record| record.list_hash_kinds(deadline))
+    }
+}
+
+impl SessionStore for InterceptedRecord {
+    fn create_session(
+        &self,
+        session: NewSession,
+        prefix: AddressPrefix,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<FoundSession>>> {
+        self.pass("create_session", move |record| record.create_session(session, prefix, deadline))
+    }
+
+    fn find_session(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
+        self.pass("find_session", move |record| record.find_session(token, deadline))
+    }
+
+    fn list_sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Session>> {
+        self.pass("list_sessions", move |record| record.list_sessions(user, now, limit, deadline))
+    }
+
+    fn end_sessions(
+        &self,
+        which: SessionEnd,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<u64>> {
+        self.pass("end_sessions", move |record| record.end_sessions(which, now, deadline))
+    }
+
+    fn touch_sessions(
+        &self,
+        seen: Vec<(SessionId, Timestamp)>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.pass("touch_sessions", move |record| record.touch_sessions(seen, deadline))
+    }
+}
+
+impl ThrottleStore for InterceptedRecord {
+    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.pass("append_failures", move |record| record.append_failures(failures, deadline))
+    }
+
+    fn list_failures(
+        &self,
+        since: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<Failure>> {
+        self.pass("list_failures", move |record| record.list_failures(since, limit, deadline))
+    }
+}
+
+impl FeedStore for InterceptedRecord {
+    fn poll_feed(
+        &self,
+        after: Option<Position>,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FeedNews> {
+        self.pass("poll_feed", move |record| record.poll_feed(after, limit, deadline))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        self.record.changed()
+    }
+
+    fn claim_epoch(
+        &self,
+        from: History,
+        fresh: Epoch,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Head> {
+        self.pass("claim_epoch", move |record| record.claim_epoch(from, fresh, deadline))
+    }
+
+    fn restore_revocations(
+        &self,
+        lost: LostRevocations,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<FeedRow>> {
+        self.pass("restore_revocations", move |record| {
+            record.restore_revocations(lost, now, deadline)
+        })
+    }
+}
+
+impl RecordStore for InterceptedRecord {
+    fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
+        self.pass("migrate", move |record| record.migrate(deadline))
+    }
+
+    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+        self.pass("sweep", move |record| record.sweep(before, limit, deadline))
+    }
+
+    fn shared_secret<'a>(
+        &'a self,
+        name: &'a str,
+        fresh: Vec<u8>,
+        deadline: Deadline,
+    ) -> StoreResult<'a, Vec<u8>> {
+        self.pass("shared_secret", move |record| record.shared_secret(name, fresh, deadline))
+    }
+}
