@@ -73,7 +73,7 @@ impl SteadyLoad {
         Self { book, tasks }
     }
 
-    /// Registers somebody who is not of the crowd, however busy the server is.
+    /// Registers somebody who is not of the crowd. Nothing may be wrong with the server.
     pub async fn register(&self, name: &str, password: &str) {
         worker::register(&mut Client::new(self.book.server().0), name, password).await;
     }

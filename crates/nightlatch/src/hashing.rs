@@ -2,8 +2,10 @@
 //!
 //! One hash takes a core for tens of milliseconds and 19 MiB, on purpose. On the async workers it
 //! would stop everything else, and with a thread for each login a storm would take the machine;
-//! here it takes the threads of this pool, which have the lowest priority, and when they are
-//! taken for longer than a login waits, the answer is "busy" at once.
+//! here it takes the threads of this pool, which run when nobody else wants the cores, and when they
+//! are taken for longer than a login waits, the answer is "busy" at once. Where other programs want
+//! the cores all the time, one thread more, the lifeguard, does what starves
+//! (docs/decisions/0009-hashing-when-nobody-else-wants-to.md).
 //!
 //! What bounds the speed: argon2id fills 19 MiB twice, so memory bandwidth and the AVX2 code that
 //! the crate chooses at run time (building for `target-cpu=native` makes it slower, not faster).
@@ -14,6 +16,7 @@
 mod cost;
 mod debug;
 mod memory;
+mod pace;
 mod queue;
 mod stored;
 mod worker;
@@ -30,11 +33,11 @@ use nightlatch_core::{
 };
 use tokio::sync::oneshot;
 
-use self::cost::Costs;
+use self::cost::{Costs, measure};
 pub use self::debug::{VerifyReport, verify_lines};
 pub(crate) use self::memory::Memory;
 use self::memory::OutOfMemory;
-pub(crate) use self::queue::Expected;
+pub(crate) use self::pace::Expected;
 use self::queue::{Queue, Queued};
 use self::stored::{Stored, argon2};
 pub use self::stored::{StoredHashError, check_stored};
@@ -42,6 +45,10 @@ use self::worker::{Background, Call};
 
 /// How long measuring one kind may wait for a thread: it is nobody's login.
 const MEASURE_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long a stop waits for the hashes that are under way. A thread that does not get the core
+/// would keep it for much longer, and nobody waits for its answer any more.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a caller is told when there is no memory to hash in.
 const NO_MEMORY_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -67,8 +74,8 @@ struct Shared {
 }
 
 impl HashPool {
-    /// Starts the threads, as many as there are cores unless told otherwise, and has one of them
-    /// measure what a hash costs here.
+    /// Starts the threads, as many as there are cores unless told otherwise, and the lifeguard, and
+    /// has one of them measure what a hash costs here.
     ///
     /// # Errors
     /// The system's, when it gives no threads.
@@ -80,20 +87,25 @@ impl HashPool {
         let threads = threads.map_or_else(std::thread::available_parallelism, Ok)?.get();
         let queue = Queue::new(threads);
         let shared = Arc::new(Shared { queue, costs: Costs::default(), clock, entropy });
-        let pool = Self { shared, threads: Mutex::new(Vec::with_capacity(threads)) };
+        let pool = Self { shared, threads: Mutex::new(Vec::with_capacity(threads + 1)) };
         for number in 0..threads {
-            let thread = worker::spawn(number, pool.shared.clone())?;
+            let thread = worker::spawn(number, &pool.shared)?;
             pool.threads.lock().expect(NEVER_POISONED).push(thread);
         }
+        let lifeguard = worker::spawn_lifeguard(&pool.shared)?;
+        pool.threads.lock().expect(NEVER_POISONED).push(lifeguard);
         pool.measure_today();
         Ok(pool)
     }
 
     /// Lets nothing in any more, answers what waits with [`HashError::Stopped`], and waits for the
-    /// hashes that are under way. Blocks for as long as one hash takes.
+    /// hashes that are under way. Blocks for as long as one hash takes, and a second at most.
     pub fn stop(&self) {
         self.shared.queue.stop();
         let threads = std::mem::take(&mut *self.threads.lock().expect(NEVER_POISONED));
+        if !self.shared.queue.is_left_within(STOP_LIMIT) {
+            return;
+        }
         for thread in threads {
             // A thread that panicked has said so when it did; stopping goes on.
             let _ended = thread.join();
@@ -110,14 +122,13 @@ impl HashPool {
             }
             // What nothing verifies against is answered with today's work.
             let Some(stored) = Stored::synthetic(&kind) else { continue };
-            let clock = self.shared.clock.clone();
-            let deadline = Deadline::within(&*clock, MEASURE_WITHIN);
-            let measure = move |memory: &mut Memory| {
-                let (began, _) = (clock.boottime(), stored.verify(MEASURED_PASSWORD, memory)?);
-                Ok(clock.boottime().saturating_sub(began))
+            let deadline = Deadline::within(&*self.shared.clock, MEASURE_WITHIN);
+            let verify = move |memory: &mut Memory| {
+                let (verified, cost) = measure(|| stored.verify(MEASURED_PASSWORD, memory));
+                Ok(verified.map(|_| cost)?)
             };
             let expected = Expected::Guessed(self.shared.costs.of_today().span());
-            match self.run(expected, deadline, measure).await {
+            match self.run(expected, deadline, verify).await {
                 Ok(cost) => self.shared.costs.learn(kind, cost),
                 Err(HashError::Busy { .. }) => {}
                 Err(HashError::Stopped) => return,
@@ -137,9 +148,9 @@ impl HashPool {
         self.shared.queue.busy()
     }
 
-    /// Has `work` done by one of the threads within the deadline. `expected` is what it takes on
-    /// an idle machine. When the returned future is dropped before a thread took the work, it is
-    /// not done.
+    /// Has `work` done by one of the threads within the deadline, twice perhaps if the first to do
+    /// it starves. `expected` is what it takes on an idle machine. When the returned future is
+    /// dropped before a thread took the work, it is not done.
     pub(crate) async fn run<T, W>(
         &self,
         expected: Expected,
@@ -148,17 +159,17 @@ impl HashPool {
     ) -> Result<T, HashError>
     where
         T: Send + 'static,
-        W: FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+        W: Fn(&mut Memory) -> Result<T, HashError> + Send + Sync + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let queue = &self.shared.queue;
         let clock = &*self.shared.clock;
-        queue.push(Queued { job: Box::new(Call { work, answer }), expected, deadline }, clock);
+        queue.push(Queued { job: Arc::new(Call::new(work, answer)), expected, deadline }, clock);
         match tokio::time::timeout(deadline.remaining(clock), answered).await {
             Ok(Ok(answer)) => answer,
             // The work panicked, and its thread lives on: not an answer, but worth another try.
-            Ok(Err(_gone)) => Err(HashError::Busy { retry_after: queue.retry_after() }),
-            Err(_elapsed) => Err(HashError::Busy { retry_after: queue.retry_after() }),
+            Ok(Err(_gone)) => Err(HashError::Busy { retry_after: queue.retry_after(clock) }),
+            Err(_elapsed) => Err(HashError::Busy { retry_after: queue.retry_after(clock) }),
         }
     }
 
@@ -171,14 +182,14 @@ impl HashPool {
         let shared = self.shared.clone();
         let deadline = Deadline::within(&*shared.clock, MEASURE_WITHIN);
         let expected = Expected::Guessed(shared.costs.of_today().span() * 3);
-        let measure = move |memory: &mut Memory| {
+        let measure_today = move |memory: &mut Memory| {
             let mut costs = [Duration::ZERO; 3];
             for cost in &mut costs {
-                let began = shared.clock.boottime();
-                if argon2::pretend(MEASURED_PASSWORD, memory).is_err() {
+                let (done, took) = measure(|| argon2::pretend(MEASURED_PASSWORD, memory));
+                if done.is_err() {
                     return;
                 }
-                *cost = shared.clock.boottime().saturating_sub(began);
+                *cost = took;
             }
             // The median: the first one pays for fresh memory, any may be interrupted.
             costs.sort_unstable();
@@ -186,7 +197,7 @@ impl HashPool {
             // An idle server is small from its start, not only ten seconds later.
             memory.release();
         };
-        let job = Box::new(Background(measure));
+        let job = Arc::new(Background(measure_today));
         self.shared.queue.push(Queued { job, expected, deadline }, &*self.shared.clock);
     }
 }
@@ -227,7 +238,7 @@ impl PasswordHasher for HashPool {
         let expected = hash.as_ref().map_or_else(|| costs.of_today(), |h| costs.of(&h.kind()));
         Box::pin(self.run(expected, deadline, move |memory| {
             let password = password.expose().as_bytes();
-            let stored = hash.and_then(|hash| Stored::parse(hash.expose()).ok());
+            let stored = hash.as_ref().and_then(|hash| Stored::parse(hash.expose()).ok());
             let Some(stored) = stored else {
                 argon2::pretend(password, memory)?;
                 return Ok(Verified::No);

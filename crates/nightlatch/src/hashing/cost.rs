@@ -9,8 +9,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use nightlatch_core::HashKind;
+use rustix::time::{ClockId, clock_gettime};
 
-use super::queue::Expected;
+use super::pace::Expected;
 use super::stored::argon2::today_kind;
 
 /// The most kinds of imported hashes that are told apart. A record that was imported into twice
@@ -22,6 +23,19 @@ const GUESS: Duration = Duration::from_millis(50);
 
 /// Failed logins are answered at multiples of this, or of several of it.
 const SPAN_STEP: Duration = Duration::from_millis(50);
+
+/// What `work` takes of a core, however long this thread waits for one meanwhile: on a busy machine
+/// a hash does not cost more, and failed logins need not be held back for longer.
+pub(super) fn measure<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let core_time = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        // It counts from the start of the thread and stays far below the end of either number.
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    };
+    let began = core_time();
+    let done = work();
+    (done, core_time().saturating_sub(began))
+}
 
 /// The measured costs.
 #[derive(Default)]

@@ -1,8 +1,10 @@
 //! The pool as its callers see it: real threads, the system's clock, conditions instead of sleeps.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use nightlatch_core::{SystemClock, SystemEntropy};
+use nightlatch_testkit::wait::wait_until;
 
 use super::*;
 
@@ -32,18 +34,21 @@ fn stored(text: &str) -> PasswordHash {
     PasswordHash::from_stored(text.to_owned())
 }
 
-/// Keeps every thread of `pool` at work until the returned senders are dropped.
+/// Keeps every thread of `pool` at work until the returned senders are dropped. For long tests of
+/// a busy machine: the lifeguard may come to help, and is kept as well.
 fn occupy(pool: &HashPool) -> Vec<mpsc::SyncSender<()>> {
     let mut gates = Vec::new();
     for _ in 0..THREADS.get() {
         let (gate, opened) = mpsc::sync_channel::<()>(1);
         let (ready, is_ready) = mpsc::sync_channel(1);
+        let opened = Mutex::new(opened);
         let block = move |_: &mut Memory| {
-            ready.send(()).expect("the test waits for this");
+            // Only the first is waited for.
+            let _ready = ready.try_send(());
             // Ends with an error when the test drops its gate.
-            let _opened = opened.recv();
+            let _opened = opened.lock().expect("not poisoned").recv();
         };
-        let job = Box::new(Background(block));
+        let job = Arc::new(Background(block));
         let queued = Queued { job, expected: BRIEF, deadline: soon() };
         pool.shared.queue.push(queued, &SystemClock);
         is_ready.recv().expect("a thread takes it");
@@ -153,19 +158,68 @@ async fn stopped_pool_answers_stopped_and_has_no_threads() {
     pool.stop();
 }
 
+/// The scheduling policy of this process' threads whose name begins so; 0: normal, 5: idle
+/// (sched(7); fields 2 and 41 of `/proc/PID/task/TID/stat`, proc(5)).
+fn policies(name: &str) -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux has it");
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let policy = |stat: String| {
+        let (before, after) = stat.rsplit_once(") ")?;
+        before.split_once('(')?.1.starts_with(name).then_some(())?;
+        after.split(' ').nth(41 - 3).map(str::to_owned)
+    };
+    stats.filter_map(policy).collect()
+}
+
 #[tokio::test]
-async fn threads_have_the_lowest_priority() {
-    let own = rustix::process::getpriority_process(Some(rustix::thread::gettid()));
+async fn threads_give_way_to_everybody_and_the_lifeguard_to_nobody() {
+    let _pool = pool();
+    // Threads of other tests' pools are among them, some just begun.
+    wait_until("every hashing thread is lowered", Duration::from_secs(30), async || {
+        let (threads, lifeguards) = (policies("hash-0"), policies("hash-lifeguard"));
+        !threads.is_empty() && threads.iter().all(|policy| policy == "5") && !lifeguards.is_empty()
+    })
+    .await;
+    assert!(policies("hash-lifeguard").iter().all(|policy| policy == "0"));
+}
+
+#[tokio::test]
+async fn lifeguard_answers_while_every_thread_is_kept() {
     let pool = pool();
-    let nice = pool
-        .run(BRIEF, soon(), |_| {
-            let thread = rustix::thread::gettid();
-            Ok(rustix::process::getpriority_process(Some(thread)).expect("one's own is readable"))
-        })
-        .await;
-    assert_eq!(nice, Ok(19));
-    let after = rustix::process::getpriority_process(Some(rustix::thread::gettid()));
-    assert_eq!(own, after, "only the pool's threads are lowered");
+    let hash = pool.hash(password("right"), soon()).await.expect("a hash");
+    let measured = Expected::Measured(Duration::from_millis(1));
+    let (gate, opened) = mpsc::sync_channel::<()>(1);
+    let (opened, rounds) = (Arc::new(Mutex::new(opened)), Arc::new(AtomicUsize::new(0)));
+    let mut kept = Vec::new();
+    for _ in 0..THREADS.get() {
+        let (opened, rounds) = (opened.clone(), rounds.clone());
+        // Whoever is first hangs; the lifeguard, who comes next, does not.
+        let is_first = AtomicBool::new(true);
+        kept.push(pool.run(measured, soon(), move |_| {
+            if is_first.swap(false, Ordering::SeqCst) {
+                let _opened = opened.lock().expect("not poisoned").recv();
+            }
+            Ok(rounds.fetch_add(1, Ordering::SeqCst))
+        }));
+    }
+    let (first, second) = (kept.pop().expect("two"), kept.pop().expect("two"));
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    let verified = pool.verify(password("right"), Some(hash), soon()).await;
+    assert_eq!(verified, Ok(Verified::Yes { needs_upgrade: false }));
+    assert_eq!(pool.busy_threads(), THREADS.get(), "both still hang");
+    drop(gate);
+    wait_until("both end", Duration::from_secs(30), async || pool.busy_threads() == 0).await;
+    assert_eq!(rounds.load(Ordering::SeqCst), 2 * THREADS.get(), "late answers go nowhere");
+}
+
+#[tokio::test]
+async fn stop_does_not_wait_for_a_thread_that_makes_no_progress() {
+    let pool = pool();
+    let _gates = occupy(&pool);
+    pool.stop();
+    assert!(pool.threads.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

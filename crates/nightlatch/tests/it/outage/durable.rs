@@ -1,11 +1,9 @@
 //! A trace of system calls: nothing is answered before what it changed is synced.
 
-use nightlatch_testkit::client::Answer;
 use nightlatch_testkit::strace::Strace;
-use nightlatch_testkit::wait::wait_until;
 use serde_json::json;
 
-use super::drill::{LIMIT, under_load};
+use super::drill::under_load;
 use crate::person::{PASSWORD, Person};
 
 /// Logins and logouts that are looked at.
@@ -48,21 +46,6 @@ fn events(trace: &[String]) -> Vec<Event> {
     events
 }
 
-/// Asks until it is done: whoever is told that the server is busy has changed nothing.
-async fn until_done(mut ask: impl AsyncFnMut() -> Answer) {
-    wait_until("the server is not too busy", LIMIT, async || {
-        let answer = ask().await;
-        assert!(answer.status == 200 || answer.code() == "login_busy", "{}", answer.text());
-        answer.status == 200
-    })
-    .await;
-}
-
-async fn log_in(person: &mut Person) {
-    let password = person.password.clone();
-    until_done(async || person.try_password(&password).await).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_answered_before_it_is_synced() {
     let server = under_load().ready().await;
@@ -72,15 +55,16 @@ async fn nothing_is_answered_before_it_is_synced() {
         Strace::record(server.pid(), "fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg");
     let mut wanted = 0;
     for round in 0..ROUNDS {
-        log_in(&mut person).await;
+        person.log_in().await;
         assert_eq!(person.log_out().await.status, 200);
-        log_in(&mut person).await;
+        person.log_in().await;
         let (now, new) = if round % 2 == 0 {
             (PASSWORD, "copper-lantern-meadow-82")
         } else {
             ("copper-lantern-meadow-82", PASSWORD)
         };
-        until_done(async || person.change_password(now, new).await).await;
+        let changed = person.change_password(now, new).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
         new.clone_into(&mut person.password);
         wanted += 4;
     }
