@@ -12,6 +12,7 @@ pub(crate) mod csrf;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod health;
+pub(crate) mod json;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod login_flow;
