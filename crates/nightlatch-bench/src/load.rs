@@ -19,6 +19,8 @@ const OVERTIME: Duration = Duration::from_secs(30);
 pub(crate) struct Requests {
     texts: Vec<String>,
     next: AtomicUsize,
+    /// How many are sent in all.
+    sent_max: usize,
 }
 
 /// A load on one server.
@@ -43,12 +45,17 @@ pub(crate) struct Outcome {
 
 impl Requests {
     pub(crate) fn new(texts: Vec<String>) -> Arc<Self> {
-        Arc::new(Self { texts, next: AtomicUsize::new(0) })
+        Arc::new(Self { texts, next: AtomicUsize::new(0), sent_max: usize::MAX })
     }
 
-    fn next(&self) -> &[u8] {
+    /// Each is sent once; then the load is over.
+    pub(crate) fn once(texts: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { sent_max: texts.len(), texts, next: AtomicUsize::new(0) })
+    }
+
+    fn next(&self) -> Option<&[u8]> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.texts[turn % self.texts.len()].as_bytes()
+        (turn < self.sent_max).then(|| self.texts[turn % self.texts.len()].as_bytes())
     }
 }
 
@@ -89,7 +96,8 @@ impl Load {
             if asked >= end {
                 return Ok(outcome);
             }
-            let status = connection.exchange(self.requests.next()).await?.status;
+            let Some(request) = self.requests.next() else { return Ok(outcome) };
+            let status = connection.exchange(request).await?.status;
             match status {
                 200 => outcome.latencies.push(asked.elapsed()),
                 _ => outcome.refused += 1,

@@ -3,6 +3,7 @@
 //! A crate of its own, because what it compares with needs the server's library, and the other
 //! tasks of the workspace must not wait for that to be built.
 
+mod allocations;
 mod bare;
 mod child;
 mod conditions;
@@ -20,6 +21,7 @@ mod report;
 mod server;
 mod session_checks;
 mod start;
+mod stored_sessions;
 mod storm;
 
 use std::path::PathBuf;

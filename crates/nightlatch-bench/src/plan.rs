@@ -9,6 +9,8 @@ pub(crate) struct Plan {
     pub(crate) sessions: usize,
     /// How often two things that are compared take turns, so that drift of the machine cancels.
     pub(crate) turns: usize,
+    /// How many sessions are stored, in turn, while checks are measured.
+    pub(crate) stored_sessions: &'static [usize],
     /// One turn of session checks.
     pub(crate) check_turn: Duration,
     /// One turn of logins, and of raw hashing.
@@ -22,10 +24,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The run whose numbers count: about four minutes.
+    /// The run whose numbers count: about six minutes.
     pub(crate) const fn full() -> Self {
         Self {
             sessions: 1000,
+            stored_sessions: &[1000, 100_000, 1_000_000],
             turns: 5,
             check_turn: Duration::from_secs(3),
             login_turn: Duration::from_secs(6),
@@ -39,6 +42,7 @@ impl Plan {
     pub(crate) const fn quick() -> Self {
         Self {
             sessions: 50,
+            stored_sessions: &[100, 1000],
             turns: 2,
             check_turn: Duration::from_millis(300),
             login_turn: Duration::from_millis(500),

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
-use crate::{conditions, logins, memory, people, session_checks, start, storm};
+use crate::{
+    allocations, conditions, logins, memory, people, session_checks, start, stored_sessions, storm,
+};
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
 /// what that costs here.
@@ -64,6 +66,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     people::register(server.address).await?;
     let checks = people::open_sessions(server.address, plan.sessions).await?;
     rows.extend(session_checks::measure(program, &server, &checks, plan).await?);
+    rows.push(allocations::measure(program).await?);
     rows.extend(logins::measure(program, &server, plan).await?);
     rows.extend(storm::measure(&server, &checks, plan).await?);
 
@@ -79,6 +82,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     server.process.stop()?;
     let existing = std::iter::repeat_n(home.path(), plan.starts);
     rows.push(start::measure(program, "existing database", existing).await?);
+    rows.extend(stored_sessions::measure(program, plan).await?);
     Ok(rows)
 }
 

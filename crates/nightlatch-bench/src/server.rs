@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -23,8 +23,14 @@ const SETTINGS: &[(&str, &str)] = &[
     ("DISABLE_THROTTLING", "true"),
     ("NIGHTLATCH_DRAIN", "0"),
     ("DATABASE_URL", "sqlite://nightlatch.db"),
-    ("SESSION_SECRET_KEY", "mE8vT2qLx5Rz9Wk3Yc7Hb1Nf6Jd4Gs0PuAoVi"),
+    ("SESSION_SECRET_KEY", SESSION_SECRET_KEY),
 ];
+
+/// What the tokens of the sessions are signed with.
+pub(crate) const SESSION_SECRET_KEY: &str = "mE8vT2qLx5Rz9Wk3Yc7Hb1Nf6Jd4Gs0PuAoVi";
+
+/// The file of the database, in the server's directory.
+pub(crate) const DATABASE_FILE: &str = "nightlatch.db";
 
 /// What the session cookie is called in production.
 pub(crate) const SESSION_COOKIE: &str = "__Host-nightlatch";
@@ -51,8 +57,18 @@ pub(crate) struct Server {
 impl Program {
     /// Starts a server on the database in `directory`, and waits until it listens.
     pub(crate) fn start(&self, directory: &Path) -> anyhow::Result<Server> {
+        self.start_with(directory, |_| ())
+    }
+
+    /// The same with more than a server usually gets, such as a standard input.
+    pub(crate) fn start_with(
+        &self,
+        directory: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Server> {
         let mut process = Process::spawn(self.cores, &self.path, |command| {
             command.current_dir(directory).envs(SETTINGS.iter().copied()).stderr(Stdio::piped());
+            prepare(command);
         })?;
         let log = process.take_stderr();
         let (say, said) = sync_channel(1);

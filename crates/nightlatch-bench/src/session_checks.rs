@@ -11,8 +11,11 @@ use crate::plan::Plan;
 use crate::report::{Row, micros};
 use crate::server::{Program, Server};
 
-/// Enough that the server's core never waits for the load generator.
-const CONNECTIONS: usize = 32;
+/// Enough that the server's core never waits for the load generator, and many.
+const CONNECTIONS: &[usize] = &[32, 256];
+
+/// How many checks there should be for one answer of the bare handler.
+const RATIO_MIN: f64 = 0.85;
 
 /// What one of the two came to.
 struct Side {
@@ -32,13 +35,27 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Vec<Row>> {
     let bare = Bare::like(server.address, &checks[0], program.cores).await?;
     let requests = Requests::new(checks.to_vec());
-    let load = |server| Load {
-        server,
-        requests: Arc::clone(&requests),
-        connections: CONNECTIONS,
-        every: Duration::ZERO,
-    };
-    let (to_bare, to_server) = (load(bare.address), load(server.address));
+    let mut rows = Vec::new();
+    for &connections in CONNECTIONS {
+        let load = |server| Load {
+            server,
+            requests: Arc::clone(&requests),
+            connections,
+            every: Duration::ZERO,
+        };
+        let loads = (load(bare.address), load(server.address));
+        let (bare_side, server_side) = by_turns((&bare, server), loads, plan).await?;
+        rows.extend(compared(bare_side, server_side, connections, checks.len()));
+    }
+    Ok(rows)
+}
+
+/// Loads the bare handler and the server, one after the other.
+async fn by_turns(
+    (bare, server): (&Bare, &Server),
+    (to_bare, to_server): (Load, Load),
+    plan: &Plan,
+) -> anyhow::Result<(Side, Side)> {
     let (mut bare_side, mut server_side) = (Side::new(), Side::new());
     for warm_up in [&to_bare, &to_server] {
         warm_up.run(plan.check_turn / 3).await?;
@@ -47,7 +64,7 @@ pub(crate) async fn measure(
         bare_side.take_turn(&to_bare, &bare.process, plan.check_turn).await?;
         server_side.take_turn(&to_server, &server.process, plan.check_turn).await?;
     }
-    Ok(rows(bare_side, server_side, checks.len()))
+    Ok((bare_side, server_side))
 }
 
 impl Side {
@@ -91,19 +108,22 @@ impl Side {
     }
 }
 
-fn rows(mut bare: Side, mut server: Side, sessions: usize) -> Vec<Row> {
+fn compared(mut bare: Side, mut server: Side, connections: usize, sessions: usize) -> Vec<Row> {
     let turns = || server.rates.iter().zip(&bare.rates).map(|(server, bare)| server / bare);
     let ratio = median(turns());
     let (low, high) = (turns().fold(f64::MAX, f64::min), turns().fold(f64::MIN, f64::max));
     let core_ratio = bare.core_each().as_secs_f64() / server.core_each().as_secs_f64();
     vec![
-        bare.row("bare handler".to_owned()),
-        server.row(format!("`GET /api/v1/session`, {sessions} rotating sessions")),
+        bare.row(format!("bare handler, {connections} connections")),
+        server.row(format!(
+            "`GET /api/v1/session`, {connections} connections, {sessions} rotating sessions"
+        )),
         Row::new(
-            "session checks against the bare handler".to_owned(),
+            format!("session checks against the bare handler, {connections} connections"),
             format!(
                 "{ratio:.2} (turns {low:.2} to {high:.2}); by time on the core {core_ratio:.2}"
             ),
-        ),
+        )
+        .with_aim("at least 0.85", ratio >= RATIO_MIN),
     ]
 }

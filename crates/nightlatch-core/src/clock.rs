@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// A point in record time: microseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,17 +53,51 @@ impl Timestamp {
     /// RFC 3339 in UTC with whole seconds, as JSON and logs show it.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000_000))
-            .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
-            // Only years outside 0 to 9999 have no RFC 3339 form; no record holds one.
-            .unwrap_or_else(|| "0000-00-00T00:00:00Z".to_owned())
+        self.rfc3339().as_str().to_owned()
+    }
+
+    /// The same without an allocation.
+    #[must_use]
+    pub fn rfc3339(self) -> Rfc3339 {
+        let mut text = *b"0000-00-00T00:00:00Z";
+        // Only years outside 0 to 9999 have no RFC 3339 form; no record holds one.
+        if let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000_000))
+            && let Ok(year) = u16::try_from(at.year())
+        {
+            let (hour, minute, second) = at.to_hms();
+            put_digits(&mut text[..4], year);
+            let rest = [u8::from(at.month()), at.day(), hour, minute, second];
+            for (place, value) in text[5..].chunks_mut(3).zip(rest) {
+                put_digits(&mut place[..2], value.into());
+            }
+        }
+        Rfc3339(text)
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_rfc3339())
+        f.write_str(self.rfc3339().as_str())
+    }
+}
+
+/// A point in time as RFC 3339 shows it, such as `2023-11-14T22:13:20Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rfc3339([u8; 20]);
+
+impl Rfc3339 {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits and what stands between them are ASCII")
+    }
+}
+
+/// Fills `place` with the last digits of `value`.
+fn put_digits(place: &mut [u8], mut value: u16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
     }
 }
 
@@ -162,6 +195,8 @@ impl RecordClock {
 pub(crate) mod tests {
     use std::sync::atomic::AtomicU64;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A clock that tests set.
@@ -198,5 +233,17 @@ pub(crate) mod tests {
             Timestamp::from_micros(1_700_000_000_999_999).to_rfc3339(),
             "2023-11-14T22:13:20Z"
         );
+        let nowhere = "0000-00-00T00:00:00Z";
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_rfc3339(), nowhere);
+        assert_eq!(Timestamp::from_micros(-70_000_000_000_000_000).to_rfc3339(), nowhere);
+    }
+
+    proptest! {
+        #[test]
+        fn rfc3339_is_what_the_library_writes(seconds in -62_167_219_200..253_402_300_800_i64) {
+            let library = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let library = library.format(&time::format_description::well_known::Rfc3339).unwrap();
+            prop_assert_eq!(Timestamp::from_micros(seconds * 1_000_000).to_rfc3339(), library);
+        }
     }
 }

@@ -36,7 +36,7 @@ mod throttle;
 mod user;
 mod username;
 
-pub use clock::{Clock, Deadline, RecordClock, Timestamp};
+pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
 pub use csrf::{CsrfTokens, PreSession};
 pub use device::{Device, DeviceCookies};
 pub use email::{Email, EmailError};

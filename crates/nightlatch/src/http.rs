@@ -12,11 +12,13 @@ pub(crate) mod csrf;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod health;
+pub(crate) mod json;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod login_flow;
 pub(crate) mod openapi;
 pub(crate) mod pages;
+pub(crate) mod panic;
 pub mod problem;
 pub(crate) mod redirect;
 pub(crate) mod request_id;
@@ -25,18 +27,23 @@ pub mod server;
 pub(crate) mod session;
 pub mod traffic;
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::get;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{Route, get};
+use tower::layer::layer_fn;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 use tower_http::normalize_path::NormalizePath;
 
 use crate::http::app::App;
+use crate::http::limit::Limits;
 use crate::http::problem::{Code, Problem};
+use crate::http::security_headers::SecurityHeaders;
 
 /// Everything that a connection is served with.
 pub type Routes = NormalizePath<Router>;
@@ -44,17 +51,73 @@ pub type Routes = NormalizePath<Router>;
 /// Routes behind their layers. Paths work with and without a trailing slash, without a redirect, so
 /// that a POST is not lost.
 pub fn routes(app: &Arc<App>) -> Routes {
-    let layers = ServiceBuilder::new()
-        .layer(from_fn(request_id::assign_request_id))
-        .layer(from_fn_with_state(Arc::clone(app), log::log_request))
-        .layer(from_fn_with_state(Arc::clone(app), security_headers::add))
-        .option_layer(cors::layer(&app.settings))
-        // Everything below answers with problems, which get their bodies here.
-        .layer(from_fn_with_state(Arc::clone(app), problem::render_problems))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(limit::Limits::new(&app.settings), limit::enforce));
-    let router = table(app).layer(layers).with_state(Arc::clone(app));
+    let layers = Arc::new(Layers::new(app));
+    let router = table(app).with_state(Arc::clone(app)).layer(layer_fn(move |route: Route| {
+        let (layers, route) = (Arc::clone(&layers), Arc::new(route));
+        service_fn(move |request| Arc::clone(&layers).answer(request, Route::clone(&route)))
+    }));
     NormalizePath::trim_trailing_slash(router)
+}
+
+/// What every request goes through on its way to a handler, and every answer on its way out.
+///
+/// Functions in a row instead of a stack of services: a service is cloned and its future boxed for
+/// every request and layer, which together took longer than the session check itself.
+struct Layers {
+    app: Arc<App>,
+    limits: Limits,
+    cors: Option<CorsLayer>,
+    security_headers: SecurityHeaders,
+}
+
+impl Layers {
+    fn new(app: &Arc<App>) -> Self {
+        let settings = &app.settings;
+        Self {
+            app: Arc::clone(app),
+            limits: Limits::new(settings),
+            cors: cors::layer(settings),
+            security_headers: SecurityHeaders::new(settings),
+        }
+    }
+
+    /// All layers but the innermost, from the outside to the inside and back.
+    async fn answer(
+        self: Arc<Self>,
+        request: Request,
+        route: Route,
+    ) -> Result<Response, Infallible> {
+        let id = request_id::of(&request);
+        let line = log::Line::begin(&self.app, &request);
+        let is_page = pages::is_page(request.uri().path());
+
+        let mut response = match &self.cors {
+            None => self.enter(request, route).await?,
+            Some(cors) => {
+                let inner = service_fn(|request| self.enter(request, route.clone()));
+                cors.layer(inner).oneshot(request).await?
+            }
+        };
+
+        // Everything beneath answers with problems, which get their bodies here.
+        problem::render(&self.app, &id, is_page, &mut response);
+        self.security_headers.add(is_page, response.headers_mut());
+        line.end(&self.app, &id, response.status());
+        response.headers_mut().insert(request_id::X_REQUEST_ID, id.into_value());
+        Ok(response)
+    }
+
+    /// The innermost layer: a request that is within its limits reaches its handler.
+    async fn enter(&self, request: Request, route: Route) -> Result<Response, Infallible> {
+        let _permit = match self.limits.admit(request.headers()) {
+            Ok(permit) => permit,
+            Err(problem) => return Ok(problem.into_response()),
+        };
+        // Pinned here and only lent: futures that are handed on grow with each hand.
+        let handler = pin!(route.oneshot(request));
+        let answer = pin!(panic::caught(handler));
+        Ok(self.limits.within_total(answer).await)
+    }
 }
 
 /// The table of routes.
@@ -67,10 +130,4 @@ fn table(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/api/openapi.json", get(openapi::document))
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
-}
-
-/// A panic is a bug of one request, not the end of the process.
-fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    use axum::response::IntoResponse;
-    Problem::new(Code::InternalError).into_response()
 }

@@ -1,42 +1,48 @@
 //! One log line a request, but for those that are too many to be read: they are counted.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode};
 
 use crate::http::app::App;
 use crate::http::request_id::RequestId;
 
-/// Logs what was asked and what was answered. Of the path only the route is told: what people type
+/// The line of a request that is under way. Of the path only the route is told: what people type
 /// behind it may be anything.
-pub(crate) async fn log_request(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    app.traffic.count_request();
-    let started = app.service.clock().boottime();
-    let id = RequestId::of(&request);
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("-", MatchedPath::as_str);
-    let status = response.status().as_u16();
-    if is_counted_only(route, status) {
-        return response;
+pub(crate) struct Line {
+    started: Duration,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+impl Line {
+    pub(crate) fn begin(app: &App, request: &Request) -> Self {
+        app.traffic.count_request();
+        Self {
+            started: app.service.clock().boottime(),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+        }
     }
-    let took = app.service.clock().boottime().saturating_sub(started);
-    tracing::info!(
-        event = "http.request",
-        http.method = method.as_str(),
-        http.route = route,
-        http.status = status,
-        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        request_id = id.as_str(),
-    );
-    response
+
+    /// Logs what was asked and what was answered.
+    pub(crate) fn end(self, app: &App, id: &RequestId, status: StatusCode) {
+        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        let status = status.as_u16();
+        if is_counted_only(route, status) {
+            return;
+        }
+        let took = app.service.clock().boottime().saturating_sub(self.started);
+        tracing::info!(
+            event = "http.request",
+            http.method = self.method.as_str(),
+            http.route = route,
+            http.status = status,
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            request_id = id.as_str(),
+        );
+    }
 }
 
 fn is_counted_only(route: &str, status: u16) -> bool {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use nightlatch_core::Limit;
 
 pub use code::Code;
-pub(crate) use render::render_problems;
+pub(crate) use render::render;
 
 /// What is wrong, for the person or program that asked.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Problem {
     }
 }
 
-/// The answer carries the problem itself; `render_problems` gives it a body on the way out.
+/// The answer carries the problem itself; `render` gives it a body on the way out.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();

@@ -1,37 +1,56 @@
 //! Request ids: tie a generic answer to the full log line.
 
+use std::cell::RefCell;
+
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
-use nightlatch_core::Entropy as _;
-
-use nightlatch_core::SystemEntropy;
+use nightlatch_core::{Entropy as _, SystemEntropy};
 
 /// Where the id travels.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request: 128 random bits in hex, or what a proxy in front gave it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
 /// The longest id that is taken over.
 const FOREIGN_BYTES_MAX: usize = 64;
 
-impl RequestId {
-    pub(crate) fn of(request: &Request) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_else(Self::fresh)
-    }
+/// Ids that a thread draws at once: a call of the kernel for each would take longer than the id.
+const DRAWN_AT_ONCE: usize = 64;
 
+const ID_BYTES: usize = 16;
+
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn::none()) };
+}
+
+/// Gives a request its id.
+pub(crate) fn of(request: &Request) -> RequestId {
+    request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(RequestId::foreign)
+        .unwrap_or_else(RequestId::fresh)
+}
+
+impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
+    pub(crate) fn into_value(self) -> HeaderValue {
+        self.0
+    }
+
     fn fresh() -> Self {
-        let mut bytes = [0; 16];
-        SystemEntropy.fill(&mut bytes);
-        let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-        Self(HeaderValue::try_from(hex).expect("hex is a header value"))
+        let bytes = DRAWN.with_borrow_mut(Drawn::next);
+        let mut hex = [0; 2 * ID_BYTES];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+        }
+        Self(HeaderValue::from_bytes(&hex).expect("hex is a header value"))
     }
 
     /// Takes over only what cannot forge a log line or a header.
@@ -43,17 +62,27 @@ impl RequestId {
     }
 }
 
-/// Gives every request an id and every answer the same.
-pub(crate) async fn assign_request_id(mut request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(&X_REQUEST_ID)
-        .and_then(RequestId::foreign)
-        .unwrap_or_else(RequestId::fresh);
-    request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(X_REQUEST_ID, id.0);
-    response
+/// Random bytes for the next ids of a thread.
+struct Drawn {
+    bytes: [u8; DRAWN_AT_ONCE * ID_BYTES],
+    used: usize,
+}
+
+impl Drawn {
+    const fn none() -> Self {
+        Self { bytes: [0; DRAWN_AT_ONCE * ID_BYTES], used: DRAWN_AT_ONCE * ID_BYTES }
+    }
+
+    fn next(&mut self) -> [u8; ID_BYTES] {
+        if self.used == self.bytes.len() {
+            SystemEntropy.fill(&mut self.bytes);
+            self.used = 0;
+        }
+        let mut next = [0; ID_BYTES];
+        next.copy_from_slice(&self.bytes[self.used..self.used + ID_BYTES]);
+        self.used += ID_BYTES;
+        next
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +98,15 @@ mod tests {
         assert!(!taken("a b"));
         assert!(!taken("{\"forged\":1}"));
         assert!(!taken(&"a".repeat(65)));
+    }
+
+    #[test]
+    fn no_id_comes_twice() {
+        let ids: std::collections::BTreeSet<String> =
+            (0..3 * DRAWN_AT_ONCE).map(|_| RequestId::fresh().as_str().to_owned()).collect();
+        assert_eq!(ids.len(), 3 * DRAWN_AT_ONCE);
+        assert!(
+            ids.iter().all(|id| id.len() == 32 && !id.contains(|c: char| !c.is_ascii_hexdigit()))
+        );
     }
 }

@@ -1,45 +1,49 @@
 //! Headers that tell browsers what our answers may do.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::http::app::{App, Settings};
-use crate::http::pages;
+use crate::http::app::Settings;
 
 /// Nothing of an API answer may be run, framed or loaded from.
 const API_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
 
-/// Adds the headers to every answer; what a handler set itself stays.
-pub(crate) async fn add(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_page = pages::is_page(request.uri().path());
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: HeaderValue| {
-        headers.entry(name).or_insert(value);
-    };
-    set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    set(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Not `no-referrer`: with it browsers post `Origin: null`, which we refuse.
-    set(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    set(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
-    if app.settings.environment.is_production() {
-        set(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
+
+/// The headers of a server's answers.
+pub(crate) struct SecurityHeaders {
+    page_policy: HeaderValue,
+    is_tls_only: bool,
+}
+
+impl SecurityHeaders {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            page_policy: page_policy(settings),
+            is_tls_only: settings.environment.is_production(),
+        }
     }
-    let policy = if is_page { page_policy(&app.settings) } else { API_POLICY };
-    set(CONTENT_SECURITY_POLICY, policy);
-    response
+
+    /// Adds the headers to an answer; what a handler set itself stays.
+    pub(crate) fn add(&self, is_page: bool, headers: &mut HeaderMap) {
+        let mut set = |name: HeaderName, value: HeaderValue| {
+            headers.entry(name).or_insert(value);
+        };
+        set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        set(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Not `no-referrer`: with it browsers post `Origin: null`, which we refuse.
+        set(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        set(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+        if self.is_tls_only {
+            set(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        }
+        set(CONTENT_SECURITY_POLICY, if is_page { self.page_policy.clone() } else { API_POLICY });
+    }
 }
 
 /// Our own style and script and nothing else. Browsers apply `form-action` to where a form's answer

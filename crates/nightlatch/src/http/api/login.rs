@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use nightlatch_core::service::LoginRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use super::shape::{ProblemShape, SessionAnswer};
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
+use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::session::{self, From, FromDevice};
 use crate::http::{csrf, login_flow};
@@ -29,9 +31,9 @@ pub(crate) struct LoginBody {
 
 /// A new session.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct LoginAnswer {
+pub(crate) struct LoginAnswer<'a> {
     #[serde(flatten)]
-    session: SessionAnswer,
+    session: SessionAnswer<'a>,
     /// Dependencies that are away at this moment; usually empty.
     degraded: Vec<&'static str>,
 }
@@ -58,7 +60,7 @@ pub(crate) async fn login(
     From(client): From,
     FromDevice(device): FromDevice,
     Json(body): Json<LoginBody>,
-) -> Result<(HeaderMap, axum::Json<LoginAnswer>), Problem> {
+) -> Result<(HeaderMap, Response), Problem> {
     csrf::check_origin(&app, &headers)?;
     let mut fields = Fields::default();
     let typed = body.username.as_deref().or(body.email.as_deref());
@@ -74,8 +76,8 @@ pub(crate) async fn login(
     let mut cookies = HeaderMap::new();
     login_flow::welcome(&app, &mut logged_in, &mut cookies);
     let answer = LoginAnswer {
-        session: SessionAnswer::of_login(logged_in, app.idle_expiry()),
+        session: SessionAnswer::of_login(&logged_in, app.idle_expiry()),
         degraded: app.health.degraded(),
     };
-    Ok((cookies, axum::Json(answer)))
+    Ok((cookies, json(&answer)))
 }

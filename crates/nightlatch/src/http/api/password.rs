@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use nightlatch_core::service::ChangePasswordRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use super::shape::{ProblemShape, SessionAnswer};
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
+use crate::http::json::json;
 use crate::http::login_flow;
 use crate::http::problem::Problem;
 use crate::http::session::{AuthenticatedWrite, From, FromDevice};
@@ -48,7 +50,7 @@ pub(crate) async fn change(
     From(client): From,
     FromDevice(device): FromDevice,
     Json(body): Json<PasswordBody>,
-) -> Result<(HeaderMap, axum::Json<SessionAnswer>), Problem> {
+) -> Result<(HeaderMap, Response), Problem> {
     let mut fields = Fields::default();
     let current = fields.password("current_password", body.current_password);
     let new = fields.password("new_password", body.new_password);
@@ -59,5 +61,5 @@ pub(crate) async fn change(
     let mut logged_in = login_flow::change_password(&app, request).await?;
     let mut cookies = HeaderMap::new();
     login_flow::welcome(&app, &mut logged_in, &mut cookies);
-    Ok((cookies, axum::Json(SessionAnswer::of_login(logged_in, app.idle_expiry()))))
+    Ok((cookies, json(&SessionAnswer::of_login(&logged_in, app.idle_expiry()))))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use nightlatch_core::service::RegisterRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +14,7 @@ use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::csrf;
 use crate::http::field::Fields;
+use crate::http::json::json;
 use crate::http::problem::Problem;
 use crate::http::session::From;
 
@@ -33,8 +35,8 @@ pub(crate) struct RegisterBody {
 
 /// The new user.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RegisterAnswer {
-    user: UserShape,
+pub(crate) struct RegisterAnswer<'a> {
+    user: UserShape<'a>,
 }
 
 /// Registers a user. It does not log in.
@@ -57,7 +59,7 @@ pub(crate) async fn register(
     headers: HeaderMap,
     From(client): From,
     Json(body): Json<RegisterBody>,
-) -> Result<(StatusCode, axum::Json<RegisterAnswer>), Problem> {
+) -> Result<(StatusCode, Response), Problem> {
     csrf::check_origin(&app, &headers)?;
     let mut fields = Fields::default();
     let username = fields.new_username("username", body.username.as_deref());
@@ -71,5 +73,5 @@ pub(crate) async fn register(
     let request = RegisterRequest { username, email, name, password, address: client.address };
     let user = app.service.register(request, app.login_deadline()).await?;
     tracing::info!(event = "user.registered", user.id = %user.id);
-    Ok((StatusCode::CREATED, axum::Json(RegisterAnswer { user: user.into() })))
+    Ok((StatusCode::CREATED, json(&RegisterAnswer { user: (&user).into() })))
 }

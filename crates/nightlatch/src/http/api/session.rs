@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 
 use super::shape::{ProblemShape, SessionAnswer};
 use crate::http::app::App;
+use crate::http::json::json;
 use crate::http::session::Authenticated;
 
 /// Says whose session this is. 401 is said only when we know; not knowing is 503.
@@ -23,7 +25,7 @@ use crate::http::session::Authenticated;
 pub(crate) async fn session(
     State(app): State<Arc<App>>,
     Authenticated(active): Authenticated,
-) -> axum::Json<SessionAnswer> {
+) -> Response {
     let csrf_token = app.service.keys().csrf.for_session(active.token);
-    axum::Json(SessionAnswer::of_active(&active, csrf_token))
+    json(&SessionAnswer::of_active(&active, &csrf_token))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
+use axum::response::Response;
 use nightlatch_core::SessionId;
 use nightlatch_core::service::LogoutError;
 use serde::{Deserialize, Serialize};
@@ -17,13 +18,14 @@ use super::logout::LogoutAnswer;
 use super::shape::{ProblemShape, SessionShape};
 use crate::http::app::App;
 use crate::http::cookie;
+use crate::http::json::json;
 use crate::http::problem::{Code, Problem};
 use crate::http::session::{Authenticated, AuthenticatedWrite};
 
 /// One's devices.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SessionsAnswer {
-    sessions: Vec<SessionShape>,
+pub(crate) struct SessionsAnswer<'a> {
+    sessions: Vec<SessionShape<'a>>,
 }
 
 /// Which sessions to end.
@@ -47,11 +49,11 @@ pub(crate) struct RevokeQuery {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Authenticated(active): Authenticated,
-) -> Result<axum::Json<SessionsAnswer>, Problem> {
+) -> Result<Response, Problem> {
     let sessions = app.service.list_sessions(active.user().id, app.deadline()).await?;
     let current = active.session().id;
     let shape = |session| SessionShape::new(session, current, app.idle_expiry_of(session));
-    Ok(axum::Json(SessionsAnswer { sessions: sessions.iter().map(shape).collect() }))
+    Ok(json(&SessionsAnswer { sessions: sessions.iter().map(shape).collect() }))
 }
 
 /// Ends one of one's sessions. Somebody else's is 404, as one that never was.

@@ -1,81 +1,109 @@
 //! The shapes that several answers share.
 
+//!
+//! They borrow what they show and write ids and times from the stack: a session check is the most
+//! frequent answer of all, and every copy of a text would cost more than the text.
+
+use std::net::IpAddr;
+
 use nightlatch_core::service::{ActiveSession, LoggedIn};
-use nightlatch_core::{Session, SessionId, Timestamp, User};
-use serde::Serialize;
+use nightlatch_core::{Email, Session, SessionId, Timestamp, User};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An id as text.
+struct Id(Uuid);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+/// A time as text.
+struct Moment(Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.rfc3339().as_str())
+    }
+}
 
 /// A user, as the user may see it.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct UserShape {
+pub(crate) struct UserShape<'a> {
     /// Stable, opaque identity.
-    id: String,
+    #[schema(value_type = String)]
+    id: Id,
     /// The name as typed at registration.
-    username: String,
+    username: &'a str,
     /// The e-mail address, if one was given.
-    email: Option<String>,
+    email: Option<&'a str>,
     /// Whether the e-mail is known to be this person's.
     email_verified: bool,
     /// The name to show; may be empty.
-    name: String,
+    name: &'a str,
     /// Groups, sorted.
-    groups: Vec<String>,
+    groups: &'a [String],
 }
 
-impl From<User> for UserShape {
-    fn from(user: User) -> Self {
+impl<'a> From<&'a User> for UserShape<'a> {
+    fn from(user: &'a User) -> Self {
         Self {
-            id: user.id.to_string(),
-            username: user.username.as_str().to_owned(),
-            email: user.email.map(|email| email.as_str().to_owned()),
+            id: Id(*user.id.as_uuid()),
+            username: user.username.as_str(),
+            email: user.email.as_ref().map(Email::as_str),
             email_verified: user.email_verified,
-            name: user.name,
-            groups: user.groups.as_slice().to_vec(),
+            name: &user.name,
+            groups: user.groups.as_slice(),
         }
     }
 }
 
 /// A session, as its user may see it. The id is not the token: knowing it opens nothing.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SessionShape {
+pub(crate) struct SessionShape<'a> {
     /// The handle to revoke it by.
-    id: String,
+    #[schema(value_type = String)]
+    id: Id,
     /// RFC 3339, UTC.
-    #[schema(format = DateTime)]
-    created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Moment,
     /// RFC 3339, UTC.
-    #[schema(format = DateTime)]
-    last_seen_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    last_seen_at: Moment,
     /// Absolute timeout. RFC 3339, UTC.
-    #[schema(format = DateTime)]
-    expires_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Moment,
     /// When it expires if it is not used again. RFC 3339, UTC.
-    #[schema(format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    idle_expires_at: Option<String>,
+    idle_expires_at: Option<Moment>,
     /// The address that it was created from.
-    address: String,
+    #[schema(value_type = String)]
+    address: IpAddr,
     /// The browser or program in words, such as "Firefox on Linux".
     #[schema(max_length = 64)]
-    user_agent: String,
+    user_agent: &'a str,
     /// Whether it is the session of this request.
     current: bool,
 }
 
-impl SessionShape {
+impl<'a> SessionShape<'a> {
     pub(crate) fn new(
-        session: &Session,
+        session: &'a Session,
         current: SessionId,
         idle_expires_at: Option<Timestamp>,
     ) -> Self {
         Self {
-            id: session.id.to_string(),
-            created_at: session.created_at.to_rfc3339(),
-            last_seen_at: session.last_seen_at.to_rfc3339(),
-            expires_at: session.expires_at.to_rfc3339(),
-            idle_expires_at: idle_expires_at.map(Timestamp::to_rfc3339),
-            address: session.client.address.to_string(),
-            user_agent: session.client.user_agent.clone(),
+            id: Id(*session.id.as_uuid()),
+            created_at: Moment(session.created_at),
+            last_seen_at: Moment(session.last_seen_at),
+            expires_at: Moment(session.expires_at),
+            idle_expires_at: idle_expires_at.map(Moment),
+            address: session.client.address,
+            user_agent: &session.client.user_agent,
             current: session.id == current,
         }
     }
@@ -83,27 +111,27 @@ impl SessionShape {
 
 /// A user with the session of this request.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct SessionAnswer {
-    user: UserShape,
-    session: SessionShape,
+pub(crate) struct SessionAnswer<'a> {
+    user: UserShape<'a>,
+    session: SessionShape<'a>,
     /// To be sent back in `X-CSRF-Token` with every unsafe request.
-    csrf_token: String,
+    csrf_token: &'a str,
 }
 
-impl SessionAnswer {
-    pub(crate) fn of_active(active: &ActiveSession, csrf_token: String) -> Self {
+impl<'a> SessionAnswer<'a> {
+    pub(crate) fn of_active(active: &'a ActiveSession, csrf_token: &'a str) -> Self {
         let session = active.session();
         let mut shape = SessionShape::new(session, session.id, active.idle_expires_at);
-        shape.last_seen_at = active.last_seen_at.to_rfc3339();
-        Self { session: shape, user: active.user().clone().into(), csrf_token }
+        shape.last_seen_at = Moment(active.last_seen_at);
+        Self { session: shape, user: active.user().into(), csrf_token }
     }
 
-    pub(crate) fn of_login(logged_in: LoggedIn, idle_expires_at: Option<Timestamp>) -> Self {
+    pub(crate) fn of_login(logged_in: &'a LoggedIn, idle_expires_at: Option<Timestamp>) -> Self {
         let id = logged_in.session.id;
         Self {
             session: SessionShape::new(&logged_in.session, id, idle_expires_at),
-            user: logged_in.user.into(),
-            csrf_token: logged_in.csrf_token,
+            user: (&logged_in.user).into(),
+            csrf_token: &logged_in.csrf_token,
         }
     }
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -56,29 +54,21 @@ struct DebugInfo<'a> {
     connectivity: &'a str,
 }
 
-/// Renders every problem that comes out of a handler or a layer below, and logs what is our fault.
-pub(crate) async fn render_problems(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let is_page = pages::is_page(request.uri().path());
-    let id = RequestId::of(&request);
-    let mut response = next.run(request).await;
+/// Gives an answer that is a problem its body, and logs what is our fault.
+pub(crate) fn render(app: &App, id: &RequestId, is_page: bool, response: &mut Response) {
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
     let Some(problem) = problem.or_else(|| problem_of_layer(response.status())) else {
-        return response;
+        return;
     };
-    log(&problem, &id);
+    log(&problem, id);
     if is_page {
-        pages::problem_page(&app, &problem, &id, &mut response);
+        pages::problem_page(app, &problem, id, response);
     } else {
-        let body = serde_json::to_vec(&body_of(&app, &problem, &id)).unwrap_or_default();
+        let body = serde_json::to_vec(&body_of(app, &problem, id)).unwrap_or_default();
         *response.body_mut() = body.into();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     }
-    set_headers(&problem, &mut response);
-    response
+    set_headers(&problem, response);
 }
 
 /// Answers that the router or a library layer made without a body of ours.
