@@ -93,7 +93,8 @@ pub enum ImportOutcome {
 pub struct PasswordChange {
     /// Whose.
     pub user_id: UserId,
-    /// The generation that the old password was verified at; `None` for an operator's change.
+    /// The generation that the old password was verified at; `None` for an operator's change, which
+    /// does not ask whether the user may log in.
     pub verified_at: Option<Generation>,
     /// The new hash.
     pub hash: PasswordHash,
@@ -221,7 +222,8 @@ pub trait UserStore: Send + Sync {
     ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Changes the password, raises the generation, ends every session and creates the caller's
-    /// next one, all or nothing. `None`: the generation moved, or there is no such enabled user.
+    /// next one, all or nothing. A disabled user stays disabled. `None`: there is no such user, or
+    /// the generation that the change was verified at is not that of an enabled user any more.
     fn change_password(
         &self,
         change: PasswordChange,

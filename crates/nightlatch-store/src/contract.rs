@@ -109,7 +109,7 @@ macro_rules! contract_tests {
             password: each_kind_of_hash_is_listed_once;
             password: a_password_change_ends_all_sessions_but_the_next;
             password: a_password_change_is_refused_when_the_generation_moved;
-            password: operators_change_passwords_of_enabled_users_only;
+            password: operators_change_passwords_whoever_may_log_in;
             session: a_login_is_found_by_its_token;
             session: a_login_of_another_generation_is_refused_and_replaces_nothing;
             session: a_login_ends_the_session_that_it_replaces;

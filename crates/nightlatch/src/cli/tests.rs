@@ -160,7 +160,10 @@ fn disabling_a_new_password_and_revoking_end_sessions() {
 
     place.run("user disable alice", "");
     assert!(!place.login("alice"));
-    assert!(place.fail("user set-password alice", PASSWORD).to_string().contains("enable"));
+    let set = place.play("user set-password alice", PASSWORD, false);
+    assert_eq!(set.result.unwrap(), FINE);
+    assert!(set.err.contains("nightlatch user enable alice"), "{}", set.err);
+    assert!(!place.login("alice"), "a new password opens no locked account");
     place.run("user enable alice", "");
     assert_eq!(place.live_sessions().len(), 1, "enabling brings no session back");
 
