@@ -289,6 +289,16 @@ pub trait SessionStore: Send + Sync {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>>;
 
+    /// Sessions of all users that have not ended, by falling id, those below `below`, at most
+    /// `limit`, each with its user's name. Ids begin with their time, so the newest come first.
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>>;
+
     /// Ends sessions and writes the feed, durably. How many ended; zero if none was left.
     fn end_sessions(
         &self,

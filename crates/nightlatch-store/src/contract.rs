@@ -115,6 +115,7 @@ macro_rules! contract_tests {
             session: a_login_ends_the_session_that_it_replaces;
             session: the_prefix_of_a_login_stays_known_for_thirty_days;
             session: sessions_are_listed_newest_first;
+            session: everybodys_sessions_are_listed_in_pages;
             session: a_touch_moves_only_forward;
             session: a_touch_never_revives;
             session: an_address_comes_back_as_it_was;

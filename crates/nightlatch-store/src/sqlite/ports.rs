@@ -9,7 +9,7 @@ use nightlatch_core::{
     FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser,
     LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash, Position,
     RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep, ThrottleStore,
-    Timestamp, TokenHash, User, UserId, UserStore, Written,
+    Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::user::Whom;
@@ -152,6 +152,18 @@ impl SessionStore for SqliteRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>> {
         self.look("listing sessions", deadline, move |conn| session::list(conn, of, now, limit))
+    }
+
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        self.look("listing sessions", deadline, move |conn| {
+            session::list_all(conn, below, now, limit)
+        })
     }
 
     fn end_sessions(
