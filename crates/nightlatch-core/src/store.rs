@@ -14,8 +14,9 @@ use std::time::Duration;
 use crate::throttle::{AddressPrefix, Failure};
 use crate::username::LoginName;
 use crate::{
-    AsOf, Deadline, Email, Generation, Groups, HashKind, History, LastUse, NewSession,
-    PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username, Written,
+    AsOf, Deadline, Email, FailureClass, Generation, Groups, HashKind, History, LastUse,
+    NewSession, PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
+    Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
@@ -150,6 +151,17 @@ pub enum SessionEnd {
     AllOf(UserId),
     /// Every session of the record.
     Everything,
+}
+
+/// Why requests cannot be served though the record answers: a page is damaged, a table locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LookupFailures {
+    /// Why nobody's session can be looked up, as far as known.
+    pub sessions: Option<FailureClass>,
+    /// Why nobody who logs in can be looked up, as far as known.
+    pub credentials: Option<FailureClass>,
+    /// Why some look-up failed just now, whatever became of others.
+    pub some: Option<FailureClass>,
 }
 
 /// What a sweep removed.
@@ -334,6 +346,9 @@ pub trait RecordStore: Send + Sync {
     /// Brings the schema up to this release, expand-only. Safe when several nodes do it at once.
     /// The names of the migrations that were applied.
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>>;
+
+    /// Whether requests can be served, as far as those that came have told; asks again what failed.
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures>;
 
     /// Removes a small batch of what has ended before `before`, and failures before `before`.
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;

@@ -133,18 +133,9 @@ impl SessionStore for PostgresRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
         Box::pin(async move {
-            let doing = "finding a session";
-            let token = token.as_bytes().as_slice();
-            let params: &[Param] = &[(&token, Type::BYTEA)];
-            let call = Call { doing, effect: Effect::Read, sql: FIND, params };
-            let row = self.row(call, deadline).await?;
-            let reader = Reader { row: &row, doing };
-            if reader.get::<Option<Uuid>>("session_id")?.is_none() {
-                return Ok(None);
-            }
-            let (session, user) = (reader.session()?, reader.user()?);
-            let (as_of, history) = (reader.as_of()?, reader.history()?);
-            Ok(Some(Arc::new(FoundSession::new(session, user, as_of, history))))
+            let found = self.find_by_token(token, deadline).await;
+            self.lookups.sessions.note(token, &found, StoreError::class);
+            found
         })
     }
 
@@ -216,6 +207,25 @@ impl SessionStore for PostgresRecord {
 }
 
 impl PostgresRecord {
+    async fn find_by_token(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<FoundSession>>, StoreError> {
+        let doing = "finding a session";
+        let token = token.as_bytes().as_slice();
+        let params: &[Param] = &[(&token, Type::BYTEA)];
+        let call = Call { doing, effect: Effect::Read, sql: FIND, params };
+        let row = self.row(call, deadline).await?;
+        let reader = Reader { row: &row, doing };
+        if reader.get::<Option<Uuid>>("session_id")?.is_none() {
+            return Ok(None);
+        }
+        let (session, user) = (reader.session()?, reader.user()?);
+        let (as_of, history) = (reader.as_of()?, reader.history()?);
+        Ok(Some(Arc::new(FoundSession::new(session, user, as_of, history))))
+    }
+
     async fn insert_session(
         &self,
         new: NewSession,

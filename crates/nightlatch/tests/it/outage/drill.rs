@@ -150,6 +150,14 @@ impl Drill {
         .await;
     }
 
+    /// Waits until health says this of the whole.
+    pub(crate) async fn wait_for_word(&self, word: &str) {
+        wait_until(&format!("health is {word}"), LIMIT, async || {
+            self.watch.seen().words.contains(word)
+        })
+        .await;
+    }
+
     /// Waits until a span has passed since the fault began.
     pub(crate) async fn wait_since_beginning(&self, span: Duration) {
         wait_until("time passes", span + LIMIT, async || self.load.now() >= self.faulty.0 + span)

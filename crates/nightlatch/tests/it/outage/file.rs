@@ -55,6 +55,7 @@ async fn a_page_that_is_damaged_before_the_start_logs_nobody_out() {
     drill.wait_for_class("corrupt").await;
     drill.wait_for_checks(503, 5).await;
     drill.stay_under_load().await;
+    drill.wait_for_word("unhealthy").await;
     repair(&path, page.0, &was);
     drill.fault_ends(Expected { writes: REFUSED, checks: REFUSED, class: Some("corrupt") }).await;
 }

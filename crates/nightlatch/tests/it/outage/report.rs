@@ -123,6 +123,9 @@ impl Findings<'_> {
         if !is_silent && !only("/health/live", 200) {
             complain("live is not 200");
         }
+        if expected.checks == Wanted::Served && seen.words.contains("unhealthy") {
+            complain("it said unhealthy though checks are served");
+        }
         if expected.checks == Wanted::Served && !only("/health/ready", 200) {
             complain("ready is not 200 though checks are served");
         }
