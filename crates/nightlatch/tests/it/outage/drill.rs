@@ -150,10 +150,11 @@ impl Drill {
         .await;
     }
 
-    /// Waits until health says this of the whole.
-    pub(crate) async fn wait_for_word(&self, word: &str) {
-        wait_until(&format!("health is {word}"), LIMIT, async || {
-            self.watch.seen().words.contains(word)
+    /// Waits until health says this of the whole, and names this class.
+    pub(crate) async fn wait_for_health(&self, word: &str, class: &str) {
+        wait_until(&format!("health is {word}: {class}"), LIMIT, async || {
+            let seen = self.watch.seen();
+            (seen.word.as_str(), seen.class.as_str()) == (word, class)
         })
         .await;
     }
