@@ -8,10 +8,9 @@ mod linger;
 mod unread;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,7 +19,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -91,10 +89,10 @@ fn is_of_one_client(error: &std::io::Error) -> bool {
 }
 
 /// Answers without a task and without waiting: what does not fit into the socket's buffer is lost.
-fn shed(mut stream: TcpStream) {
-    let mut write = Box::pin(stream.write_all(OVERLOADED));
-    let mut context = Context::from_waker(Waker::noop());
-    let _ = write.as_mut().poll(&mut context);
+/// Past the runtime, which would have to hear from the kernel first that a fresh socket can be
+/// written, and lets nobody write who has just accepted a burst of others.
+fn shed(stream: TcpStream) {
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(OVERLOADED));
 }
 
 /// Serves one connection until it ends, or the drain ends it.
