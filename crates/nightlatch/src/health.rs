@@ -131,7 +131,8 @@ impl Health {
 
     /// How it is.
     #[must_use]
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
         let copies = self.copies_state();
         let state = self.lock();
         let clock_skew = self.clock.skew();

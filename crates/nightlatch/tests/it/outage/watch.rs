@@ -99,7 +99,7 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
     match path {
         "/health" => {
             let body = answer.json();
-            // Until it knows its keys the server has no routes, and says so as a problem.
+            // A server that takes no more connections says so as a problem.
             let class = body["database_class"].as_str().unwrap_or("unreachable");
             class.clone_into(&mut seen.class);
             seen.classes.insert(seen.class.clone());
