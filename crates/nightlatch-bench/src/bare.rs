@@ -86,7 +86,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         crate::say(&listener.local_addr()?.to_string());
-        let (_publish, routes) = watch::channel(Some(routes(headers, body)));
+        let (_publish, routes) = watch::channel(routes(headers, body));
         let (_driver, drain) = Drain::new();
         serve(listener, routes, drain, TaskTracker::new(), CONNECTIONS_MAX).await;
         Ok(())

@@ -116,7 +116,7 @@ pub struct FeedNews {
     pub rows: Vec<FeedRow>,
     /// The record's clock; `None` where it has none of its own (SQLite).
     pub now: Option<Timestamp>,
-    /// Why it takes no changes now, though it answers; or why some look-ups fail.
+    /// Why it takes no changes now, though it answers.
     pub write_failure: Option<FailureClass>,
 }
 

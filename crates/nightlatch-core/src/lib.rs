@@ -56,9 +56,9 @@ pub use session::{Client, LastUse, NewSession, Session, SessionId, SessionVerdic
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
     BoxFuture, ChangedPassword, CreateUser, Credentials, FeedStore, FoundSession, ImportOutcome,
-    ImportUser, KNOWN_PREFIX_RETENTION, LostRevocations, LostUser, NewUser, Outcome,
-    PasswordChange, Record, RecordProbe, RecordStore, SessionEnd, SessionStore, StoreError,
-    StoreErrorKind, StoreResult, Sweep, ThrottleStore, UserStore,
+    ImportUser, KNOWN_PREFIX_RETENTION, LookupFailures, LostRevocations, LostUser, NewUser,
+    Outcome, PasswordChange, Record, RecordProbe, RecordStore, SessionEnd, SessionStore,
+    StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore, UserStore,
 };
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};

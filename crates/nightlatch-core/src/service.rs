@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use change_password::{ChangePasswordError, ChangePasswordRequest};
 pub use check_session::{ActiveSession, CheckError};
-pub use list_sessions::ListedSessions;
+pub use list_sessions::{ListedSessions, SessionPage};
 pub use login::{HashUpgrade, LoggedIn, LoginError, LoginRequest};
 pub use logout::LogoutError;
 pub use manage_user::{AddUser, AddUserError, SetPasswordError};

@@ -14,8 +14,9 @@ use std::time::Duration;
 use crate::throttle::{AddressPrefix, Failure};
 use crate::username::LoginName;
 use crate::{
-    AsOf, Deadline, Email, Generation, Groups, HashKind, History, LastUse, NewSession,
-    PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username, Written,
+    AsOf, Deadline, Email, FailureClass, Generation, Groups, HashKind, History, LastUse,
+    NewSession, PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
+    Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
@@ -93,7 +94,8 @@ pub enum ImportOutcome {
 pub struct PasswordChange {
     /// Whose.
     pub user_id: UserId,
-    /// The generation that the old password was verified at; `None` for an operator's change.
+    /// The generation that the old password was verified at; `None` for an operator's change, which
+    /// does not ask whether the user may log in.
     pub verified_at: Option<Generation>,
     /// The new hash.
     pub hash: PasswordHash,
@@ -149,6 +151,17 @@ pub enum SessionEnd {
     AllOf(UserId),
     /// Every session of the record.
     Everything,
+}
+
+/// Why requests cannot be served though the record answers: a page is damaged, a table locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LookupFailures {
+    /// Why nobody's session can be looked up, as far as known.
+    pub sessions: Option<FailureClass>,
+    /// Why nobody who logs in can be looked up, as far as known.
+    pub credentials: Option<FailureClass>,
+    /// Why some look-up failed just now, whatever became of others.
+    pub some: Option<FailureClass>,
 }
 
 /// What a sweep removed.
@@ -221,7 +234,8 @@ pub trait UserStore: Send + Sync {
     ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Changes the password, raises the generation, ends every session and creates the caller's
-    /// next one, all or nothing. `None`: the generation moved, or there is no such enabled user.
+    /// next one, all or nothing. A disabled user stays disabled. `None`: there is no such user, or
+    /// the generation that the change was verified at is not that of an enabled user any more.
     fn change_password(
         &self,
         change: PasswordChange,
@@ -287,6 +301,16 @@ pub trait SessionStore: Send + Sync {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>>;
 
+    /// Sessions of all users that have not ended, by falling id, those below `below`, at most
+    /// `limit`, each with its user's name. Ids begin with their time, so the newest come first.
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>>;
+
     /// Ends sessions and writes the feed, durably. How many ended; zero if none was left.
     fn end_sessions(
         &self,
@@ -322,6 +346,9 @@ pub trait RecordStore: Send + Sync {
     /// Brings the schema up to this release, expand-only. Safe when several nodes do it at once.
     /// The names of the migrations that were applied.
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>>;
+
+    /// Whether requests can be served, as far as those that came have told; asks again what failed.
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures>;
 
     /// Removes a small batch of what has ended before `before`, and failures before `before`.
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;

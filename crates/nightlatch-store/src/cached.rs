@@ -119,7 +119,7 @@ impl CachedRecord {
         let now = self.now();
         let rule = self.rule();
         CopiesState {
-            serves: rule.serves_copies(now),
+            serves: rule.serves_copies(now) && !self.copies.is_empty(),
             unconfirmed_for: rule.unconfirmed_for(now),
             forks: rule.forks(),
         }

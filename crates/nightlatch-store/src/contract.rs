@@ -109,12 +109,13 @@ macro_rules! contract_tests {
             password: each_kind_of_hash_is_listed_once;
             password: a_password_change_ends_all_sessions_but_the_next;
             password: a_password_change_is_refused_when_the_generation_moved;
-            password: operators_change_passwords_of_enabled_users_only;
+            password: operators_change_passwords_whoever_may_log_in;
             session: a_login_is_found_by_its_token;
             session: a_login_of_another_generation_is_refused_and_replaces_nothing;
             session: a_login_ends_the_session_that_it_replaces;
             session: the_prefix_of_a_login_stays_known_for_thirty_days;
             session: sessions_are_listed_newest_first;
+            session: everybodys_sessions_are_listed_in_pages;
             session: a_touch_moves_only_forward;
             session: a_touch_never_revives;
             session: an_address_comes_back_as_it_was;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
     FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
-    ImportUser, LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash,
-    Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreError,
-    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Written,
+    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
+    PasswordHash, Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore,
+    StoreError, StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
+    Username, Written,
 };
 
 /// Decides what happens to calls. Both are told the name of the port's method.
@@ -176,6 +177,18 @@ impl SessionStore for InterceptedRecord {
         self.pass("list_sessions", move |record| record.list_sessions(user, now, limit, deadline))
     }
 
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        self.pass("list_all_sessions", move |record| {
+            record.list_all_sessions(below, now, limit, deadline)
+        })
+    }
+
     fn end_sessions(
         &self,
         which: SessionEnd,
@@ -247,6 +260,10 @@ impl FeedStore for InterceptedRecord {
 impl RecordStore for InterceptedRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.pass("migrate", move |record| record.migrate(deadline))
+    }
+
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures> {
+        self.record.probe_lookups(deadline)
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

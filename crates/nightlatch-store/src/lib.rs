@@ -8,6 +8,8 @@ pub mod cached;
 pub mod contract;
 #[cfg(feature = "test-util")]
 pub mod intercepted;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod lookups;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -27,12 +27,14 @@ use nightlatch_core::{Clock, Entropy};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
 use self::schema::Schema;
+use crate::lookups::Lookups;
 
 /// A record in `PostgreSQL`. Connects when it is first asked something, inside a tokio runtime.
 pub struct PostgresRecord {
     connections: Connections,
     schema: Schema,
     entropy: Arc<dyn Entropy>,
+    lookups: Lookups,
 }
 
 impl PostgresRecord {
@@ -48,7 +50,7 @@ impl PostgresRecord {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
         let connections = Connections::new(options, target, (clock, &*entropy));
-        Ok(Self { connections, schema, entropy })
+        Ok(Self { connections, schema, entropy, lookups: Lookups::default() })
     }
 
     /// A random id for a feed row, with room above it: a statement that writes several rows counts

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nightlatch_core::coherence::LEASE;
-use nightlatch_core::{FailureClass, RecordClock, Timestamp};
+use nightlatch_core::{
+    Deadline, FailureClass, LookupFailures, RecordClock, RecordStore as _, Timestamp,
+};
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
 use nightlatch_store::cached::{CachedRecord, CopiesState, Look, LookObserver};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,12 @@ const START_GRACE: Duration = Duration::from_secs(2);
 
 /// An answer later than this is `slow`.
 const SLOW_FROM: Duration = Duration::from_millis(250);
+
+/// How often the record is asked for what it could not look up.
+const LOOKUPS_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest that takes.
+const LOOKUPS_DEADLINE: Duration = Duration::from_millis(1500);
 
 /// A wall clock further than this from record time is told.
 const SKEW_MAX: Duration = Duration::from_secs(2);
@@ -34,6 +42,10 @@ struct State {
     class: Option<FailureClass>,
     /// Whether the record answers.
     answers: bool,
+    /// Why it takes no changes.
+    write_failure: Option<FailureClass>,
+    /// Why it serves no look-ups, though it answers.
+    lookups: LookupFailures,
     stopping: bool,
     since: Timestamp,
 }
@@ -90,6 +102,8 @@ impl Health {
             database: Dependency::new("database"),
             class: Some(FailureClass::Unreachable),
             answers: false,
+            write_failure: None,
+            lookups: LookupFailures::default(),
             stopping: false,
             since,
         };
@@ -107,7 +121,7 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         let copies = self.copies_state();
         let state = self.lock();
-        state.serves(copies) && !state.stopping
+        state.serves_checks(copies) && !state.stopping
     }
 
     /// From now on not ready.
@@ -117,7 +131,8 @@ impl Health {
 
     /// How it is.
     #[must_use]
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
         let copies = self.copies_state();
         let state = self.lock();
         let clock_skew = self.clock.skew();
@@ -128,7 +143,8 @@ impl Health {
         if clock_skew > SKEW_MAX {
             warnings.push("clock_skew");
         }
-        let status = match (state.serves(copies), state.class, warnings.is_empty()) {
+        let serves = state.serves_checks(copies) || state.serves_logins();
+        let status = match (serves, state.class, warnings.is_empty()) {
             (false, _, _) => Status::Unhealthy,
             (true, Some(_), _) | (true, None, false) => Status::Degraded,
             (true, None, true) => Status::Healthy,
@@ -151,7 +167,21 @@ impl Health {
     pub async fn watch(self: Arc<Self>, copies: Arc<CachedRecord>, tried: CancellationToken) {
         let copies = self.copies.get_or_init(|| copies);
         let _ = tokio::time::timeout(START_GRACE, tried.cancelled()).await;
-        copies.tail(&*self).await;
+        tokio::join!(copies.tail(&*self), self.follow_lookups(copies));
+    }
+
+    /// A record may answer the look at its feed and none of its requests.
+    async fn follow_lookups(&self, record: &CachedRecord) {
+        loop {
+            tokio::time::sleep(LOOKUPS_EVERY).await;
+            // Who answers nothing is looked at already.
+            if !self.lock().answers {
+                continue;
+            }
+            let deadline = Deadline::within(self.clock.clock(), LOOKUPS_DEADLINE);
+            let failures = record.probe_lookups(deadline).await;
+            self.lock().lookups = failures;
+        }
     }
 
     /// `None` before the start has come to the record.
@@ -162,20 +192,26 @@ impl Health {
         Some(copies.copies_state())
     }
 
-    /// `class` may be set while it answers: it is slow, or takes no changes.
+    /// What a look at the record has told: why it takes no changes, and whether it is slow; or why
+    /// it does not answer.
     fn observe(
         &self,
-        answers: bool,
-        class: Option<FailureClass>,
+        told: Result<(Option<FailureClass>, Option<FailureClass>), FailureClass>,
         (asked, answered): (Duration, Duration),
     ) {
         let now = self.clock.now();
         let mut state = self.lock();
+        let (answers, write_failure) = (told.is_ok(), told.ok().and_then(|(failure, _)| failure));
+        let class = match told {
+            Ok((_, slow)) => state.lookups.some.or(write_failure).or(slow),
+            Err(class) => Some(class),
+        };
         if state.class != class || state.answers != answers {
             state.since = now;
         }
         state.class = class;
         state.answers = answers;
+        state.write_failure = write_failure;
         let outcome = class.map_or(Ok(()), |class| Err(class.as_str()));
         let line = state.database.observe(outcome, asked, answered);
         drop(state);
@@ -205,21 +241,28 @@ impl LookObserver for Health {
             );
         }
         let slow = (took >= SLOW_FROM).then_some(FailureClass::Slow);
-        let (answers, class) = match look.answer {
-            Ok(news) => (true, news.write_failure.or(slow)),
+        let told = match look.answer {
+            Ok(news) => Ok((news.write_failure, slow)),
             Err(error) => {
                 tracing::debug!(event = "dependency.look_failed", error = %error);
-                (false, Some(error.class()))
+                Err(error.class())
             }
         };
-        self.observe(answers, class, (look.asked, look.answered));
+        self.observe(told, (look.asked, look.answered));
     }
 }
 
 impl State {
-    /// Whether logins or session checks can be served: by the record, or from copies.
-    fn serves(&self, copies: Option<CopiesState>) -> bool {
-        self.answers || copies.is_some_and(|copies| copies.serves)
+    /// Whether session checks can be served: by the record, or from copies.
+    fn serves_checks(&self, copies: Option<CopiesState>) -> bool {
+        let by_record = self.answers && self.lookups.sessions.is_none();
+        by_record || copies.is_some_and(|copies| copies.serves)
+    }
+
+    /// Whether logins can be served, which the record alone can do.
+    fn serves_logins(&self) -> bool {
+        let LookupFailures { credentials, .. } = self.lookups;
+        self.answers && credentials.or(self.write_failure).is_none()
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) mod security_headers;
 pub mod server;
 pub(crate) mod session;
 pub mod traffic;
+pub mod waiting;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -40,7 +41,8 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 use tower_http::normalize_path::NormalizePath;
 
-use crate::http::app::App;
+use crate::config::Environment;
+use crate::http::app::{App, Settings};
 use crate::http::limit::Limits;
 use crate::http::problem::{Code, Problem};
 use crate::http::security_headers::SecurityHeaders;
@@ -51,8 +53,13 @@ pub type Routes = NormalizePath<Router>;
 /// Routes behind their layers. Paths work with and without a trailing slash, without a redirect, so
 /// that a POST is not lost.
 pub fn routes(app: &Arc<App>) -> Routes {
-    let layers = Arc::new(Layers::new(app));
-    let router = table(app).with_state(Arc::clone(app)).layer(layer_fn(move |route: Route| {
+    let layers = Layers { app: Some(Arc::clone(app)), ..Layers::new(&app.settings) };
+    behind(layers, table(app).with_state(Arc::clone(app)))
+}
+
+fn behind(layers: Layers, router: Router) -> Routes {
+    let layers = Arc::new(layers);
+    let router = router.layer(layer_fn(move |route: Route| {
         let (layers, route) = (Arc::clone(&layers), Arc::new(route));
         service_fn(move |request| Arc::clone(&layers).answer(request, Route::clone(&route)))
     }));
@@ -64,17 +71,20 @@ pub fn routes(app: &Arc<App>) -> Routes {
 /// Functions in a row instead of a stack of services: a service is cloned and its future boxed for
 /// every request and layer, which together took longer than the session check itself.
 struct Layers {
-    app: Arc<App>,
+    /// Who counts and logs requests; `None` before anything can be served: an outage is told once,
+    /// not by each request that suffers from it.
+    app: Option<Arc<App>>,
+    environment: Environment,
     limits: Limits,
     cors: Option<CorsLayer>,
     security_headers: SecurityHeaders,
 }
 
 impl Layers {
-    fn new(app: &Arc<App>) -> Self {
-        let settings = &app.settings;
+    fn new(settings: &Settings) -> Self {
         Self {
-            app: Arc::clone(app),
+            app: None,
+            environment: settings.environment,
             limits: Limits::new(settings),
             cors: cors::layer(settings),
             security_headers: SecurityHeaders::new(settings),
@@ -88,7 +98,7 @@ impl Layers {
         route: Route,
     ) -> Result<Response, Infallible> {
         let id = request_id::of(&request);
-        let line = log::Line::begin(&self.app, &request);
+        let line = self.app.as_ref().map(|app| (app, log::Line::begin(app, &request)));
         let is_page = pages::is_page(request.uri().path());
 
         let mut response = match &self.cors {
@@ -100,9 +110,11 @@ impl Layers {
         };
 
         // Everything beneath answers with problems, which get their bodies here.
-        problem::render(&self.app, &id, is_page, &mut response);
+        problem::render(self.environment, &id, is_page, &mut response);
         self.security_headers.add(is_page, response.headers_mut());
-        line.end(&self.app, &id, response.status());
+        if let Some((app, line)) = line {
+            line.end(app, &id, response.status());
+        }
         response.headers_mut().insert(request_id::X_REQUEST_ID, id.into_value());
         Ok(response)
     }

@@ -24,6 +24,7 @@ use crate::http::app::{App, Settings};
 use crate::http::cookie::CookieNames;
 use crate::http::server::{self, Drain};
 use crate::http::traffic::Traffic;
+use crate::http::waiting::waiting_routes;
 use crate::http::{Routes, routes};
 
 /// How long a start waits between two tries to use the record.
@@ -58,7 +59,8 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let health = Arc::new(Health::new(Arc::clone(&base.clock), config.throttle.disabled));
     let (driver, drain) = Drain::new();
-    let (publish, published) = watch::channel(None);
+    let waiting = waiting_routes(&settings(&config, bound), Arc::clone(&health));
+    let (publish, published) = watch::channel(waiting);
     let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
     tasks.spawn(accepting);
     announce(&config, &report, bound);
@@ -120,7 +122,7 @@ impl Starting {
         self,
         base: Base,
         keys: Option<Keys>,
-        publish: watch::Sender<Option<Routes>>,
+        publish: watch::Sender<Routes>,
     ) -> anyhow::Result<Serving> {
         let Self { tasks, stop, .. } = &self;
         let tried = CancellationToken::new();
@@ -133,7 +135,7 @@ impl Starting {
         };
         let node = base.assemble(&self.config, keys, Arc::clone(&copies) as _)?;
         let app = self.app(&node);
-        publish.send_replace(Some(routes(&app)));
+        publish.send_replace(routes(&app));
         let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
         tasks.spawn(writing);
         self.wait_for_record(&node, &tried).await;

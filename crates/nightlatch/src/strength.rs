@@ -64,6 +64,9 @@ fn too_short(password: &Password) -> Option<Weakness> {
 fn too_guessable(candidate: &NewPassword) -> Option<Weakness> {
     let words = personal_words(&candidate.context);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if rests_on_words(candidate.password.expose(), &words) {
+        return Some(personal());
+    }
     let typed: Zeroizing<Vec<char>> = Zeroizing::new(candidate.password.expose().chars().collect());
     let shortened = shorten_long_words(candidate.password.expose(), &words);
     let looked_at = shortened.as_ref().unwrap_or(&typed);
@@ -79,14 +82,18 @@ fn too_guessable(candidate: &NewPassword) -> Option<Weakness> {
     let parts = estimates.iter().flat_map(Entropy::sequence);
     let is_personal = parts.into_iter().any(|part| is_one_of(part, &words));
     if shortened.is_some() || is_personal {
-        return Some(Weakness(
-            "This password is easily guessed: it is made from your name, your e-mail address or \
-             the name of this service. Choose something else, such as a few unrelated words."
-                .to_owned(),
-        ));
+        return Some(personal());
     }
     let warning = estimates.first().and_then(Entropy::feedback).and_then(Feedback::warning);
     Some(Weakness(format!("{} {ADVICE}", reason(warning))))
+}
+
+fn personal() -> Weakness {
+    Weakness(
+        "This password is easily guessed: it is made from your name, your e-mail address or the \
+         name of this service. Choose something else, such as a few unrelated words."
+            .to_owned(),
+    )
 }
 
 const ADVICE: &str = "Choose something longer, such as a few unrelated words.";
@@ -117,6 +124,41 @@ fn shorten_long_words(password: &str, words: &[&str]) -> Option<Zeroizing<Vec<ch
         left = Zeroizing::new(left.replace(word, &beginning));
     }
     (*left != *lower).then(|| Zeroizing::new(left.chars().collect()))
+}
+
+/// Whether a password has personal words and is nothing much without them: `annie-annie`. The
+/// estimator takes it for three parts in some order, which it thinks hard to guess by itself. Each
+/// kind of sign between the words counts as much as a random digit, however often it stands there.
+fn rests_on_words(password: &str, words: &[&str]) -> bool {
+    let plain = Zeroizing::new(without_signs(password));
+    let mut bare: Vec<String> = words.iter().map(|word| without_signs(word)).collect();
+    bare.retain(|word| word.chars().count() >= WORD_CHARS_MIN);
+    // A name before its own parts.
+    bare.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+    let mut rest: Zeroizing<String> = plain.clone();
+    for word in &bare {
+        rest = Zeroizing::new(rest.replace(word, ""));
+    }
+    if *rest == *plain {
+        return false;
+    }
+    let signs = password.chars().filter(|c| !c.is_alphanumeric());
+    let mut signs: Zeroizing<Vec<char>> = Zeroizing::new(signs.collect());
+    signs.sort_unstable();
+    signs.dedup();
+    let rest: Zeroizing<Vec<char>> = Zeroizing::new(rest.chars().collect());
+    let pieces = rest.chunks(PIECE_CHARS).take(PIECES_MAX);
+    let hardest = pieces.map(|piece| {
+        let piece: Zeroizing<String> = Zeroizing::new(piece.iter().collect());
+        zxcvbn::zxcvbn(&piece, words).guesses_log10()
+    });
+    let kinds_of_signs = f64::from(u16::try_from(signs.len()).unwrap_or(u16::MAX));
+    hardest.fold(0.0, f64::max) + kinds_of_signs < GUESSES_LOG10_MIN
+}
+
+/// A text in lower case, its letters and digits alone.
+fn without_signs(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// As the estimator compares them.
@@ -209,6 +251,13 @@ mod tests {
             ("nightlatchnightlatchnightlatch", "this service"),
             ("20202020202020202020202020202020202020202020202020", "easily guessed"),
             ("13.05.1987", "easily guessed"),
+            ("alice-alice", "your name"),
+            ("Alice!2024!Alice", "your name"),
+            ("wonder_Wonder_wonder", "your name"),
+            ("al.ice-won.der", "your name"),
+            ("ALICE + WONDER = ALICE", "your name"),
+            ("alice--alice--alice--alice--alice--alice", "your name"),
+            ("night-latch-alice", "your name"),
             ("Summer2024", "most used"),
         ] {
             let weakness = too_guessable(&candidate(password)).unwrap_or_else(|| {
@@ -228,6 +277,8 @@ mod tests {
             "Grüße aus Köln am Rhein",
             "パスワードは秘密です",
             "alice.wonder@example.org x8#kq29vd",
+            "alice plays chess with an otter",
+            "wonder-kx9#vq2m",
             &"lorem ipsum dolor ".repeat(50),
         ] {
             assert_eq!(too_guessable(&candidate(password)), None, "{password}");

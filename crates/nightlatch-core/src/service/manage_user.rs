@@ -48,8 +48,8 @@ pub enum SetPasswordError {
     /// It is too easily guessed.
     #[error("{}", .0.0)]
     Weak(Weakness),
-    /// There is no such enabled user.
-    #[error("there is no such enabled user")]
+    /// There is no such user.
+    #[error("there is no such user")]
     NoUser,
     /// Hashing gave no answer.
     #[error(transparent)]
@@ -141,7 +141,8 @@ impl Service {
         }
     }
 
-    /// Sets a user's password and ends all of the user's sessions.
+    /// Sets a user's password and ends all of the user's sessions. Who is disabled stays so: an
+    /// account that was taken over gets its new password before it is opened again.
     ///
     /// # Errors
     /// [`SetPasswordError`].

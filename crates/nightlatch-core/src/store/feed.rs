@@ -37,8 +37,7 @@ pub struct RecordProbe {
     pub now: Option<Timestamp>,
     /// The head of its feed.
     pub head: Head,
-    /// Why it takes no changes now, though it answers; or why some look-ups fail, such as those
-    /// that meet a damaged page.
+    /// Why it takes no changes now, though it answers.
     pub write_failure: Option<FailureClass>,
 }
 

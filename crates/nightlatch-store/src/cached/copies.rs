@@ -38,6 +38,10 @@ impl Copies {
         self.0.get(token)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn keep(&self, token: TokenHash, copy: Copy) {
         self.0.insert(token, copy);
     }

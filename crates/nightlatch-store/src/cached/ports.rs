@@ -10,9 +10,9 @@ use std::sync::Arc;
 use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
     FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
-    ImportUser, LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash,
-    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Written,
+    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
+    PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult,
+    Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::{CachedRecord, Sight};
@@ -63,6 +63,16 @@ impl SessionStore for CachedRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>> {
         self.record.list_sessions(user, now, limit, deadline)
+    }
+
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        self.record.list_all_sessions(below, now, limit, deadline)
     }
 
     fn end_sessions(
@@ -265,6 +275,10 @@ impl FeedStore for CachedRecord {
 impl RecordStore for CachedRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.record.migrate(deadline)
+    }
+
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures> {
+        self.record.probe_lookups(deadline)
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

@@ -124,7 +124,7 @@ pub async fn a_password_change_is_refused_when_the_generation_moved(subject: Sub
     assert!(record.found(late_token).await.is_none());
 }
 
-pub async fn operators_change_passwords_of_enabled_users_only(subject: Subject) {
+pub async fn operators_change_passwords_whoever_may_log_in(subject: Subject) {
     let record = Fixture::over(subject).await;
     let user = record.user("alice").await;
     let by_operator = |id, to: &str| PasswordChange {
@@ -142,7 +142,18 @@ pub async fn operators_change_passwords_of_enabled_users_only(subject: Subject) 
     assert!(change(&record, by_operator(stranger, "$2b$12$x")).await.is_none());
 
     let disabled = record.set_enabled(user.id, false).await;
-    assert!(change(&record, by_operator(user.id, "$2b$12$third")).await.is_none());
     assert!(change(&record, change_of(&disabled, "$2b$12$third")).await.is_none());
     assert_eq!(stored(&record, "alice").await, Some(hash("$2b$12$second")));
+
+    let before = record.head().await;
+    let changed = change(&record, by_operator(user.id, "$2b$12$third")).await.expect("is there");
+    let generation = Generation(disabled.generation.0 + 1);
+    assert_eq!(changed, User { generation, ..disabled }, "the account stays locked");
+    record.assert_feed(before, &[FeedKind::UserBelow(user.id, generation)]).await;
+    assert_eq!(stored(&record, "alice").await, Some(hash("$2b$12$third")));
+    assert!(record.try_login(record.session_of(&changed)).await.is_none());
+
+    let enabled = record.set_enabled(user.id, true).await;
+    assert!(!record.lives(&login).await, "no session of before comes back");
+    assert!(record.lives(&record.login(&enabled).await).await);
 }

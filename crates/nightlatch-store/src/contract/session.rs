@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nightlatch_core::{Client, FeedKind, Generation, NewSession, Session, SessionEnd, TokenHash};
+use nightlatch_core::{
+    Client, FeedKind, Generation, NewSession, Session, SessionEnd, SessionId, TokenHash,
+};
 
 use super::Subject;
 use super::fixture::{DAY, Fixture, HOUR, elsewhere, home};
@@ -112,6 +114,45 @@ pub async fn sessions_are_listed_newest_first(subject: Subject) {
     assert_eq!(record.end(SessionEnd::One(newest_first[1].id)).await, 1);
     newest_first.remove(1);
     assert_eq!(record.list(&alice, 10).await, newest_first);
+}
+
+pub async fn everybodys_sessions_are_listed_in_pages(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let (alice, bob) = (record.user("alice").await, record.user("Bob").await);
+    let (gone, past) = (record.user("gone").await, record.now().before(HOUR));
+    let mut expected = Vec::new();
+    for (user, minutes_ago) in [(&alice, 3_u32), (&bob, 1), (&alice, 5), (&bob, 2), (&alice, 0)] {
+        let created_at = record.now().before(minutes_ago * Duration::from_mins(1));
+        let mut new = record.session_of(user);
+        new.session.id = SessionId::fresh(record.entropy(), created_at);
+        new.session.created_at = created_at;
+        let session = record.login_with(new).await.found.session;
+        expected.push((session, user.username.clone()));
+    }
+    expected.sort_by_key(|(session, _)| std::cmp::Reverse(session.created_at));
+    record.login(&gone).await;
+    record.set_enabled(gone.id, false).await;
+    let mut expired = record.session_of(&bob);
+    expired.session.expires_at = past;
+    record.login_with(expired).await;
+    let ended = record.login(&alice).await;
+    assert_eq!(record.end(SessionEnd::One(ended.id)).await, 1);
+
+    for limit in [1, 2, 5, 100] {
+        let mut listed = Vec::new();
+        loop {
+            let below = listed.last().map(|(session, _): &(Session, _)| session.id);
+            let page =
+                record.record().list_all_sessions(below, record.now(), limit, record.deadline());
+            let page = page.await.expect("listing works");
+            assert!(page.len() <= limit as usize);
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+        }
+        assert_eq!(listed, expected, "{limit} at once");
+    }
 }
 
 pub async fn a_touch_moves_only_forward(subject: Subject) {

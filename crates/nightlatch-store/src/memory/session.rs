@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nightlatch_core::{
     AddressPrefix, Deadline, FeedKind, FoundSession, Generation, NewSession, Session, SessionEnd,
-    SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId, Written,
+    SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId, Username, Written,
 };
 
 use super::{MemoryRecord, SessionRow, State};
@@ -51,6 +51,26 @@ impl SessionStore for MemoryRecord {
             sessions.reverse();
             sessions.truncate(limit as usize);
             sessions
+        })
+    }
+
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        self.run("listing sessions", deadline, move |state| {
+            let rows = state.sessions.values().rev();
+            let page = rows
+                .filter(|row| below.is_none_or(|below| row.session.id < below))
+                .filter(|row| row.session.expires_at > now && state.lives(row));
+            let owned = page.take(limit as usize).map(|row| {
+                let owner = &state.users[&row.session.user_id].user;
+                (row.session.clone(), owner.username.clone())
+            });
+            owned.collect()
         })
     }
 

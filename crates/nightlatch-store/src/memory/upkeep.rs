@@ -1,8 +1,8 @@
 //! What the reference record does for itself: failures, secrets and sweeping.
 
 use nightlatch_core::{
-    Deadline, Failure, KNOWN_PREFIX_RETENTION, RecordStore, SessionId, StoreResult, Sweep,
-    ThrottleStore, Timestamp,
+    BoxFuture, Deadline, Failure, KNOWN_PREFIX_RETENTION, LookupFailures, RecordStore, SessionId,
+    StoreResult, Sweep, ThrottleStore, Timestamp,
 };
 
 use super::{MemoryRecord, State};
@@ -36,6 +36,11 @@ impl RecordStore for MemoryRecord {
     /// There is no schema: nothing is ever applied.
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.run("migrating", deadline, |_| Vec::new())
+    }
+
+    /// Memory is never damaged.
+    fn probe_lookups(&self, _: Deadline) -> BoxFuture<'_, LookupFailures> {
+        Box::pin(std::future::ready(LookupFailures::default()))
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

@@ -234,8 +234,8 @@ impl State {
     fn change_password(&mut self, change: PasswordChange) -> Option<Written<ChangedPassword>> {
         let id = change.user_id;
         let user = &self.users.get(&id)?.user;
-        let moved = change.verified_at.is_some_and(|generation| generation != user.generation);
-        if moved || !user.enabled {
+        let holds = |generation| user.enabled && generation == user.generation;
+        if !change.verified_at.is_none_or(holds) {
             return None;
         }
         let (_, row) = self.raise_generation(id, FeedKind::UserBelow, self.now())?;

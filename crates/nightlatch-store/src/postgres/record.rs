@@ -1,7 +1,8 @@
 //! The record as such: its schema, its sweeping, its secrets.
 
 use nightlatch_core::{
-    Deadline, KNOWN_PREFIX_RETENTION, RecordStore, StoreError, StoreResult, Sweep, Timestamp,
+    BoxFuture, Deadline, KNOWN_PREFIX_RETENTION, LookupFailures, RecordStore, StoreError,
+    StoreResult, Sweep, Timestamp,
 };
 use tokio_postgres::types::Type;
 
@@ -74,6 +75,10 @@ const FIND_SECRET: &str = "SELECT value FROM nightlatch.shared_secrets WHERE nam
 impl RecordStore for PostgresRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         Box::pin(self.bring_schema_up(deadline))
+    }
+
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures> {
+        self.lookups.probe(self, deadline)
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

@@ -82,13 +82,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn user(&self) -> Result<User, StoreError> {
-        let username: &str = self.get("username")?;
         let email: Option<&str> = self.get("email")?;
         let groups: Vec<&str> = self.get("groups")?;
         Ok(User {
             id: UserId::from_uuid(self.get("user_id")?),
-            username: Username::try_existing(username)
-                .map_err(|error| self.malformed("username", error))?,
+            username: self.username()?,
             email: email
                 .map(Email::try_new)
                 .transpose()
@@ -100,6 +98,11 @@ impl<'a> Reader<'a> {
             enabled: self.get("enabled")?,
             created_at: self.time("user_created_at")?,
         })
+    }
+
+    pub(super) fn username(&self) -> Result<Username, StoreError> {
+        let stored: &str = self.get("username")?;
+        Username::try_existing(stored).map_err(|error| self.malformed("username", error))
     }
 
     /// The user, if the outer join found one.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use nightlatch_core::{
     AddressPrefix, Deadline, FoundSession, NewSession, Session, SessionEnd, SessionId,
-    SessionStore, StoreError, StoreResult, Timestamp, TokenHash, UserId, Written,
+    SessionStore, StoreError, StoreResult, Timestamp, TokenHash, UserId, Username, Written,
 };
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -94,6 +94,17 @@ const LIST: &str = concat!(
       ORDER BY s.created_at DESC, s.id DESC LIMIT $3"
 );
 
+/// No id is the greatest of all UUIDs: theirs have a version.
+const LIST_ALL: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", u.username FROM nightlatch.sessions s JOIN nightlatch.users u
+          ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
+      WHERE s.id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+          AND s.ended_at IS NULL AND s.expires_at > $2
+      ORDER BY s.id DESC LIMIT $3"
+);
+
 /// Never an upsert: a row that has ended or gone must not come back.
 const TOUCH: &str = "
     WITH seen AS MATERIALIZED (
@@ -122,18 +133,9 @@ impl SessionStore for PostgresRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
         Box::pin(async move {
-            let doing = "finding a session";
-            let token = token.as_bytes().as_slice();
-            let params: &[Param] = &[(&token, Type::BYTEA)];
-            let call = Call { doing, effect: Effect::Read, sql: FIND, params };
-            let row = self.row(call, deadline).await?;
-            let reader = Reader { row: &row, doing };
-            if reader.get::<Option<Uuid>>("session_id")?.is_none() {
-                return Ok(None);
-            }
-            let (session, user) = (reader.session()?, reader.user()?);
-            let (as_of, history) = (reader.as_of()?, reader.history()?);
-            Ok(Some(Arc::new(FoundSession::new(session, user, as_of, history))))
+            let found = self.find_by_token(token, deadline).await;
+            self.lookups.sessions.note(token, &found, StoreError::class);
+            found
         })
     }
 
@@ -152,6 +154,26 @@ impl SessionStore for PostgresRecord {
             let call = Call { doing, effect: Effect::Read, sql: LIST, params };
             let rows = self.rows(call, deadline).await?;
             rows.iter().map(|row| Reader { row, doing }.session()).collect()
+        })
+    }
+
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        Box::pin(async move {
+            let doing = "listing sessions";
+            let below = below.map(|id| *id.as_uuid());
+            let (now, limit) = (now.as_micros(), i64::from(limit));
+            let params: &[Param] =
+                &[(&below, Type::UUID), (&now, Type::INT8), (&limit, Type::INT8)];
+            let call = Call { doing, effect: Effect::Read, sql: LIST_ALL, params };
+            let rows = self.rows(call, deadline).await?;
+            let readers = rows.iter().map(|row| Reader { row, doing });
+            readers.map(|reader| Ok((reader.session()?, reader.username()?))).collect()
         })
     }
 
@@ -185,6 +207,25 @@ impl SessionStore for PostgresRecord {
 }
 
 impl PostgresRecord {
+    async fn find_by_token(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<FoundSession>>, StoreError> {
+        let doing = "finding a session";
+        let token = token.as_bytes().as_slice();
+        let params: &[Param] = &[(&token, Type::BYTEA)];
+        let call = Call { doing, effect: Effect::Read, sql: FIND, params };
+        let row = self.row(call, deadline).await?;
+        let reader = Reader { row: &row, doing };
+        if reader.get::<Option<Uuid>>("session_id")?.is_none() {
+            return Ok(None);
+        }
+        let (session, user) = (reader.session()?, reader.user()?);
+        let (as_of, history) = (reader.as_of()?, reader.history()?);
+        Ok(Some(Arc::new(FoundSession::new(session, user, as_of, history))))
+    }
+
     async fn insert_session(
         &self,
         new: NewSession,

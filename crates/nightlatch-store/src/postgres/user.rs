@@ -130,7 +130,7 @@ const CHANGE_PASSWORD: &str = concat!(
     ", owner AS (
          UPDATE nightlatch.users SET password_hash = $4, hash_kind = $5,
              generation = generation + 1, updated_at = (SELECT at FROM clock)
-         WHERE id = $1 AND enabled AND ($6 IS NULL OR generation = $6)
+         WHERE id = $1 AND ($6 IS NULL OR (enabled AND generation = $6))
          RETURNING *
      )",
     end_all_of_owner!(2),
@@ -173,15 +173,17 @@ impl UserStore for PostgresRecord {
         deadline: Deadline,
     ) -> StoreResult<'a, Option<Credentials>> {
         Box::pin(async move {
-            let (sql, name) = match name {
+            let (sql, text) = match name {
                 LoginName::Username(name) => (FIND_BY_USERNAME, Some(name.as_str())),
                 LoginName::Email(email) => (FIND_BY_EMAIL, Some(email.as_str())),
                 // Asked all the same, so that it takes as long and fails as other names do.
                 LoginName::Impossible(_) => (FIND_BY_USERNAME, None),
             };
             // No text of PostgreSQL holds a NUL, so nobody has such a name.
-            let name = name.filter(|name| !name.contains('\0'));
-            self.find((&name, Type::TEXT), sql, (prefix, now), deadline).await
+            let text = text.filter(|text| !text.contains('\0'));
+            let found = self.find((&text, Type::TEXT), sql, (prefix, now), deadline).await;
+            self.lookups.credentials.note(name.clone(), &found, StoreError::class);
+            found
         })
     }
 

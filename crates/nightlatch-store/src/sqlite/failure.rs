@@ -109,6 +109,11 @@ impl From<SchemaFault> for Failure {
     }
 }
 
+/// The class of an error.
+pub(super) fn class_of(error: &rusqlite::Error) -> FailureClass {
+    classify(error).1
+}
+
 fn classify(error: &rusqlite::Error) -> (StoreErrorKind, FailureClass) {
     use rusqlite::Error;
     match error {

@@ -66,7 +66,8 @@ impl Opening {
 
     /// Fails if what is open is not what the path names.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.last.map_or(Ok(()), |opened| opened.check(&self.shared))
+        self.last.map_or(Ok(()), |opened| opened.check(&self.shared))?;
+        self.link.as_ref().map_or(Ok(()), |link| Log::check(link, &self.shared.log_path))
     }
 
     /// A connection to the file that the path names, opened anew when that is due.

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure, FeedNews,
-    FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser,
-    LoginName, LostRevocations, NewSession, NewUser, PasswordChange, PasswordHash, Position,
-    RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep, ThrottleStore,
-    Timestamp, TokenHash, User, UserId, UserStore, Written,
+    AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
+    FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
+    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
+    PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult,
+    Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
+use super::failure::class_of;
 use super::user::Whom;
 use super::{SqliteRecord, feed, restore, session, sweep, throttle, user};
 
@@ -23,9 +24,12 @@ impl UserStore for SqliteRecord {
         now: Timestamp,
         deadline: Deadline,
     ) -> StoreResult<'a, Option<Credentials>> {
-        let whom = Whom::Name(name.clone());
+        let (name, shared) = (name.clone(), Arc::clone(&self.shared));
         self.look("finding credentials", deadline, move |conn| {
-            user::find_credentials(conn, &whom, prefix, now)
+            let whom = Whom::Name(name.clone());
+            let found = user::find_credentials(conn, &whom, prefix, now);
+            shared.lookups.credentials.note(name, &found, class_of);
+            found
         })
     }
 
@@ -139,8 +143,11 @@ impl SessionStore for SqliteRecord {
         token: TokenHash,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
+        let shared = Arc::clone(&self.shared);
         self.look("finding a session", deadline, move |conn| {
-            Ok(session::find(conn, token)?.map(Arc::new))
+            let found = session::find(conn, token).map(|found| found.map(Arc::new));
+            shared.lookups.sessions.note(token, &found, class_of);
+            found
         })
     }
 
@@ -152,6 +159,18 @@ impl SessionStore for SqliteRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>> {
         self.look("listing sessions", deadline, move |conn| session::list(conn, of, now, limit))
+    }
+
+    fn list_all_sessions(
+        &self,
+        below: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<(Session, Username)>> {
+        self.look("listing sessions", deadline, move |conn| {
+            session::list_all(conn, below, now, limit)
+        })
     }
 
     fn end_sessions(
@@ -179,7 +198,7 @@ impl FeedStore for SqliteRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, FeedNews> {
-        let write_failure = self.shared.known_failure();
+        let write_failure = self.shared.write_failure();
         self.look("polling the feed", deadline, move |conn| {
             feed::poll(conn, after, limit, write_failure)
         })
@@ -226,6 +245,16 @@ impl ThrottleStore for SqliteRecord {
 impl RecordStore for SqliteRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.order_migration(deadline)
+    }
+
+    fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures> {
+        Box::pin(async move {
+            let failures = self.shared.lookups.probe(self, deadline).await;
+            LookupFailures {
+                some: failures.some.or_else(|| self.shared.read_failure()),
+                ..failures
+            }
+        })
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {

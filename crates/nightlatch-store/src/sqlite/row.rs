@@ -34,7 +34,7 @@ pub(super) use {session_columns, user_columns};
 
 /// How many columns these are.
 pub(super) const USER_COLUMNS: usize = 9;
-const SESSION_COLUMNS: usize = 8;
+pub(super) const SESSION_COLUMNS: usize = 8;
 
 #[derive(Debug, Error)]
 #[error("column {column} of table {table} holds what cannot be there")]
@@ -46,12 +46,11 @@ struct RowFault {
 /// The user in the columns from `first` on.
 pub(super) fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
     let bad = |at, column| nonsense(first + at, "users", column);
-    let username: String = row.get(first + 1)?;
     let email: Option<String> = row.get(first + 2)?;
     let groups: String = row.get(first + 5)?;
     Ok(User {
         id: UserId::from_uuid(uuid(row, first)?),
-        username: Username::try_existing(&username).map_err(|_| bad(1, "username"))?,
+        username: username(row, first + 1)?,
         email: email
             .map(|email| Email::try_new(&email).map_err(|_| bad(2, "email")))
             .transpose()?,
@@ -62,6 +61,12 @@ pub(super) fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
         enabled: row.get(first + 7)?,
         created_at: time(row, first + 8)?,
     })
+}
+
+/// The name of a user in a column.
+pub(super) fn username(row: &Row<'_>, at: usize) -> rusqlite::Result<Username> {
+    let stored: String = row.get(at)?;
+    Username::try_existing(&stored).map_err(|_| nonsense(at, "users", "username"))
 }
 
 /// The session in the columns from `first` on.

@@ -5,9 +5,10 @@
 
 use nightlatch_core::{
     AddressPrefix, FeedKind, FeedRow, FoundSession, NewSession, Session, SessionEnd, SessionId,
-    Timestamp, TokenHash, UserId, Written,
+    Timestamp, TokenHash, UserId, Username, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use uuid::Uuid;
 
 use super::feed::Change;
 use super::row::{self, session_columns, user_columns};
@@ -117,6 +118,34 @@ pub(super) fn list(
         row::session(row, 0)
     })?
     .collect()
+}
+
+pub(super) fn list_all(
+    conn: &Connection,
+    below: Option<SessionId>,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<(Session, Username)>> {
+    // Down the primary key from where the last page ended, and nowhere else: `CROSS JOIN` keeps
+    // the order of the tables, `+` the index of expiry out of it.
+    conn.prepare_cached(concat!(
+        "SELECT ",
+        session_columns!(),
+        ", u.username
+          FROM sessions s CROSS JOIN users u
+          WHERE s.id < ?1 AND s.ended_at IS NULL AND +s.expires_at > ?2
+              AND u.id = s.user_id AND u.generation = s.generation AND u.enabled
+          ORDER BY s.id DESC LIMIT ?3"
+    ))?
+    .query_map(params![below_or_all(below).as_bytes(), now.as_micros(), limit], |row| {
+        Ok((row::session(row, 0)?, row::username(row, row::SESSION_COLUMNS)?))
+    })?
+    .collect()
+}
+
+/// No id is the greatest of all UUIDs: theirs have a version.
+fn below_or_all(below: Option<SessionId>) -> Uuid {
+    below.map_or(Uuid::max(), |id| *id.as_uuid())
 }
 
 pub(super) fn end(

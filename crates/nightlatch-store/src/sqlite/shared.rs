@@ -11,6 +11,7 @@ use nightlatch_core::{Clock, Entropy, FailureClass, RecordClock};
 
 use super::failure::Failure;
 use super::file::{FileId, beside};
+use crate::lookups::Lookups;
 
 /// How often a failed opening is tried again, and how often a file is looked at when idle.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) record_clock: RecordClock,
+    pub(super) lookups: Lookups,
     state: Mutex<State>,
     first_opening: Condvar,
 }
@@ -66,6 +68,7 @@ impl Shared {
             record_clock: RecordClock::new(Arc::clone(&clock)),
             clock,
             entropy,
+            lookups: Lookups::default(),
             state: Mutex::new(State {
                 opened: None,
                 openings: 0,
@@ -118,13 +121,12 @@ impl Shared {
         self.lock().read_failure = Some((failure, now));
     }
 
-    /// Why changes, or some look-ups, fail at present.
-    pub(super) fn known_failure(&self) -> Option<FailureClass> {
+    /// Why a look-up failed just now.
+    pub(super) fn read_failure(&self) -> Option<FailureClass> {
         let now = self.clock.boottime();
-        let state = self.lock();
         let is_recent = |at: Duration| now.saturating_sub(at) < READ_FAILURE_LASTS;
-        let read = state.read_failure.filter(|(_, at)| is_recent(*at)).map(|(class, _)| class);
-        state.write_failure.or(read)
+        let failure = self.lock().read_failure.filter(|(_, at)| is_recent(*at));
+        failure.map(|(class, _)| class)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

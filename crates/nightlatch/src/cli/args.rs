@@ -225,8 +225,8 @@ pub enum ImportFormat {
 pub enum SessionCommand {
     /// List live sessions
     ///
-    /// Last seen is up to some seconds old. At most 10,000 sessions are listed, 200 of one user, and
-    /// without --user those of the first 50,000 users.
+    /// The newest come first. Last seen is up to some seconds old. Of one user at most 200 are
+    /// listed.
     List {
         /// Only those of this user (name or e-mail address)
         #[arg(long, value_name = "NAME")]

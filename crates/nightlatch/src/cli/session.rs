@@ -2,11 +2,11 @@
 //!
 //! When an account is taken over, somebody who is not logged in must be able to throw the thief out.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 use nightlatch_core::service::ListedSessions;
-use nightlatch_core::{Session, SessionId, User};
+use nightlatch_core::{Session, SessionId, User, Username};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -20,15 +20,8 @@ use super::{FINE, WrongUsage};
 use crate::app::Node;
 use crate::config::Loaded;
 
-/// Users that are read at once.
+/// Sessions that are read and written at once.
 const PAGE: u32 = 500;
-
-/// Users whose sessions are looked up in one list. Each takes a question to the record, so that these
-/// take some seconds: more would keep people waiting for what nobody reads to the end.
-const USERS_MAX: u32 = 50_000;
-
-/// Sessions of one list.
-const SESSIONS_MAX: usize = 10_000;
 
 /// Runs the command.
 pub(super) fn run(
@@ -42,78 +35,85 @@ pub(super) fn run(
     })
 }
 
-/// Sessions with their users, and whether that is all.
-#[derive(Default)]
-struct Listing {
-    rows: Vec<(Session, String)>,
-    is_cut: bool,
-}
-
 async fn list(
     user: Option<&str>,
     json: bool,
     node: &Node,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
-    let mut listing = Listing::default();
+    let mut listing = Listing { out: BufWriter::new(&mut *console.out), json, written: 0 };
+    listing.begin()?;
+    let mut cut_at_user = None;
     match user {
-        Some(name) => listing.add(&find(name, node).await?, node).await?,
+        Some(name) => {
+            let user = find(name, node).await?;
+            if listing.add_one(&user, node).await? {
+                cut_at_user = Some(user.username);
+            }
+        }
         None => listing.add_all(node).await?,
     }
-    if json {
-        listing.write_json(console.out)?;
-    } else {
-        listing.write_table(console.out)?;
-    }
-    if listing.is_cut {
-        console.talk(format_args!(
-            "there are too many to list, and not all were looked at; `--user NAME` lists those of \
-             one user"
-        ));
-    } else if listing.rows.is_empty() {
+    let written = listing.end(cut_at_user.is_some())?;
+    if let Some(name) = cut_at_user {
+        let name = name.as_str();
+        console.talk(format_args!("{name} has more sessions than these, which are the newest"));
+    } else if written == 0 {
         console.talk(format_args!("nobody is logged in"));
     }
     Ok(FINE)
 }
 
-impl Listing {
-    async fn add(&mut self, user: &User, node: &Node) -> anyhow::Result<()> {
+/// A list that is written page by page, so that it does not matter how many sessions there are.
+struct Listing<W: Write> {
+    out: W,
+    json: bool,
+    written: u64,
+}
+
+impl<W: Write> Listing<W> {
+    fn begin(&mut self) -> io::Result<()> {
+        if self.json { write!(self.out, "{{\"sessions\":[") } else { Ok(()) }
+    }
+
+    /// Those of one user; whether some were left out.
+    async fn add_one(&mut self, user: &User, node: &Node) -> anyhow::Result<bool> {
         let listed = node.service.list_sessions_or_cut(user.id, node.soon()).await?;
         let ListedSessions { sessions, is_cut } = listed;
-        self.is_cut |= is_cut;
-        let name = user.username.as_str();
-        self.rows.extend(sessions.into_iter().map(|session| (session, name.to_owned())));
-        Ok(())
+        let owned = sessions.into_iter().map(|session| (session, user.username.clone()));
+        self.add(&owned.collect::<Vec<_>>())?;
+        Ok(is_cut)
     }
 
-    /// All users by name, up to the limits.
     async fn add_all(&mut self, node: &Node) -> anyhow::Result<()> {
-        let mut after = None;
-        for _ in 0..USERS_MAX / PAGE {
-            let page = node.service.list_users(after.as_ref(), PAGE, node.soon()).await?;
-            for user in &page {
-                if self.rows.len() >= SESSIONS_MAX {
-                    self.is_cut = true;
-                    return Ok(());
-                }
-                self.add(user, node).await?;
-            }
-            if page.len() < PAGE as usize {
+        let mut below = None;
+        // Ends: each page begins below the last, and new sessions come above the first.
+        loop {
+            let page = node.service.list_all_sessions(below, PAGE, node.soon()).await?;
+            self.add(&page.sessions)?;
+            below = page.next;
+            if below.is_none() {
                 return Ok(());
             }
-            after = page.into_iter().next_back().map(|user| user.username);
         }
-        self.is_cut = true;
+    }
+
+    fn add(&mut self, page: &[(Session, Username)]) -> io::Result<()> {
+        if self.json {
+            self.add_json(page)?;
+        } else {
+            self.add_rows(page)?;
+        }
+        self.written += page.len() as u64;
         Ok(())
     }
 
-    fn write_table(&self, out: &mut dyn Write) -> std::io::Result<()> {
+    fn add_rows(&mut self, page: &[(Session, Username)]) -> io::Result<()> {
         let header = ["ID", "USER", "DEVICE", "ADDRESS", "CREATED", "LAST SEEN", "EXPIRES"];
-        let mut table = Table::new(header);
-        for (session, user) in &self.rows {
+        let mut table = Table::new(header).goes_on(self.written > 0);
+        for (session, user) in page {
             table.push([
                 session.id.to_string(),
-                user.clone(),
+                user.as_str().to_owned(),
                 session.client.user_agent.clone(),
                 session.client.address.to_string(),
                 session.created_at.to_rfc3339(),
@@ -121,20 +121,26 @@ impl Listing {
                 session.expires_at.to_rfc3339(),
             ]);
         }
-        table.write(out)
+        table.write(&mut self.out)
     }
 
-    fn write_json(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let sessions = self.rows.iter().map(SessionJson::from).collect();
-        let json = ListingJson { sessions, truncated: self.is_cut };
-        writeln!(out, "{}", serde_json::to_string(&json)?)
+    fn add_json(&mut self, page: &[(Session, Username)]) -> io::Result<()> {
+        let mut is_first = self.written == 0;
+        for owned in page {
+            let separator = if std::mem::take(&mut is_first) { "\n" } else { ",\n" };
+            write!(self.out, "{separator}{}", serde_json::to_string(&SessionJson::from(owned))?)?;
+        }
+        Ok(())
     }
-}
 
-#[derive(Serialize)]
-struct ListingJson<'a> {
-    sessions: Vec<SessionJson<'a>>,
-    truncated: bool,
+    /// Writes what is left, and how many there were.
+    fn end(mut self, is_cut: bool) -> io::Result<u64> {
+        if self.json {
+            writeln!(self.out, "],\"truncated\":{is_cut}}}")?;
+        }
+        self.out.flush()?;
+        Ok(self.written)
+    }
 }
 
 #[derive(Serialize)]
@@ -150,12 +156,12 @@ struct SessionJson<'a> {
     user_agent: &'a str,
 }
 
-impl<'a> From<&'a (Session, String)> for SessionJson<'a> {
-    fn from((session, username): &'a (Session, String)) -> Self {
+impl<'a> From<&'a (Session, Username)> for SessionJson<'a> {
+    fn from((session, username): &'a (Session, Username)) -> Self {
         Self {
             id: session.id.to_string(),
             user_id: session.user_id.to_string(),
-            username,
+            username: username.as_str(),
             created_at: session.created_at.to_rfc3339(),
             last_seen_at: session.last_seen_at.to_rfc3339(),
             expires_at: session.expires_at.to_rfc3339(),

@@ -2,18 +2,23 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use nightlatch_core::service::{LoginError, LoginRequest};
-use nightlatch_core::{Client, Password};
+use nightlatch_core::{
+    AddressPrefix, Client, NewSession, Password, Session, SessionId, TokenHash, User,
+};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::args::{Cli, Command};
 use super::console::tests::{Played, play};
 use super::node::{IfAbsent, with_node};
 use super::{FAILURE, FINE, WrongUsage, backup, session, user};
-use crate::app::limits_by_scope;
+use crate::app::{Node, limits_by_scope};
 use crate::config::{Config, Loaded};
 
 const PASSWORD: &str = "correct horse battery";
@@ -160,7 +165,10 @@ fn disabling_a_new_password_and_revoking_end_sessions() {
 
     place.run("user disable alice", "");
     assert!(!place.login("alice"));
-    assert!(place.fail("user set-password alice", PASSWORD).to_string().contains("enable"));
+    let set = place.play("user set-password alice", PASSWORD, false);
+    assert_eq!(set.result.unwrap(), FINE);
+    assert!(set.err.contains("nightlatch user enable alice"), "{}", set.err);
+    assert!(!place.login("alice"), "a new password opens no locked account");
     place.run("user enable alice", "");
     assert_eq!(place.live_sessions().len(), 1, "enabling brings no session back");
 
@@ -179,6 +187,63 @@ fn disabling_a_new_password_and_revoking_end_sessions() {
     assert_eq!(place.json("session list --user bob --json")["sessions"][0]["user_agent"], "curl");
     assert!(place.run("session revoke --all", "").starts_with("ended 1 session"));
     assert_eq!(place.run("session list", ""), "");
+}
+
+#[test]
+fn all_sessions_are_listed_however_many_pages_they_are() {
+    const SESSIONS: usize = 1203;
+    let place = Place::new();
+    place.run("user add alice --no-password", "");
+    place.run("user add bob --no-password", "");
+    let played = play("", false, |console| {
+        with_node(place.loaded(), IfAbsent::Refuse, console, async |node, _| {
+            let record = node.base.record.port();
+            let mut logins = JoinSet::new();
+            for number in 0..SESSIONS {
+                let name = ["alice", "bob"][number % 2];
+                let user = node.service.find_user(name, node.soon()).await?.expect("was added");
+                let session = new_session(node, &user, number);
+                let (record, deadline) = (Arc::clone(&record), node.after_many_rows());
+                let home = AddressPrefix::of([127, 0, 0, 1].into());
+                logins.spawn(async move { record.create_session(session, home, deadline).await });
+            }
+            assert!(logins.join_all().await.iter().all(|made| matches!(made, Ok(Some(_)))));
+            Ok(FINE)
+        })
+    });
+    assert_eq!(played.result.unwrap(), FINE);
+
+    let listed = place.json("session list --json");
+    assert_eq!(listed["truncated"], false);
+    let sessions = listed["sessions"].as_array().unwrap();
+    let ids: Vec<&str> = sessions.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "newest first, and each once");
+    assert_eq!(ids.len(), SESSIONS);
+    let of_bob = sessions.iter().filter(|session| session["username"] == "bob").count();
+    assert_eq!(of_bob, SESSIONS / 2);
+    let table = place.run("session list", "");
+    assert_eq!(table.lines().count(), SESSIONS + 1, "one header");
+    assert_eq!(place.json("session list --user bob --json")["truncated"], true);
+}
+
+fn new_session(node: &Node, user: &User, number: usize) -> NewSession {
+    let (entropy, now) = (node.service.entropy(), node.service.now());
+    let mut token = [0; 32];
+    token[..8].copy_from_slice(&number.to_le_bytes());
+    NewSession {
+        session: Session {
+            id: SessionId::fresh(entropy, now),
+            user_id: user.id,
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.after(Duration::from_hours(1)),
+            remember: false,
+            client: Client { address: [127, 0, 0, 1].into(), user_agent: "curl".into() },
+        },
+        token: TokenHash::from_bytes(token),
+        generation: user.generation,
+        replaces: None,
+    }
 }
 
 #[test]

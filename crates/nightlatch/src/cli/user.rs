@@ -163,23 +163,22 @@ fn no_password(error: SetPasswordError) -> anyhow::Error {
 async fn set_password(name: &str, node: &Node, console: &mut Console<'_>) -> anyhow::Result<u8> {
     let user = find(name, node).await?;
     let name = user.username.as_str();
-    if !user.enabled {
-        bail!(
-            "{name} is disabled, and only who may log in gets a password: run `nightlatch user \
-             enable {name}` first and then this, which ends every session begun meanwhile"
-        );
-    }
     let mut refusals = Refusals::default();
-    loop {
+    let changed = loop {
         let password = password::read(name, console)?;
         match node.service.set_password(&user, password, node.after_hashing()).await {
-            Ok(_) => break,
+            Ok(changed) => break changed,
             Err(SetPasswordError::Weak(weakness)) => refusals.add(&weakness, console)?,
-            Err(SetPasswordError::NoUser) => bail!("{name} was disabled or deleted meanwhile"),
+            Err(SetPasswordError::NoUser) => return Err(gone(&user)),
             Err(error) => return Err(no_password(error)),
         }
-    }
+    };
     writeln!(console.out, "set the password of {name} and ended all of their sessions")?;
+    if !changed.enabled {
+        console.talk(format_args!(
+            "{name} is disabled and cannot log in before: nightlatch user enable {name}"
+        ));
+    }
     Ok(FINE)
 }
 

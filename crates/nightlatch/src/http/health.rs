@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::health::Status;
+use crate::health::{Health, Status};
 use crate::http::app::App;
 
 #[derive(Serialize)]
@@ -31,9 +31,26 @@ struct HealthAnswer {
 }
 
 /// GET /health
-pub(crate) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     app.traffic.count_health();
-    let snapshot = app.health.snapshot(app.service.now());
+    answer(&app.health)
+}
+
+/// GET /health/live
+pub(crate) async fn live(State(app): State<Arc<App>>) -> Response {
+    app.traffic.count_health();
+    live_answer()
+}
+
+/// GET /health/ready
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    app.traffic.count_health();
+    ready_answer(&app.health)
+}
+
+/// All that is known.
+pub(crate) fn answer(health: &Health) -> Response {
+    let snapshot = health.snapshot();
     let status = match snapshot.status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
         Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
@@ -55,25 +72,24 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> impl IntoResponse {
         history_forks: snapshot.forks,
         warnings: snapshot.warnings,
     };
-    (status, axum::Json(answer))
+    (status, axum::Json(answer)).into_response()
 }
 
 fn whole_millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// GET /health/live: the process runs.
-pub(crate) async fn live(State(app): State<Arc<App>>) -> impl IntoResponse {
-    app.traffic.count_health();
-    axum::Json(serde_json::json!({ "status": "live" }))
+/// The process runs.
+pub(crate) fn live_answer() -> Response {
+    axum::Json(serde_json::json!({ "status": "live" })).into_response()
 }
 
-/// GET /health/ready: session checks can be served, and the server is not stopping.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
-    app.traffic.count_health();
-    if app.health.is_ready() {
-        (StatusCode::OK, axum::Json(serde_json::json!({ "status": "ready" })))
+/// Session checks can be served, and the server is not stopping.
+pub(crate) fn ready_answer(health: &Health) -> Response {
+    let (status, word) = if health.is_ready() {
+        (StatusCode::OK, "ready")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, axum::Json(serde_json::json!({ "status": "not ready" })))
-    }
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    (status, axum::Json(serde_json::json!({ "status": word }))).into_response()
 }

@@ -21,12 +21,11 @@ mod visitor;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::http::app::App;
-use crate::http::problem::Problem;
-use crate::http::request_id::RequestId;
+
+pub(crate) use answer::problem_page;
 
 /// Whether a path is one that people look at: its problems are pages too.
 pub(crate) fn is_page(path: &str) -> bool {
@@ -45,9 +44,9 @@ pub(crate) fn routes(_: &Arc<App>) -> Router<Arc<App>> {
         .merge(asset::routes())
 }
 
-/// Shows a problem to a person.
-pub(crate) fn problem_page(_: &App, problem: &Problem, id: &RequestId, response: &mut Response) {
-    answer::problem_page(problem, id, response);
+/// The table of files that pages load.
+pub(crate) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    asset::routes()
 }
 
 #[cfg(test)]

@@ -8,19 +8,17 @@ mod linger;
 mod unread;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -50,11 +48,11 @@ const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r
     content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
     {\"type\":\"/docs/errors#overloaded\",\"title\":\"Busy\",\"status\":503,\"detail\":\"There are too many connections at this moment. Try again.\",\"code\":\"overloaded\"}";
 
-/// Serves `listener` until the drain closes it. Every connection is one of `tasks`. While there are
-/// no routes yet the server is live and not ready.
+/// Serves `listener` until the drain closes it. Every connection is one of `tasks`, and each request
+/// is served by the routes that are the latest when it comes.
 pub async fn serve(
     listener: TcpListener,
-    routes: watch::Receiver<Option<Routes>>,
+    routes: watch::Receiver<Routes>,
     drain: Drain,
     tasks: TaskTracker,
     connections_max: usize,
@@ -91,17 +89,17 @@ fn is_of_one_client(error: &std::io::Error) -> bool {
 }
 
 /// Answers without a task and without waiting: what does not fit into the socket's buffer is lost.
-fn shed(mut stream: TcpStream) {
-    let mut write = Box::pin(stream.write_all(OVERLOADED));
-    let mut context = Context::from_waker(Waker::noop());
-    let _ = write.as_mut().poll(&mut context);
+/// Past the runtime, which would have to hear from the kernel first that a fresh socket can be
+/// written, and lets nobody write who has just accepted a burst of others.
+fn shed(stream: TcpStream) {
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(OVERLOADED));
 }
 
 /// Serves one connection until it ends, or the drain ends it.
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    routes: watch::Receiver<Option<Routes>>,
+    routes: watch::Receiver<Routes>,
     drain: Drain,
     _permit: OwnedSemaphorePermit,
 ) {
@@ -136,38 +134,16 @@ async fn connection(
 async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
-    routes: Option<Routes>,
+    routes: Routes,
     drain: Drain,
 ) -> Result<Response<Body>, Infallible> {
     let request = request.map(WatchedBody::new);
     let body_end = request.body().end();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
-    let mut response = match routes {
-        Some(routes) => routes.oneshot(request).await?,
-        None => not_yet(request.uri().path()),
-    };
+    let mut response = routes.oneshot(request).await?;
     if drain.is_reached(Phase::Closing) || !body_end.is_reached() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
-
-/// Answers while the keys that everything else needs are still in a record that does not answer.
-fn not_yet(path: &str) -> Response<Body> {
-    let live = path.trim_end_matches('/') == "/health/live";
-    let (status, media, body) = if live {
-        (StatusCode::OK, "application/json", r#"{"status":"live"}"#)
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "application/problem+json", NOT_YET)
-    };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-    response
-}
-
-const NOT_YET: &str = r#"{"type":"/docs/errors#store_unavailable","title":"Temporarily unavailable","status":503,"detail":"The server has started and waits for its database.","code":"store_unavailable","retry_after_s":2}"#;

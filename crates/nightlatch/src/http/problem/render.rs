@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::{Cause, Code, Problem};
-use crate::http::app::App;
+use crate::config::Environment;
 use crate::http::pages;
 use crate::http::request_id::RequestId;
 
@@ -55,16 +55,21 @@ struct DebugInfo<'a> {
 }
 
 /// Gives an answer that is a problem its body, and logs what is our fault.
-pub(crate) fn render(app: &App, id: &RequestId, is_page: bool, response: &mut Response) {
+pub(crate) fn render(
+    environment: Environment,
+    id: &RequestId,
+    is_page: bool,
+    response: &mut Response,
+) {
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
     let Some(problem) = problem.or_else(|| problem_of_layer(response.status())) else {
         return;
     };
     log(&problem, id);
     if is_page {
-        pages::problem_page(app, &problem, id, response);
+        pages::problem_page(&problem, id, response);
     } else {
-        let body = serde_json::to_vec(&body_of(app, &problem, id)).unwrap_or_default();
+        let body = serde_json::to_vec(&body_of(environment, &problem, id)).unwrap_or_default();
         *response.body_mut() = body.into();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     }
@@ -82,8 +87,7 @@ fn problem_of_layer(status: StatusCode) -> Option<Arc<Problem>> {
     Some(Arc::new(Problem::new(code)))
 }
 
-fn body_of<'a>(app: &App, problem: &'a Problem, id: &'a RequestId) -> Body<'a> {
-    let environment = &app.settings.environment;
+fn body_of<'a>(environment: Environment, problem: &'a Problem, id: &'a RequestId) -> Body<'a> {
     let debug = problem.cause.as_ref().filter(|_| !environment.is_production());
     Body {
         r#type: format!("/docs/errors#{}", problem.code.as_str()),

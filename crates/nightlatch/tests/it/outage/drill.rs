@@ -150,6 +150,15 @@ impl Drill {
         .await;
     }
 
+    /// Waits until health says this of the whole, and names this class.
+    pub(crate) async fn wait_for_health(&self, word: &str, class: &str) {
+        wait_until(&format!("health is {word}: {class}"), LIMIT, async || {
+            let seen = self.watch.seen();
+            (seen.word.as_str(), seen.class.as_str()) == (word, class)
+        })
+        .await;
+    }
+
     /// Waits until a span has passed since the fault began.
     pub(crate) async fn wait_since_beginning(&self, span: Duration) {
         wait_until("time passes", span + LIMIT, async || self.load.now() >= self.faulty.0 + span)

@@ -42,8 +42,7 @@ pub(crate) enum Wanted {
 pub(crate) struct Expected {
     pub(crate) writes: Wanted,
     pub(crate) checks: Wanted,
-    /// A class that health must have named, or one of several with `|` between; `None`: it must
-    /// have named none.
+    /// A class that health must have named; `None`: it must have named none.
     pub(crate) class: Option<&'static str>,
 }
 
@@ -105,9 +104,7 @@ impl Findings<'_> {
         let seen = self.seen;
         let mut complain = |why: &str| broken.push(format!("health: {why}: {seen:?}"));
         match expected.class {
-            Some(wanted) if !wanted.split('|').any(|class| seen.classes.contains(class)) => {
-                complain("it named another class");
-            }
+            Some(class) if !seen.classes.contains(class) => complain("it named another class"),
             None if seen.classes.iter().any(|class| class != "none") => {
                 complain("it named a class");
             }
@@ -125,6 +122,9 @@ impl Findings<'_> {
         }
         if expected.checks == Wanted::Served && !only("/health/ready", 200) {
             complain("ready is not 200 though checks are served");
+        }
+        if expected.checks == Wanted::Served && seen.words.contains("unhealthy") {
+            complain("it said unhealthy though checks are served");
         }
     }
 

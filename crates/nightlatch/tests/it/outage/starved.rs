@@ -42,7 +42,12 @@ async fn connections_beyond_the_limit_are_told_so_and_the_others_served() {
     assert!(told.contains("retry-after: 1") && told.contains(r#""code":"overloaded""#), "{told}");
     drill.stay_under_load().await;
     drop(crowd);
-    // Who needs a new connection meanwhile is one too many as well, and told so.
+    // Overload is answered early: whose connection ends meanwhile, as after a request that was
+    // refused before its body was read, needs a new one and is one too many as well.
+    drill.remark = format!(
+        "{CONNECTIONS} on 128; who needs a new one meanwhile is told 503 `overloaded` at once and \
+         when to come back, who has one is served"
+    );
     drill
         .fault_ends(Expected { writes: Wanted::Either, checks: Wanted::Either, class: None })
         .await;

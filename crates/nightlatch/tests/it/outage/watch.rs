@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     address: Option<SocketAddr>,
     /// The latest class of the database.
     pub(crate) class: String,
+    /// The latest word for the whole.
+    pub(crate) word: String,
     /// The latest answer of `/health/ready`.
     pub(crate) ready: u16,
     /// All classes.
@@ -97,11 +99,12 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
     match path {
         "/health" => {
             let body = answer.json();
-            // Until it knows its keys the server has no routes, and says so as a problem.
+            // A server that takes no more connections says so as a problem.
             let class = body["database_class"].as_str().unwrap_or("unreachable");
             class.clone_into(&mut seen.class);
             seen.classes.insert(seen.class.clone());
-            seen.words.insert(body["status"].as_str().unwrap_or("unhealthy").to_owned());
+            body["status"].as_str().unwrap_or("unhealthy").clone_into(&mut seen.word);
+            seen.words.insert(seen.word.clone());
         }
         "/health/ready" => {
             seen.ready = answer.status;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::problem::assert_problem;
 use crate::record::{Record, launch, on_each_record};
 
 on_each_record!(a_server_whose_record_answers_is_healthy_live_and_ready);
@@ -28,6 +29,33 @@ async fn a_switched_off_throttle_is_told_by_health() {
     let server = launch().set("DISABLE_THROTTLING", "true").ready().await;
     let answer = server.client().get("/health").await;
     assert_eq!(answer.json()["warnings"], json!(["throttling_disabled"]));
+}
+
+/// In development on PostgreSQL the keys are in the database.
+#[tokio::test]
+async fn a_server_that_still_waits_for_its_keys_answers_like_every_other() {
+    let server = launch().set("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").start();
+    let mut client = server.client();
+    let credentials = json!({ "username": "alice", "password": "correct horse battery" });
+    for answer in [
+        client.get("/api/v1/session").await,
+        client.get("/no/such/path").await,
+        client.post_json("/api/v1/auth/login", &credentials).await,
+    ] {
+        assert_problem(&answer, 503, "store_unavailable");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let page = client.get("/auth/login").await;
+    assert_eq!((page.status, page.header("retry-after")), (503, Some("2")));
+    let id = page.header("x-request-id").expect("every answer has one");
+    assert!(page.text().contains("<html") && page.text().contains(id), "{}", page.text());
+
+    assert_eq!(client.get("/health/live").await.status, 200);
+    assert_eq!(client.get("/health/ready/").await.status, 503);
+    let health = client.get("/health").await;
+    let body = health.json();
+    assert_eq!((health.status, &body["status"]), (503, &json!("unhealthy")));
+    assert_eq!(body["database_class"], "unreachable");
 }
 
 #[tokio::test]
