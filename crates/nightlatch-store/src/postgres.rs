@@ -12,6 +12,7 @@ mod feed;
 mod guard;
 mod migrate;
 mod new_user;
+mod node;
 mod options;
 mod pool;
 mod record;
