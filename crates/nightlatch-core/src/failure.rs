@@ -99,6 +99,42 @@ impl FailureClass {
             Self::FeedStalled => "feed_stalled",
         }
     }
+
+    /// Whether an answer of this class says that nobody is served, so that a breaker opens. Other
+    /// answers concern one statement, or some of them.
+    #[must_use]
+    pub const fn counts_against_breaker(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::Dns
+            | Self::TlsUntrusted
+            | Self::TlsExpired
+            | Self::TlsHostname
+            | Self::TlsNotSpoken
+            | Self::TlsRequired
+            | Self::TlsClientCert
+            | Self::TlsVersion
+            | Self::AuthRequired
+            | Self::AuthFailed
+            | Self::Loading
+            | Self::TooManyConnections => true,
+            Self::Timeout
+            | Self::Slow
+            | Self::Closed
+            | Self::Protocol
+            | Self::Forbidden
+            | Self::Readonly
+            | Self::OutOfMemory
+            | Self::Busy
+            | Self::Locked
+            | Self::DiskFull
+            | Self::IoError
+            | Self::Corrupt
+            | Self::Missing
+            | Self::Schema
+            | Self::FeedStalled => false,
+        }
+    }
 }
 
 impl fmt::Display for FailureClass {

@@ -24,6 +24,7 @@ mod entropy;
 mod failure;
 mod feed;
 mod key;
+mod node;
 mod password;
 mod secret;
 pub mod service;
@@ -33,6 +34,7 @@ mod store;
 #[cfg(feature = "system")]
 mod system;
 mod throttle;
+mod throttle_store;
 mod user;
 mod username;
 
@@ -46,6 +48,9 @@ pub use feed::{
     AsOf, Epoch, FEED_RETENTION, FeedKind, FeedNews, FeedRow, Head, History, Position, Written,
 };
 pub use key::{KeyError, MacKeys, MasterKeys};
+pub use node::{
+    Cluster, HEARTBEAT_EVERY, NODE_LIFE, NODE_RETENTION, NODE_SWEEP_MAX, NodeId, NodeStore,
+};
 pub use password::{
     HashError, HashKind, NewPassword, Password, PasswordAssessor, PasswordError, PasswordHash,
     PasswordHasher, Verified, Weakness,
@@ -58,7 +63,7 @@ pub use store::{
     BoxFuture, ChangedPassword, CreateUser, Credentials, FeedStore, FoundSession, ImportOutcome,
     ImportUser, KNOWN_PREFIX_RETENTION, LookupFailures, LostRevocations, LostUser, NewUser,
     Outcome, PasswordChange, Record, RecordProbe, RecordStore, SessionEnd, SessionStore,
-    StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore, UserStore,
+    StoreError, StoreErrorKind, StoreResult, Sweep, UserStore,
 };
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};
@@ -66,5 +71,6 @@ pub use throttle::{
     AddressPrefix, Decision, Failure, Limit, LimitError, Refused, SlidingWindows, Throttle,
     ThrottleKey, ThrottleScope, Ticket,
 };
+pub use throttle_store::{FailureNews, FailurePosition, KeptFailures, ThrottleStore};
 pub use user::{DisplayName, DisplayNameError, Generation, Groups, GroupsError, User, UserId};
 pub use username::{LoginName, Username, UsernameError};

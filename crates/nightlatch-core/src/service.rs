@@ -6,6 +6,7 @@
 
 mod change_password;
 mod check_session;
+mod heartbeat;
 mod last_seen;
 mod list_sessions;
 mod login;
@@ -19,6 +20,7 @@ mod revoke;
 mod unknown_key;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 pub use change_password::{ChangePasswordError, ChangePasswordRequest};
@@ -33,8 +35,8 @@ use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
-    Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, PasswordAssessor, PasswordHasher,
-    Record, RecordClock, SessionTokens, Throttle, Timestamp,
+    Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId, PasswordAssessor,
+    PasswordHasher, Record, RecordClock, SessionTokens, Throttle, Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -51,6 +53,8 @@ pub struct Ports {
     pub clock: Arc<RecordClock>,
     /// Secret bytes.
     pub entropy: Arc<dyn Entropy>,
+    /// Who this node is to the others.
+    pub node: NodeId,
 }
 
 /// The keys of the use cases.
@@ -86,6 +90,8 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// Whether anybody may register.
     pub registration_open: bool,
+    /// How long a node that does not reach the record serves copies.
+    pub max_staleness: Duration,
     /// Limits; `None` when throttling is switched off.
     pub throttles: Option<ThrottleLimits>,
 }
@@ -111,6 +117,8 @@ pub struct Service {
     pending: PendingEnds,
     last_seen: LastSeen,
     unknown_keys: UnknownKeyBudget,
+    /// As the last heartbeat told it.
+    live_nodes: AtomicU32,
 }
 
 impl Service {
@@ -124,6 +132,7 @@ impl Service {
             pending: PendingEnds::default(),
             last_seen: LastSeen::default(),
             unknown_keys: UnknownKeyBudget::default(),
+            live_nodes: AtomicU32::new(1),
         }
     }
 

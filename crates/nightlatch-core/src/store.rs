@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::throttle::{AddressPrefix, Failure};
+use crate::throttle::AddressPrefix;
 use crate::username::LoginName;
 use crate::{
     AsOf, Deadline, Email, FailureClass, Generation, Groups, HashKind, History, LastUse,
-    NewSession, PasswordHash, Session, SessionId, Timestamp, TokenHash, User, UserId, Username,
-    Written,
+    NewSession, NodeStore, PasswordHash, Session, SessionId, ThrottleStore, Timestamp, TokenHash,
+    User, UserId, Username, Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
@@ -327,20 +327,6 @@ pub trait SessionStore: Send + Sync {
     ) -> StoreResult<'_, ()>;
 }
 
-/// Failures that throttles count, kept so that a restart gives no fresh allowance.
-pub trait ThrottleStore: Send + Sync {
-    /// Appends failures.
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()>;
-
-    /// The failures after `since`, oldest first, at most `limit` of the newest.
-    fn list_failures(
-        &self,
-        since: Timestamp,
-        limit: u32,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>>;
-}
-
 /// The record as such.
 pub trait RecordStore: Send + Sync {
     /// Brings the schema up to this release, expand-only. Safe when several nodes do it at once.
@@ -363,9 +349,15 @@ pub trait RecordStore: Send + Sync {
 }
 
 /// Everything that a record is.
-pub trait Record: UserStore + SessionStore + FeedStore + ThrottleStore + RecordStore {}
+pub trait Record:
+    UserStore + SessionStore + FeedStore + ThrottleStore + NodeStore + RecordStore
+{
+}
 
-impl<T: UserStore + SessionStore + FeedStore + ThrottleStore + RecordStore> Record for T {}
+impl<T: UserStore + SessionStore + FeedStore + ThrottleStore + NodeStore + RecordStore> Record
+    for T
+{
+}
 
 /// How long a prefix stays known to an account after a login from it.
 pub const KNOWN_PREFIX_RETENTION: Duration = Duration::from_hours(30 * 24);

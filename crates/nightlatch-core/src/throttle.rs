@@ -1,14 +1,12 @@
-//! Throttling: sliding windows over failures, as a state machine without I/O.
+//! Throttling: what is limited, for whom it counts, and the port to what counts.
 //!
 //! A try is reserved before it is evaluated and given back on success, so that a burst of
-//! concurrent tries cannot slip through between count and result. "N per span" means at most N
-//! evaluations that failed, or may yet fail, in *any* such span: fixed windows would let 2 N
-//! through around their edge.
+//! concurrent tries cannot slip through between count and result.
 
-use std::collections::{BTreeMap, VecDeque};
+mod windows;
+
 use std::fmt;
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +15,8 @@ use thiserror::Error;
 
 use crate::store::BoxFuture;
 use crate::{Deadline, Timestamp, UserId};
+
+pub use windows::{Decision, SlidingWindows};
 
 /// At most `count` in any `span`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub struct LimitError;
 impl Limit {
     /// The highest count: each takes memory.
     pub const COUNT_MAX: u32 = 10_000;
+
+    /// How many of them one of `nodes` may let through by itself: all together at most
+    /// `count + nodes - 1`, whatever they know of each other.
+    #[must_use]
+    pub const fn share(self, nodes: u32) -> u32 {
+        if nodes == 0 { self.count } else { self.count.div_ceil(nodes) }
+    }
 }
 
 impl FromStr for Limit {
@@ -196,168 +203,6 @@ pub struct Failure {
     pub at: Timestamp,
 }
 
-/// What the windows say to a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Go on; settle it later.
-    Reserved,
-    /// As many tries as this counter has left are being evaluated: wait for one of them.
-    Wait(ThrottleKey),
-    /// Too many have failed.
-    Throttled {
-        /// The counter that is full.
-        scope: ThrottleScope,
-        /// Its limit.
-        limit: Limit,
-        /// When it has room again.
-        retry_after: Duration,
-    },
-}
-
-/// Sliding windows of many keys, bounded in number. Times are points of a clock that never steps.
-#[derive(Debug)]
-pub struct SlidingWindows {
-    windows: BTreeMap<ThrottleKey, Window>,
-    keys_max: usize,
-    next_eviction: Option<ThrottleKey>,
-}
-
-#[derive(Debug, Default)]
-struct Window {
-    /// When tries failed, oldest first; never more than the limit needs.
-    failures: VecDeque<Timestamp>,
-    /// Tries that are being evaluated.
-    pending: u32,
-    /// From when on nothing here counts.
-    idle_at: Option<Timestamp>,
-}
-
-impl SlidingWindows {
-    /// Room for `keys_max` counters.
-    #[must_use]
-    pub fn new(keys_max: usize) -> Self {
-        Self { windows: BTreeMap::new(), keys_max: keys_max.max(1), next_eviction: None }
-    }
-
-    /// Reserves a try in every window, or in none.
-    pub fn reserve(&mut self, wants: &[(ThrottleKey, Limit)], now: Timestamp) -> Decision {
-        let mut decision = Decision::Reserved;
-        for (key, limit) in wants {
-            let Some(window) = self.windows.get_mut(key) else { continue };
-            window.forget(now, limit.span);
-            let failed = u32::try_from(window.failures.len()).unwrap_or(u32::MAX);
-            if failed >= limit.count {
-                let free_at =
-                    window.failures[window.failures.len() - limit.count as usize].after(limit.span);
-                return Decision::Throttled {
-                    scope: key.scope,
-                    limit: *limit,
-                    retry_after: free_at.since(now).max(Duration::from_micros(1)),
-                };
-            }
-            if failed + window.pending >= limit.count && decision == Decision::Reserved {
-                decision = Decision::Wait(*key);
-            }
-        }
-        if decision == Decision::Reserved {
-            for (key, _) in wants {
-                // A counter that is held already needs no room, and must not be the one that goes.
-                if !self.windows.contains_key(key) {
-                    self.make_room(now);
-                }
-                self.windows.entry(*key).or_default().pending += 1;
-            }
-        }
-        decision
-    }
-
-    /// Settles a reserved try: it failed, and counts.
-    pub fn fail(&mut self, wants: &[(ThrottleKey, Limit)], now: Timestamp) {
-        for (key, limit) in wants {
-            let window = self.windows.entry(*key).or_default();
-            window.pending = window.pending.saturating_sub(1);
-            window.count(now, *limit);
-        }
-    }
-
-    /// Settles a reserved try: it succeeded or was never evaluated, and does not count.
-    pub fn give_back(&mut self, wants: &[(ThrottleKey, Limit)]) {
-        for (key, _) in wants {
-            if let Some(window) = self.windows.get_mut(key) {
-                window.pending = window.pending.saturating_sub(1);
-                if window.pending == 0 && window.failures.is_empty() {
-                    self.windows.remove(key);
-                }
-            }
-        }
-    }
-
-    /// Counts a failure from before this start, or of another node.
-    pub fn load(&mut self, key: ThrottleKey, limit: Limit, at: Timestamp, now: Timestamp) {
-        if at.after(limit.span) > now {
-            if !self.windows.contains_key(&key) {
-                self.make_room(now);
-            }
-            self.windows.entry(key).or_default().count(at.min(now), limit);
-        }
-    }
-
-    /// How many counters are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.windows.len()
-    }
-
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.windows.is_empty()
-    }
-
-    /// Removes what counts no longer; when that is not enough, counters in turn. An attacker who
-    /// fills the table pays a failed login for each place in it, and each is limited by his prefix.
-    /// A sixteenth is freed at once, so that looking through the table is rare.
-    fn make_room(&mut self, now: Timestamp) {
-        if self.windows.len() < self.keys_max {
-            return;
-        }
-        self.windows
-            .retain(|_, window| window.pending > 0 || window.idle_at.is_some_and(|at| at > now));
-        let kept_max = self.keys_max - self.keys_max.div_ceil(16);
-        let surplus = self.windows.len().saturating_sub(kept_max);
-        let from = self.next_eviction.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.windows.range((from, Bound::Unbounded));
-        let victims: Vec<ThrottleKey> = behind
-            .chain(&self.windows)
-            .filter(|(_, window)| window.pending == 0)
-            .map(|(key, _)| *key)
-            .take(surplus)
-            .collect();
-        for key in &victims {
-            self.windows.remove(key);
-        }
-        self.next_eviction = victims.last().copied();
-    }
-}
-
-impl Window {
-    fn forget(&mut self, now: Timestamp, span: Duration) {
-        while self.failures.front().is_some_and(|at| at.after(span) <= now) {
-            self.failures.pop_front();
-        }
-    }
-
-    fn count(&mut self, at: Timestamp, limit: Limit) {
-        let place = self.failures.partition_point(|earlier| *earlier <= at);
-        self.failures.insert(place, at);
-        while self.failures.len() > limit.count as usize {
-            self.failures.pop_front();
-        }
-        let idle_at = self.failures.back().map(|last| last.after(limit.span));
-        self.idle_at = self.idle_at.max(idle_at);
-    }
-}
-
 /// Why a try was not let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -389,67 +234,26 @@ pub trait Throttle: Send + Sync {
         wants: Vec<(ThrottleKey, Limit)>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>>;
+
+    /// From now on so many nodes share each limit.
+    fn share_among(&self, nodes: u32);
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const LIMIT: Limit = Limit { count: 3, span: Duration::from_mins(1) };
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_micros(seconds * 1_000_000)
-    }
-
-    fn key(n: u8) -> ThrottleKey {
-        ThrottleKey::new(ThrottleScope::Login, [n; 16])
-    }
-
     #[test]
-    fn pending_tries_count_until_they_are_settled() {
-        let mut windows = SlidingWindows::new(10);
-        let wants = [(key(1), LIMIT)];
-        for _ in 0..3 {
-            assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
+    fn shares_add_up_to_the_limit_and_less_than_one_more_a_node() {
+        for (count, nodes, share) in
+            [(5, 0, 5), (5, 1, 5), (5, 2, 3), (5, 5, 1), (5, 9, 1), (30, 4, 8), (1, 3, 1)]
+        {
+            let limit = Limit { count, ..LIMIT };
+            assert_eq!(limit.share(nodes), share, "{count} among {nodes}");
+            assert!(share * nodes < count + nodes.max(1));
         }
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait(key(1)));
-        windows.give_back(&wants);
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
-        for _ in 0..3 {
-            windows.fail(&wants, at(1));
-        }
-        let Decision::Throttled { retry_after, .. } = windows.reserve(&wants, at(11)) else {
-            panic!("three have failed");
-        };
-        assert_eq!(retry_after, Duration::from_secs(50));
-        assert_eq!(windows.reserve(&wants, at(61)), Decision::Reserved);
-    }
-
-    #[test]
-    fn a_refused_try_reserves_nothing_in_the_other_windows() {
-        let mut windows = SlidingWindows::new(10);
-        for _ in 0..3 {
-            windows.load(key(2), LIMIT, at(0), at(0));
-        }
-        let both = [(key(1), LIMIT), (key(2), LIMIT)];
-        assert!(matches!(windows.reserve(&both, at(1)), Decision::Throttled { .. }));
-        for _ in 0..3 {
-            assert_eq!(windows.reserve(&both[..1], at(1)), Decision::Reserved);
-        }
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_keeps_what_is_being_evaluated() {
-        let mut windows = SlidingWindows::new(4);
-        assert_eq!(windows.reserve(&[(key(0), LIMIT)], at(0)), Decision::Reserved);
-        for n in 1..50 {
-            assert_eq!(windows.reserve(&[(key(n), LIMIT)], at(0)), Decision::Reserved);
-            windows.fail(&[(key(n), LIMIT)], at(0));
-        }
-        assert!(windows.len() <= 4);
-        assert_eq!(windows.windows[&key(0)].pending, 1);
     }
 
     #[test]
@@ -472,28 +276,5 @@ mod tests {
         let next: IpAddr = "2001:db8:0:1::1".parse().expect("an address");
         assert_eq!(AddressPrefix::of(one), AddressPrefix::of(same));
         assert_ne!(AddressPrefix::of(one), AddressPrefix::of(next));
-    }
-
-    proptest! {
-        /// The promise itself: whatever comes when, no span of the limit's length sees more than
-        /// N failures.
-        #[test]
-        fn no_span_sees_more_failures_than_the_limit(gaps in prop::collection::vec(0_i64..40, 1..80)) {
-            let mut windows = SlidingWindows::new(10);
-            let wants = [(key(1), LIMIT)];
-            let mut now = 0;
-            let mut failed: Vec<i64> = Vec::new();
-            for gap in gaps {
-                now += gap;
-                if windows.reserve(&wants, at(now)) == Decision::Reserved {
-                    windows.fail(&wants, at(now));
-                    failed.push(now);
-                }
-            }
-            for start in &failed {
-                let seen = failed.iter().filter(|t| (*start..*start + 60).contains(*t)).count();
-                prop_assert!(seen <= 3);
-            }
-        }
     }
 }

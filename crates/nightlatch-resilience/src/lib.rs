@@ -1,9 +1,10 @@
 //! How to call what may fail: what well-kept libraries do not already give.
 //!
-//! A service that depends on others has to know how long to wait before it tries again, and has to
-//! say once, not a thousand times, that something is gone. Both are rules here, without I/O, clock
-//! or randomness of their own: they take `now` and random numbers as arguments, so they can be
-//! tested by tables and run in a simulation. They know neither databases nor HTTP.
+//! A service that depends on others has to know how long to wait before it tries again, must not
+//! let everybody find out anew that something is gone, and has to say so once, not a thousand
+//! times. These are rules here, without I/O, clock or randomness of their own: they take `now` and
+//! random numbers as arguments, so they can be tested by tables and run in a simulation. They know
+//! neither databases nor HTTP.
 //!
 //! ```
 //! use std::time::Duration;
@@ -15,7 +16,9 @@
 //! ```
 
 mod backoff;
+mod breaker;
 mod health;
 
 pub use backoff::Backoff;
+pub use breaker::{Breaker, BreakerPolicy, CallEnd, Pass};
 pub use health::{Dependency, HealthLine, HealthState};

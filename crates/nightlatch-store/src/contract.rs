@@ -24,15 +24,18 @@
 
 pub mod feed;
 mod fixture;
+pub mod node;
 pub mod password;
 pub mod race;
 pub mod revocation;
 pub mod session;
+pub mod throttle;
 pub mod upkeep;
 pub mod user;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::{BoxFuture, Clock, Entropy, FeedRow, Record};
 
@@ -47,17 +50,27 @@ pub struct Subject {
     entropy: Arc<dyn Entropy>,
     feed: Option<FeedReader>,
     second_node: Option<NodeOpener>,
+    heartbeats: Option<HeartbeatShifter>,
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 type FeedReader = Box<dyn Fn() -> BoxFuture<'static, Vec<FeedRow>> + Send + Sync + 'static>;
+type HeartbeatShifter = Box<dyn Fn(Shift) -> BoxFuture<'static, ()> + Send + Sync + 'static>;
 type NodeOpener = Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Record>> + Send + Sync + 'static>;
 
 impl Subject {
     /// `clock` must be the one by which the record judges deadlines.
     #[must_use]
     pub fn new(record: Arc<dyn Record>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { record, clock, entropy, feed: None, second_node: None, guards: Vec::new() }
+        Self {
+            record,
+            clock,
+            entropy,
+            feed: None,
+            second_node: None,
+            heartbeats: None,
+            guards: Vec::new(),
+        }
     }
 
     /// How to read all rows of the feed past the record, in order of position. Without it the suite
@@ -81,11 +94,43 @@ impl Subject {
         self
     }
 
+    /// How to change when the heartbeats so far were, all of them alike, and when service time was
+    /// carried on last. Without it nothing that takes time is asked of them.
+    #[must_use]
+    pub fn with_shifted_heartbeats(
+        mut self,
+        shift: impl Fn(Shift) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        self.heartbeats = Some(Box::new(shift));
+        self
+    }
+
     /// Keeps something, such as a temporary folder, until the case has ended.
     #[must_use]
     pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
         self.guards.push(Box::new(guard));
         self
+    }
+}
+
+/// A step of all heartbeats in time.
+#[derive(Clone, Copy, Debug)]
+pub enum Shift {
+    /// As if so much time had passed since.
+    Older(Duration),
+    /// As if the record's clock had been set back since.
+    Younger(Duration),
+}
+
+impl Shift {
+    /// What to add to microseconds.
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        match self {
+            Self::Older(span) => -micros(span),
+            Self::Younger(span) => micros(span),
+        }
     }
 }
 
@@ -152,6 +197,18 @@ macro_rules! contract_tests {
             race: revocations_at_once_get_positions_without_gaps;
             race: a_shared_secret_is_one_for_all;
             race: nodes_that_migrate_at_once_do_not_disturb_each_other;
+            node: nodes_see_each_other_until_one_leaves;
+            node: a_node_that_falls_silent_lives_for_thirty_seconds_and_is_remembered;
+            node: service_time_runs_with_heartbeats_and_stands_still_without;
+            node: a_clock_that_goes_back_neither_stops_service_time_nor_keeps_anybody_alive;
+            node: nodes_that_are_long_gone_are_swept;
+            throttle: a_node_hears_of_the_others_failures_and_not_of_its_own;
+            throttle: news_come_in_pieces_without_loss;
+            throttle: what_is_loaded_at_start_is_not_heard_again;
+            throttle: a_place_beyond_the_end_leads_back_to_it;
+            throttle: a_sweep_uses_no_place_twice;
+            throttle: who_asks_for_news_is_told_how_many_live;
+            throttle: nothing_is_missed_or_heard_twice_while_many_append;
             upkeep: migrating_twice_applies_nothing_the_second_time;
             upkeep: a_sweep_keeps_what_lives_and_the_newest_feed_row;
             upkeep: a_sweep_is_bounded;
@@ -179,10 +236,12 @@ mod tests {
         let list = include_str!("contract.rs");
         let files = [
             include_str!("contract/feed.rs"),
+            include_str!("contract/node.rs"),
             include_str!("contract/password.rs"),
             include_str!("contract/race.rs"),
             include_str!("contract/revocation.rs"),
             include_str!("contract/session.rs"),
+            include_str!("contract/throttle.rs"),
             include_str!("contract/upkeep.rs"),
             include_str!("contract/user.rs"),
         ];

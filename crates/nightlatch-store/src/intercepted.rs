@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
-    FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
-    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
-    PasswordHash, Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore,
-    StoreError, StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore,
-    Username, Written,
+    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
+    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
+    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
+    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
+    Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreError,
+    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username,
+    Written,
 };
 
 /// Decides what happens to calls. Both are told the name of the port's method.
@@ -208,8 +209,13 @@ impl SessionStore for InterceptedRecord {
 }
 
 impl ThrottleStore for InterceptedRecord {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
-        self.pass("append_failures", move |record| record.append_failures(failures, deadline))
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.pass("append_failures", move |record| record.append_failures(by, failures, deadline))
     }
 
     fn list_failures(
@@ -217,8 +223,32 @@ impl ThrottleStore for InterceptedRecord {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         self.pass("list_failures", move |record| record.list_failures(since, limit, deadline))
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        self.pass("poll_failures", move |record| record.poll_failures(by, after, limit, deadline))
+    }
+}
+
+impl NodeStore for InterceptedRecord {
+    fn heartbeat(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        self.pass("heartbeat", move |record| record.heartbeat(node, deadline))
+    }
+
+    fn find_cluster(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        self.pass("find_cluster", move |record| record.find_cluster(node, deadline))
+    }
+
+    fn leave(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.pass("leave", move |record| record.leave(node, deadline))
     }
 }
 

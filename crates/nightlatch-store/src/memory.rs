@@ -5,6 +5,7 @@
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
 mod feed;
+mod node;
 mod session;
 mod upkeep;
 mod user;
@@ -13,11 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FeedKind, FeedRow, Generation, History,
-    Outcome, PasswordHash, Position, Session, SessionId, StoreError, StoreErrorKind, StoreResult,
-    Timestamp, TokenHash, User, UserId,
+    Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FailurePosition, FeedKind, FeedRow,
+    Generation, History, NodeId, Outcome, PasswordHash, Position, Session, SessionId, StoreError,
+    StoreErrorKind, StoreResult, Timestamp, TokenHash, User, UserId,
 };
 use uuid::Uuid;
+
+use node::Nodes;
 
 /// A record in memory. Each call is one statement: all of it happens, at once, or nothing.
 pub struct MemoryRecord {
@@ -37,6 +40,11 @@ impl MemoryRecord {
     #[must_use]
     pub fn feed(&self) -> Vec<FeedRow> {
         self.state().feed.values().map(|stored| stored.row).collect()
+    }
+
+    /// Makes the heartbeats as if `shift` had said them, for tests that let time pass.
+    pub fn shift_heartbeats(&self, shift: impl Fn(Timestamp) -> Timestamp) {
+        self.state().nodes.shift(shift);
     }
 
     /// Runs one statement when it is polled, unless the deadline is over.
@@ -80,9 +88,10 @@ struct State {
     tokens: BTreeMap<[u8; 32], SessionId>,
     /// When an account last logged in from a prefix.
     prefixes: BTreeMap<(UserId, [u8; 8]), Timestamp>,
-    /// By time and order of arrival.
-    failures: BTreeMap<(Timestamp, u64), Failure>,
-    failures_seen: u64,
+    /// By time and place.
+    failures: BTreeMap<(Timestamp, FailurePosition), (NodeId, Failure)>,
+    failures_end: FailurePosition,
+    nodes: Nodes,
     secrets: BTreeMap<String, Vec<u8>>,
 }
 
@@ -119,7 +128,8 @@ impl State {
             tokens: BTreeMap::new(),
             prefixes: BTreeMap::new(),
             failures: BTreeMap::new(),
-            failures_seen: 0,
+            failures_end: FailurePosition::default(),
+            nodes: Nodes::default(),
             secrets: BTreeMap::new(),
         };
         state.append(FeedKind::Start, state.now());

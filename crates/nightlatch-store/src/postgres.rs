@@ -5,11 +5,14 @@
 //! row, see `postgres/session.rs`.
 
 mod call;
+mod connect;
 mod end;
 mod failure;
 mod feed;
+mod guard;
 mod migrate;
 mod new_user;
+mod node;
 mod options;
 mod pool;
 mod record;
@@ -49,7 +52,8 @@ impl PostgresRecord {
     ) -> Result<Self, PostgresOptionsError> {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
-        let connections = Connections::new(options, target, (clock, &*entropy));
+        let ports = (clock, Arc::clone(&entropy));
+        let connections = Connections::new(options, target, ports);
         Ok(Self { connections, schema, entropy, lookups: Lookups::default() })
     }
 

@@ -2,8 +2,12 @@
 //!
 //! Throttling must never open, so nothing here waits for the record before it counts: a failure
 //! counts in memory at once, and rows in the record only keep a restart from giving a fresh
-//! allowance. A record that is away makes the rows late, not the count.
+//! allowance, and tell the other nodes. A record that is away makes the rows late, not the count.
+//!
+//! Each node lets its share of a limit through by itself, and none once all nodes together have
+//! used it up, as far as the record tells.
 
+mod exchange;
 mod journal;
 mod turnstile;
 
@@ -11,11 +15,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, Limit, RecordClock, Refused, StoreError, Throttle, ThrottleKey,
-    ThrottleScope, ThrottleStore, Ticket, Timestamp,
+    BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock, Refused,
+    StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
 };
 use tokio::sync::oneshot;
 
+use exchange::Exchange;
+pub use exchange::LOOK_EVERY;
 use journal::Journal;
 use turnstile::{Entry, Turn, Turnstile, Wants};
 
@@ -29,15 +35,22 @@ pub struct LocalThrottle {
 }
 
 impl LocalThrottle {
-    /// With room for `keys_max` counters. Nothing was counted yet: see [`Self::load`].
+    /// Of the node `node`, with room for `keys_max` counters. Nothing was counted yet: see
+    /// [`Self::load`].
     #[must_use]
-    pub fn new(store: Arc<dyn ThrottleStore>, clock: Arc<RecordClock>, keys_max: usize) -> Self {
-        let counters = Counters { turnstile: Turnstile::new(keys_max), loaded: false };
+    pub fn new(
+        store: Arc<dyn ThrottleStore>,
+        node: NodeId,
+        clock: Arc<RecordClock>,
+        keys_max: usize,
+    ) -> Self {
+        let counters = Counters { turnstile: Turnstile::new(keys_max), limits: None };
         Self {
             shared: Arc::new(Shared {
                 clock,
                 counters: Mutex::new(counters),
-                journal: Journal::new(store),
+                exchange: Exchange::new(Arc::clone(&store), node),
+                journal: Journal::new(store, node),
             }),
         }
     }
@@ -55,14 +68,21 @@ impl LocalThrottle {
     ) -> Result<usize, StoreError> {
         let Some(longest) = limits.iter().map(|(_, limit)| limit.span).max() else { return Ok(0) };
         let since = self.shared.clock.now().before(longest);
-        let failures = self.shared.journal.read(since, LOAD_MAX, deadline).await?;
-        Ok(self.shared.count_loaded(&failures, limits))
+        let kept = self.shared.journal.read(since, LOAD_MAX, deadline).await?;
+        Ok(self.shared.count_loaded(&kept, limits))
     }
 
-    /// Writes failures to the record in batches until `stop` ends, and then once more what is left.
-    /// The server runs this in one task.
-    pub async fn write_failures(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
-        self.shared.journal.run(self.shared.clock.clock(), pin!(stop)).await;
+    /// Writes failures to the record in batches, and counts what other nodes wrote there, until
+    /// `stop` ends; then once more writes what is left. The server runs this in one task.
+    pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()> + Send) {
+        let shared = &self.shared;
+        let clock = shared.clock.clock();
+        let stop = pin!(stop);
+        tokio::select! {
+            biased;
+            () = shared.journal.run(clock, stop) => {}
+            () = shared.exchange.run(clock, |news| shared.count_news(&news)) => {}
+        }
     }
 }
 
@@ -77,19 +97,24 @@ impl Throttle for LocalThrottle {
             Ok(Box::new(LocalTicket { reserved }) as Box<dyn Ticket>)
         })
     }
+
+    fn share_among(&self, nodes: u32) {
+        self.shared.counters().turnstile.share_among(nodes);
+    }
 }
 
 struct Shared {
     clock: Arc<RecordClock>,
     counters: Mutex<Counters>,
     journal: Journal,
+    exchange: Exchange,
 }
 
 struct Counters {
     turnstile: Turnstile<Answer>,
-    /// Whether the failures from before this start are counted. Until then nothing is let through:
-    /// a kill would give a fresh allowance otherwise.
-    loaded: bool,
+    /// The limit of each kind of counter, once the failures from before this start are counted.
+    /// Until then nothing is let through: a kill would give a fresh allowance otherwise.
+    limits: Option<Vec<(ThrottleScope, Limit)>>,
 }
 
 /// Where one who waits gets the answer.
@@ -102,15 +127,15 @@ impl Shared {
         wants: Wants,
         deadline: Deadline,
     ) -> Result<Reserved, Refused> {
-        let (answer, mut answered) = oneshot::channel();
-        let now = self.boot_now();
-        let (entry, turns) = {
-            let mut counters = self.counters();
-            if !counters.loaded && !wants.is_empty() {
+        if !wants.is_empty() {
+            if self.counters().limits.is_none() {
                 return Err(Refused::Busy);
             }
-            counters.turnstile.enter(wants, answer, now)
-        };
+            self.exchange.be_fresh(self.clock.clock(), deadline).await;
+        }
+        let (answer, mut answered) = oneshot::channel();
+        let now = self.boot_now();
+        let (entry, turns) = self.counters().turnstile.enter(wants, answer, now);
         self.hand_out(turns);
         let place = match entry {
             Entry::Reserved(wants) => return Ok(self.reserved(wants)),
@@ -158,20 +183,37 @@ impl Shared {
         }
     }
 
-    fn count_loaded(&self, failures: &[Failure], limits: &[(ThrottleScope, Limit)]) -> usize {
-        let (boot_now, record_now) = (self.boot_now(), self.clock.now());
+    fn count_loaded(&self, kept: &KeptFailures, limits: &[(ThrottleScope, Limit)]) -> usize {
         let mut counters = self.counters();
-        if std::mem::replace(&mut counters.loaded, true) {
+        if counters.limits.is_some() {
             return 0;
         }
+        counters.limits = Some(limits.to_vec());
+        self.exchange.begin_at(kept.through, self.clock.clock());
+        self.count_others(&mut counters, &kept.failures)
+    }
+
+    fn count_news(&self, news: &FailureNews) {
+        let mut counters = self.counters();
+        // A node that came a moment ago has its share from now on; that one has gone is for
+        // heartbeats to tell.
+        let nodes = counters.turnstile.nodes().max(news.live);
+        counters.turnstile.share_among(nodes);
+        self.count_others(&mut counters, &news.failures);
+    }
+
+    /// How many of them count here.
+    fn count_others(&self, counters: &mut Counters, failures: &[Failure]) -> usize {
+        let (boot_now, record_now) = (self.boot_now(), self.clock.now());
+        let Counters { turnstile, limits } = counters;
         let mut counted = 0;
         for Failure { key, at } in failures {
-            let limit = limits.iter().find(|(scope, _)| *scope == key.scope);
+            let limit = limits.iter().flatten().find(|(scope, _)| *scope == key.scope);
             let Some((_, limit)) = limit else { continue };
             // By age, on the clock that nobody steps. What claims to be of the future counts as
             // of now: a clock that was set back gives no allowance.
             let at = boot_now.before(record_now.since(*at));
-            counters.turnstile.load(*key, *limit, at, boot_now);
+            turnstile.load(*key, *limit, at, boot_now);
             counted += 1;
         }
         counted

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::{
     AsOf, Clock, Entropy, FeedKind, FeedRow, Generation, Position, Record, SessionId, SystemClock,
     SystemEntropy, UserId,
 };
-use nightlatch_store::contract::{Subject, contract_tests};
+use nightlatch_store::contract::{Shift, Subject, contract_tests};
 use nightlatch_store::sqlite::SqliteRecord;
 use rusqlite::{Connection, Row};
 use uuid::Uuid;
@@ -18,10 +19,14 @@ contract_tests!(fresh);
 async fn fresh() -> Subject {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("nightlatch.db");
-    let (feed, node) = (path.clone(), path.clone());
+    let (feed, node, beats) = (path.clone(), path.clone(), path.clone());
     Subject::new(open(&path), clock(), entropy())
         .with_feed(move || Box::pin(std::future::ready(read_feed(&feed))))
         .with_second_node(move || Box::pin(std::future::ready(open(&node))))
+        .with_shifted_heartbeats(move |shift| {
+            shift_heartbeats(&beats, shift);
+            Box::pin(std::future::ready(()))
+        })
         .keeping(folder)
 }
 
@@ -35,6 +40,15 @@ fn clock() -> Arc<dyn Clock> {
 
 fn entropy() -> Arc<dyn Entropy> {
     Arc::new(SystemEntropy)
+}
+
+fn shift_heartbeats(path: &Path, shift: Shift) {
+    let conn = Connection::open(path).expect("the record's file");
+    conn.busy_timeout(Duration::from_secs(5)).expect("a setting");
+    for table in ["nodes", "service_clock"] {
+        let sql = format!("UPDATE {table} SET beat_at = beat_at + ?1");
+        conn.execute(&sql, [shift.micros()]).expect("heartbeats can be shifted");
+    }
 }
 
 fn read_feed(path: &Path) -> Vec<FeedRow> {

@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, Policy, Ports, Record, RecordClock, Service,
-    SystemClock, SystemEntropy, ThrottleScope,
+    Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports, Record, RecordClock,
+    Service, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
@@ -21,7 +21,7 @@ use nightlatch_store::throttle::LocalThrottle;
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
 
-/// Counters that a node holds at once: about 100 MB when an attacker fills them all.
+/// Counters that a node holds at once: about 130 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;
 
 /// Copies of sessions that a node holds at once: some 200,000 of them.
@@ -174,8 +174,10 @@ impl Base {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
         let hasher = Arc::new(pool.context("starting the threads that hash passwords")?);
+        let id = NodeId::fresh(&*self.entropy, self.clock.now());
         let throttle = Arc::new(LocalThrottle::new(
             Arc::clone(&record) as _,
+            id,
             Arc::clone(&self.clock),
             THROTTLE_KEYS_MAX,
         ));
@@ -186,6 +188,7 @@ impl Base {
             throttle: Arc::clone(&throttle) as _,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            node: id,
         };
         let service = Arc::new(Service::new(ports, keys, policy(config)));
         Ok(Node { base: self, hasher, throttle, service })
@@ -209,6 +212,7 @@ fn policy(config: &Config) -> Policy {
         remember_age: config.session.remember_age,
         idle_timeout: config.session.idle_timeout,
         registration_open: config.registration == Registration::Open,
+        max_staleness: config.limits.max_staleness,
         throttles: (!config.throttle.disabled).then_some(limits(config)),
     }
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod descriptors;
 pub mod hashing;
 pub mod health;
+pub mod heartbeat;
 pub mod http;
 pub mod import;
 pub mod serve;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use nightlatch_core::Keys;
+use nightlatch_core::{Keys, StoreError};
+use nightlatch_store::throttle::LOOK_EVERY;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use crate::background::Jobs;
 use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
 use crate::health::Health;
+use crate::heartbeat;
 use crate::http::app::{App, Settings};
 use crate::http::cookie::CookieNames;
 use crate::http::server::{self, Drain};
@@ -136,9 +138,10 @@ impl Starting {
         let node = base.assemble(&self.config, keys, Arc::clone(&copies) as _)?;
         let app = self.app(&node);
         publish.send_replace(routes(&app));
-        let writing = Arc::clone(&node.throttle).write_failures(stop.clone().cancelled_owned());
-        tasks.spawn(writing);
+        tasks.spawn(Arc::clone(&node.throttle).run(stop.clone().cancelled_owned()));
         self.wait_for_record(&node, &tried).await;
+        let beating = heartbeat::run(Arc::clone(&node.service));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(beating));
         let jobs = Jobs {
             service: Arc::clone(&node.service),
             record: copies,
@@ -185,10 +188,9 @@ impl Starting {
             tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
-        let limits = limits_by_scope(&self.config);
         loop {
-            match node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await {
-                Ok(_) => break,
+            match self.meet_the_others(node).await {
+                Ok(()) => break,
                 Err(error) => {
                     tracing::debug!(event = "server.waiting_for_counters", error = %error);
                 }
@@ -198,6 +200,17 @@ impl Starting {
         }
         // Not ready before: logins are refused until the counters are loaded.
         tried.cancel();
+    }
+
+    /// Nothing is let through before it is known how many share the limits and what has been
+    /// counted, and before the others know of this node: they would give its share away.
+    async fn meet_the_others(&self, node: &Node) -> Result<(), StoreError> {
+        if node.service.beat(node.base.within(MIGRATE_DEADLINE)).await? > 1 {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let limits = limits_by_scope(&self.config);
+        node.throttle.load(&limits, node.base.within(MIGRATE_DEADLINE)).await?;
+        Ok(())
     }
 
     fn app(&self, node: &Node) -> Arc<App> {
@@ -251,6 +264,7 @@ async fn farewell(serving: Serving) {
     for (what, written) in [
         ("last_seen", node.service.flush_last_seen(deadline).await),
         ("pending", node.service.retry_pending(deadline).await),
+        ("leave", node.service.leave(deadline).await),
     ] {
         if let Err(error) = written {
             tracing::warn!(event = "server.not_written", what, error = %error);

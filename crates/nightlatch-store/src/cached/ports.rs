@@ -8,11 +8,12 @@ use std::future::ready;
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
-    FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
-    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
-    PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult,
-    Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
+    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
+    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
+    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
+    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
+    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::{CachedRecord, Sight};
@@ -221,8 +222,13 @@ impl UserStore for CachedRecord {
 }
 
 impl ThrottleStore for CachedRecord {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
-        self.record.append_failures(failures, deadline)
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.record.append_failures(by, failures, deadline)
     }
 
     fn list_failures(
@@ -230,8 +236,32 @@ impl ThrottleStore for CachedRecord {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         self.record.list_failures(since, limit, deadline)
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        self.record.poll_failures(by, after, limit, deadline)
+    }
+}
+
+impl NodeStore for CachedRecord {
+    fn heartbeat(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        self.record.heartbeat(node, deadline)
+    }
+
+    fn find_cluster(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        self.record.find_cluster(node, deadline)
+    }
+
+    fn leave(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.record.leave(node, deadline)
     }
 }
 

@@ -16,7 +16,7 @@ use nightlatch_core::{
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::Subject;
+use super::{Shift, Subject};
 
 /// Long enough for a slow server on a busy machine, short enough for a hang to be seen.
 const CALL_SPAN: Duration = Duration::from_secs(5);
@@ -76,6 +76,27 @@ impl Fixture {
     /// When the case began: one time for all rows, so that only what a case sets differs.
     pub(super) fn now(&self) -> Timestamp {
         self.started_at
+    }
+
+    /// The record's clock, give or take.
+    pub(super) fn wall(&self) -> Timestamp {
+        self.subject.clock.wall()
+    }
+
+    /// Lets time pass for heartbeats; `false` if this record's test gives no way to.
+    pub(super) async fn make_heartbeats_older(&self, by: Duration) -> bool {
+        self.shift_heartbeats(Shift::Older(by)).await
+    }
+
+    /// Sets the record's clock back, as heartbeats see it.
+    pub(super) async fn make_heartbeats_younger(&self, by: Duration) -> bool {
+        self.shift_heartbeats(Shift::Younger(by)).await
+    }
+
+    async fn shift_heartbeats(&self, shift: Shift) -> bool {
+        let Some(heartbeats) = &self.subject.heartbeats else { return false };
+        heartbeats(shift).await;
+        true
     }
 
     pub(super) fn new_user(&self, name: &str) -> NewUser {

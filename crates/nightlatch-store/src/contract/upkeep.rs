@@ -7,9 +7,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Epoch, Failure, Groups, LoginName, LostRevocations, LostUser, Outcome,
-    PasswordChange, Position, SessionEnd, StoreErrorKind, StoreResult, Sweep, ThrottleKey,
-    ThrottleScope, Timestamp,
+    Deadline, Epoch, Failure, FailurePosition, Groups, LoginName, LostRevocations, LostUser,
+    NodeId, Outcome, PasswordChange, Position, SessionEnd, StoreErrorKind, StoreResult, Sweep,
+    ThrottleKey, ThrottleScope, Timestamp,
 };
 
 use super::Subject;
@@ -112,13 +112,14 @@ fn failure(digest: u8, at: Timestamp) -> Failure {
 }
 
 async fn append(record: &Fixture, failures: Vec<Failure>) {
-    let answer = record.record().append_failures(failures, record.deadline()).await;
+    let by = NodeId::fresh(record.entropy(), record.now());
+    let answer = record.record().append_failures(by, failures, record.deadline()).await;
     answer.expect("appending works");
 }
 
 async fn failures(record: &Fixture, since: Timestamp, limit: u32) -> Vec<Failure> {
     let answer = record.record().list_failures(since, limit, record.deadline()).await;
-    answer.expect("listing works")
+    answer.expect("listing works").failures
 }
 
 pub async fn the_newest_failures_are_listed_oldest_first(subject: Subject) {
@@ -188,6 +189,7 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
         users: vec![LostUser { id: user.id, below: None, enabled: Some(false) }],
         everything: true,
     };
+    let node = NodeId::fresh(record.entropy(), now);
 
     refused(port.find_credentials(&name, home(), now, over)).await;
     refused(port.find_credentials_by_id(user.id, home(), now, over)).await;
@@ -206,11 +208,15 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
     refused(port.list_sessions(user.id, now, 10, over)).await;
     refused(port.end_sessions(SessionEnd::Everything, now, over)).await;
     refused(port.touch_sessions(vec![(login.id, now.after(HOUR))], over)).await;
-    refused(port.append_failures(vec![failure(1, now)], over)).await;
+    refused(port.append_failures(node, vec![failure(1, now)], over)).await;
     refused(port.list_failures(now, 10, over)).await;
     refused(port.poll_feed(Some(Position(0)), 10, over)).await;
     refused(port.claim_epoch(before.history, Epoch(77), over)).await;
     refused(port.restore_revocations(lost, now, over)).await;
+    refused(port.poll_failures(node, FailurePosition::default(), 10, over)).await;
+    refused(port.heartbeat(node, over)).await;
+    refused(port.find_cluster(node, over)).await;
+    refused(port.leave(node, over)).await;
     refused(port.probe(over)).await;
     refused(port.sweep(now.after(HOUR), 10, over)).await;
     refused(port.shared_secret("name", vec![1], over)).await;

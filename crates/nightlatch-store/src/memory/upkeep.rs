@@ -1,18 +1,24 @@
 //! What the reference record does for itself: failures, secrets and sweeping.
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, KNOWN_PREFIX_RETENTION, LookupFailures, RecordStore, SessionId,
-    StoreResult, Sweep, ThrottleStore, Timestamp,
+    BoxFuture, Deadline, Failure, FailureNews, FailurePosition, KNOWN_PREFIX_RETENTION,
+    KeptFailures, LookupFailures, NodeId, RecordStore, SessionId, StoreResult, Sweep,
+    ThrottleStore, Timestamp,
 };
 
 use super::{MemoryRecord, State};
 
 impl ThrottleStore for MemoryRecord {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
         self.run("appending failures", deadline, move |state| {
             for failure in failures {
-                state.failures_seen += 1;
-                state.failures.insert((failure.at, state.failures_seen), failure);
+                state.failures_end.0 += 1;
+                state.failures.insert((failure.at, state.failures_end), (by, failure));
             }
         })
     }
@@ -22,12 +28,37 @@ impl ThrottleStore for MemoryRecord {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         self.run("listing failures", deadline, move |state| {
-            let after = state.failures.values().rev().take_while(|failure| failure.at > since);
-            let mut newest: Vec<Failure> = after.take(limit as usize).copied().collect();
-            newest.reverse();
-            newest
+            let all = state.failures.values().rev().map(|(_, failure)| *failure);
+            let after = all.take_while(|failure| failure.at > since);
+            let mut failures: Vec<Failure> = after.take(limit as usize).collect();
+            failures.reverse();
+            KeptFailures { failures, through: state.failures_end }
+        })
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        self.run("polling failures", deadline, move |state| {
+            let new = state.failures.iter().filter(|((_, position), _)| *position > after);
+            let mut new: Vec<_> =
+                new.map(|((_, position), (node, f))| (*position, *node, *f)).collect();
+            new.sort_unstable_by_key(|(position, ..)| *position);
+            new.truncate(limit as usize);
+            let through = new.last().map_or(state.failures_end, |(position, ..)| *position);
+            let others = new.iter().filter(|(_, node, _)| *node != by);
+            FailureNews {
+                failures: others.map(|(.., failure)| *failure).collect(),
+                through,
+                is_cut: through < state.failures_end,
+                live: state.nodes.cluster(by, state.now()).live,
+            }
         })
     }
 }

@@ -4,6 +4,7 @@
 //! all that talks to the server.
 
 use nightlatch_core::{Deadline, StoreError};
+use nightlatch_resilience::CallEnd;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
@@ -84,6 +85,14 @@ impl PostgresRecord {
     }
 
     async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
+        let admitted = self.connections.admit(call.doing)?;
+        let result = self.ask(call, admitted.limit(deadline)).await;
+        admitted
+            .settle(result.as_ref().map_or_else(|failure| failure.shows, |_| CallEnd::Answered));
+        result
+    }
+
+    async fn ask(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
         let loan = self.connections.lend(call.doing, deadline).await?;
         let mut sent = Sent::Nothing;
         let limit = self.connections.remaining(deadline);
@@ -102,7 +111,12 @@ impl PostgresRecord {
                 Err(failure)
             }
             Err(_) => {
-                loan.cancel();
+                match call.effect {
+                    // A server that is a little too slow for this caller is not for the next one,
+                    // and a new connection would cost it more than the answer that is on its way.
+                    Effect::Read => drop(loan),
+                    Effect::Write => loan.cancel(),
+                }
                 Err(Failure::of_deadline(sent, call.doing))
             }
         }

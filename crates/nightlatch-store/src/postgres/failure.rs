@@ -7,6 +7,7 @@ use std::error::Error as _;
 use std::io;
 
 use nightlatch_core::{FailureClass, Outcome, StoreError, StoreErrorKind};
+use nightlatch_resilience::CallEnd;
 use rustls::{AlertDescription, CertificateError};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
@@ -20,6 +21,44 @@ pub(super) enum Sent {
     Write,
 }
 
+/// What is told to calls that a breaker does not let through: kind and class of the failure that
+/// opened it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    kind: StoreErrorKind,
+    class: FailureClass,
+}
+
+impl Cause {
+    /// No answer within a call's deadline.
+    pub(super) const SILENCE: Self =
+        Self { kind: StoreErrorKind::Deadline, class: FailureClass::Timeout };
+
+    const fn away(class: FailureClass) -> Self {
+        Self { kind: StoreErrorKind::Unavailable, class }
+    }
+}
+
+/// Why there is no connection.
+pub(super) enum ConnectError {
+    /// It is known that none can be made: none was tried.
+    KnownAway(Cause),
+    /// The driver's, of the last host that gave one.
+    Driver(Error),
+    /// Each host hung for as long as it may.
+    Silent,
+}
+
+impl ConnectError {
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::KnownAway(cause) => *cause,
+            Self::Driver(error) => Cause::away(classify(error)),
+            Self::Silent => Cause::away(FailureClass::Timeout),
+        }
+    }
+}
+
 /// An error with what the pool has to know of it.
 pub(super) struct Failure {
     pub(super) error: StoreError,
@@ -27,6 +66,8 @@ pub(super) struct Failure {
     pub(super) may_repeat: bool,
     /// The connection will not get better.
     pub(super) spoils_connection: bool,
+    /// What it says of a server that we are connected to.
+    pub(super) shows: CallEnd<Cause>,
 }
 
 impl Failure {
@@ -38,6 +79,7 @@ impl Failure {
         let unheard = class == FailureClass::Closed && outcome == Outcome::NotApplied;
         Self {
             may_repeat: conflict || unheard,
+            shows: shown_by(error.as_db_error(), class),
             spoils_connection: error.as_db_error().is_none_or(spoils_connection),
             error: StoreError::new(StoreErrorKind::Unavailable, class, outcome, doing)
                 .with_source(error),
@@ -45,14 +87,33 @@ impl Failure {
     }
 
     /// An error before there was a connection.
-    pub(super) fn of_connecting(error: Error, doing: &'static str) -> Self {
-        let class = classify(&error);
-        let error = StoreError::new(StoreErrorKind::Unavailable, class, Outcome::NotApplied, doing)
-            .with_source(error);
-        Self { error, may_repeat: false, spoils_connection: true }
+    pub(super) fn of_connecting(error: ConnectError, doing: &'static str) -> Self {
+        let mut failure = Self::of_breaker(error.cause(), doing);
+        if let ConnectError::Driver(error) = error {
+            failure.error = failure.error.with_source(error);
+        }
+        failure
     }
 
-    /// Our own deadline.
+    /// A breaker let nothing through.
+    pub(super) fn of_breaker(cause: Cause, doing: &'static str) -> Self {
+        let error = StoreError::new(cause.kind, cause.class, Outcome::NotApplied, doing);
+        Self { error, may_repeat: false, spoils_connection: true, shows: CallEnd::Nothing }
+    }
+
+    /// Our own queue is full.
+    pub(super) fn of_full_queue(doing: &'static str) -> Self {
+        let (kind, class) = (StoreErrorKind::Overloaded, FailureClass::Busy);
+        let error = StoreError::new(kind, class, Outcome::NotApplied, doing);
+        Self { error, may_repeat: false, spoils_connection: false, shows: CallEnd::Nothing }
+    }
+
+    /// Our own deadline, before there was a connection.
+    pub(super) fn of_waiting(doing: &'static str) -> Self {
+        Self { shows: CallEnd::Nothing, ..Self::of_deadline(Sent::Nothing, doing) }
+    }
+
+    /// Our own deadline, with a statement on its way.
     pub(super) fn of_deadline(sent: Sent, doing: &'static str) -> Self {
         let outcome = match sent {
             Sent::Nothing => Outcome::NotApplied,
@@ -60,7 +121,19 @@ impl Failure {
         };
         let error =
             StoreError::new(StoreErrorKind::Deadline, FailureClass::Timeout, outcome, doing);
-        Self { error, may_repeat: false, spoils_connection: true }
+        let shows = CallEnd::Silent(Cause::SILENCE);
+        Self { error, may_repeat: false, spoils_connection: true, shows }
+    }
+}
+
+/// What an error of a statement says of the server. That a connection has ended says nothing: the
+/// next one may be made at once, and if none can be, it is connecting that fails. Behind a pool the
+/// answers of this kind are the pool's, and tell what is the matter with the server.
+fn shown_by(answer: Option<&DbError>, class: FailureClass) -> CallEnd<Cause> {
+    match answer {
+        Some(_) if class.counts_against_breaker() => CallEnd::Failed(Cause::away(class)),
+        Some(_) => CallEnd::Answered,
+        None => CallEnd::Nothing,
     }
 }
 

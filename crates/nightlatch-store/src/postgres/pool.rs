@@ -1,27 +1,24 @@
-//! Connections: how they are made, lent, and got rid of.
+//! Connections: how they are lent, and got rid of.
 //!
 //! A pool keeps its promises only while the server does. A server that hangs leaves connections
 //! that never answer and never close, so every wait here has an end, and a connection whose
 //! caller has left is looked after before anybody else gets it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolConfig, PoolError, RecyclingMethod, Runtime,
-    TimeoutType, Timeouts,
-};
-use nightlatch_core::{
-    Clock, Deadline, Entropy, FailureClass, Outcome, StoreError, StoreErrorKind,
-};
+use deadpool::Runtime;
+use deadpool::managed::{self, PoolConfig, PoolError, TimeoutType, Timeouts};
+use nightlatch_core::{Clock, Deadline, Entropy};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_postgres::{CancelToken, Client, Config, Error};
+use tokio_postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{Failure, Sent};
+use super::connect::Connector;
+use super::failure::Failure;
+use super::guard::{Admitted, Guard};
 use super::options::{PostgresOptions, Target};
 
 /// How long a connection whose caller has left may take to finish its statement.
@@ -33,9 +30,14 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 /// The most connections being looked after at once; the others are closed without a word.
 const ABANDONED_MAX: usize = 32;
 
+/// A connection in or out of the pool.
+type Object = managed::Object<Connector>;
+
 /// The connections of a record.
 pub(super) struct Connections {
-    pool: Pool,
+    pool: managed::Pool<Connector>,
+    /// Opens when the server is silent on the connections that there are.
+    answers: Arc<Guard>,
     /// Bounds the calls in the pool's own queue.
     places: Semaphore,
     abandoned: Arc<Abandoned>,
@@ -48,32 +50,31 @@ impl Connections {
     pub(super) fn new(
         options: &PostgresOptions,
         target: Target,
-        (clock, entropy): (Arc<dyn Clock>, &dyn Entropy),
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     ) -> Self {
-        let first_host = if target.begins_anywhere { random(entropy) } else { 0 };
-        let tls = MakeRustlsConnect::new(target.tls);
-        let first = target.hosts.first().cloned().unwrap_or_default();
-        let hosts = HostsInTurn {
-            hosts: target.hosts,
-            tls: tls.clone(),
-            attempt_limit: target.attempt_limit,
-            next: AtomicUsize::new(first_host),
-        };
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(first, hosts, recycling);
-        let connections_max = options.connections_max.max(1);
-        let pool = Pool::builder(manager)
-            .config(PoolConfig::new(connections_max))
+        let tls = MakeRustlsConnect::new(target.tls.clone());
+        let is_pooled = target.is_pooled;
+        let ports = (Arc::clone(&clock), Arc::clone(&entropy));
+        let pool = managed::Pool::builder(Connector::new(target, tls.clone(), ports))
+            .config(PoolConfig::new(options.connections_max.max(1)))
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is named, and nothing else can be wrong");
+        let answers = Arc::new(Guard::new(Arc::clone(&clock), entropy));
+        let tasks = Mutex::new(JoinSet::new());
         Self {
             pool,
+            answers: Arc::clone(&answers),
             places: Semaphore::new(options.waiting_max),
-            abandoned: Arc::new(Abandoned { tls, tasks: Mutex::new(JoinSet::new()) }),
+            abandoned: Arc::new(Abandoned { tls, answers, tasks }),
             clock,
-            is_pooled: target.is_pooled,
+            is_pooled,
         }
+    }
+
+    /// Lets a statement through, or says at once that the server is silent.
+    pub(super) fn admit(&self, doing: &'static str) -> Result<Admitted, Failure> {
+        self.answers.admit().map_err(|cause| Failure::of_breaker(cause, doing))
     }
 
     /// What is left until `deadline`.
@@ -89,12 +90,10 @@ impl Connections {
     ) -> Result<Loan<'_>, Failure> {
         let remaining = self.remaining(deadline);
         if remaining.is_zero() {
-            return Err(Failure::of_deadline(Sent::Nothing, doing));
+            return Err(Failure::of_waiting(doing));
         }
         let Ok(_place) = self.places.try_acquire() else {
-            let (kind, class) = (StoreErrorKind::Overloaded, FailureClass::Busy);
-            let error = StoreError::new(kind, class, Outcome::NotApplied, doing);
-            return Err(Failure { error, may_repeat: false, spoils_connection: false });
+            return Err(Failure::of_full_queue(doing));
         };
         let limits =
             Timeouts { wait: Some(remaining), create: Some(remaining), recycle: Some(remaining) };
@@ -103,16 +102,10 @@ impl Connections {
             PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle)
             | PoolError::Closed
             | PoolError::NoRuntimeSpecified
-            | PoolError::PostCreateHook(_) => Failure::of_deadline(Sent::Nothing, doing),
+            | PoolError::PostCreateHook(_) => Failure::of_waiting(doing),
         })?;
         Ok(Loan { object: Some(object), abandoned: &self.abandoned })
     }
-}
-
-fn random(entropy: &dyn Entropy) -> usize {
-    let mut byte = [0];
-    entropy.fill(&mut byte);
-    usize::from(byte[0])
 }
 
 /// A lent connection. Dropping it without [`Self::give_back`] means that a statement may still be
@@ -159,6 +152,7 @@ impl Drop for Loan<'_> {
 /// Looks after connections without a caller, in the background. Ends with the record.
 struct Abandoned {
     tls: MakeRustlsConnect,
+    answers: Arc<Guard>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -172,13 +166,14 @@ impl Abandoned {
     }
 
     fn finish(self: &Arc<Self>, object: Object) {
-        let this = Arc::downgrade(self);
+        let (this, answers) = (Arc::downgrade(self), Arc::clone(&self.answers));
         let mut busy = Busy(Some(object));
         self.spawn(async move {
             let Some(object) = &busy.0 else { return };
             let token = object.cancel_token();
             // Answered only after everything that was asked before.
             if let Ok(Ok(())) = timeout(FINISH_LIMIT, object.check_connection()).await {
+                answers.hear();
                 drop(busy.0.take());
                 return;
             }
@@ -206,61 +201,5 @@ struct Busy(Option<Object>);
 impl Drop for Busy {
     fn drop(&mut self) {
         drop(self.0.take().map(Object::take));
-    }
-}
-
-/// Connects to the first host that takes writes.
-struct HostsInTurn {
-    hosts: Vec<Config>,
-    tls: MakeRustlsConnect,
-    attempt_limit: Duration,
-    /// Where to begin: the host that last did well, or the one after one that did not.
-    next: AtomicUsize,
-}
-
-type Connecting<'a> =
-    std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
-
-impl Connect for HostsInTurn {
-    fn connect(&self, _config: &Config) -> Connecting<'_> {
-        Box::pin(async move {
-            // Hosts that hang are tried in turn until the pool's own limit, which is always set.
-            loop {
-                if let Some(result) = self.try_each().await {
-                    return result;
-                }
-            }
-        })
-    }
-}
-
-impl HostsInTurn {
-    /// `None`: each hung for as long as it may.
-    async fn try_each(&self) -> Option<Result<(Client, JoinHandle<()>), Error>> {
-        let mut failure = None;
-        for _ in 0..self.hosts.len() {
-            let turn = self.next.load(Ordering::Relaxed);
-            let host = &self.hosts[turn % self.hosts.len()];
-            match timeout(self.attempt_limit, host.connect(self.tls.clone())).await {
-                Ok(Ok((client, connection))) => {
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "ends with its connection: the pool aborts it"
-                    )]
-                    let task = tokio::spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!(%error, "a connection to the record ended");
-                        }
-                    });
-                    return Some(Ok((client, task)));
-                }
-                Ok(Err(error)) => failure = Some(error),
-                Err(_) => {}
-            }
-            // Only one of those who met this host moves on.
-            let after = turn.wrapping_add(1);
-            let _ = self.next.compare_exchange(turn, after, Ordering::Relaxed, Ordering::Relaxed);
-        }
-        failure.map(Err)
     }
 }

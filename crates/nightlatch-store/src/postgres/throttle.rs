@@ -1,28 +1,57 @@
-//! Failures that throttles count.
+//! Failures that throttles count, and what the other nodes have of them.
+//!
+//! Whoever appends holds the head row until the commit, so places are in commit order, and a node
+//! that has read up to one has missed nothing. Failures come in batches: a few rows a second.
 
 use nightlatch_core::{
-    Deadline, Failure, StoreError, StoreResult, ThrottleKey, ThrottleScope, ThrottleStore,
-    Timestamp,
+    Deadline, Failure, FailureNews, FailurePosition, KeptFailures, NODE_LIFE, NodeId, StoreError,
+    StoreResult, ThrottleKey, ThrottleScope, ThrottleStore, Timestamp,
 };
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
+use super::failure::corrupt;
+use super::node::micros;
 use super::row::Reader;
 
 const APPEND: &str = "
-    INSERT INTO nightlatch.throttle_failures (scope, digest, at)
-    SELECT * FROM unnest($1::smallint[], $2::bytea[], $3::bigint[])";
+    WITH head AS (
+        UPDATE nightlatch.throttle_head SET position = position + cardinality($1::smallint[])
+        RETURNING position - cardinality($1::smallint[]) AS before
+    )
+    INSERT INTO nightlatch.throttle_failures (scope, digest, at, node, position)
+    SELECT new.scope, new.digest, new.at, $4, head.before + new.number
+    FROM head, unnest($1::smallint[], $2::bytea[], $3::bigint[])
+        WITH ORDINALITY AS new (scope, digest, at, number)";
 
 const LIST: &str = "
-    SELECT scope, digest, at FROM (
+    SELECT head.position AS head, kept.scope, kept.digest, kept.at
+    FROM nightlatch.throttle_head head LEFT JOIN LATERAL (
         SELECT id, scope, digest, at FROM nightlatch.throttle_failures
         WHERE at > $1 ORDER BY at DESC, id DESC LIMIT $2
-    ) newest
-    ORDER BY at, id";
+    ) kept ON true
+    ORDER BY kept.at, kept.id";
+
+const POLL: &str = "
+    SELECT head.position AS head, new.scope, new.digest, new.at, new.position,
+        coalesce(new.node = $1, false) AS own,
+        (SELECT count(*) FROM nightlatch.nodes n WHERE n.id <> $1 AND n.beat_at >
+            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $4) AS others
+    FROM nightlatch.throttle_head head LEFT JOIN LATERAL (
+        SELECT scope, digest, at, node, position FROM nightlatch.throttle_failures
+        WHERE position > $2 ORDER BY position LIMIT $3
+    ) new ON true
+    ORDER BY new.position";
 
 impl ThrottleStore for PostgresRecord {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
         Box::pin(async move {
             if failures.is_empty() {
                 return Ok(());
@@ -34,6 +63,7 @@ impl ThrottleStore for PostgresRecord {
                 (&scopes, Type::INT2_ARRAY),
                 (&digests, Type::BYTEA_ARRAY),
                 (&times, Type::INT8_ARRAY),
+                (by.as_uuid(), Type::UUID),
             ];
             let doing = "writing down failures";
             let call = Call { doing, effect: Effect::Write, sql: APPEND, params };
@@ -47,22 +77,74 @@ impl ThrottleStore for PostgresRecord {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         Box::pin(async move {
             let doing = "listing failures";
             let (since, limit) = (since.as_micros(), i64::from(limit));
             let params: &[Param] = &[(&since, Type::INT8), (&limit, Type::INT8)];
             let call = Call { doing, effect: Effect::Read, sql: LIST, params };
             let rows = self.rows(call, deadline).await?;
-            rows.iter().map(|row| failure(&Reader { row, doing })).collect()
+            let through = head(&rows, doing)?;
+            let failures = rows.iter().map(|row| failure(&Reader { row, doing }));
+            let failures = failures.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            Ok(KeptFailures { failures, through })
+        })
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        Box::pin(async move {
+            let doing = "asking what other nodes have counted";
+            let (limit, life) = (i64::from(limit), micros(NODE_LIFE));
+            let params: &[Param] = &[
+                (by.as_uuid(), Type::UUID),
+                (&after.0, Type::INT8),
+                (&limit, Type::INT8),
+                (&life, Type::INT8),
+            ];
+            let call = Call { doing, effect: Effect::Read, sql: POLL, params };
+            let rows = self.rows(call, deadline).await?;
+            let end = head(&rows, doing)?;
+            let mut news =
+                FailureNews { failures: Vec::new(), through: end, is_cut: false, live: 1 };
+            for row in &rows {
+                let reader = Reader { row, doing };
+                let others = u32::try_from(reader.count("others")?).unwrap_or(u32::MAX);
+                news.live = others.saturating_add(1);
+                let position: Option<i64> = reader.get("position")?;
+                let Some(position) = position else { continue };
+                news.through = FailurePosition(position);
+                let is_own: bool = reader.get("own")?;
+                if !is_own {
+                    news.failures.extend(failure(&reader)?);
+                }
+            }
+            news.is_cut = news.through < end;
+            Ok(news)
         })
     }
 }
 
-fn failure(reader: &Reader<'_>) -> Result<Failure, StoreError> {
-    let scope = ThrottleScope::from_code(reader.get("scope")?)
+/// Every row carries it, and there is one even if there are no failures.
+fn head(rows: &[Row], doing: &'static str) -> Result<FailurePosition, StoreError> {
+    let row = rows
+        .first()
+        .ok_or_else(|| corrupt(doing, "the record's own row is missing (table throttle_head)"))?;
+    Reader { row, doing }.get("head").map(FailurePosition)
+}
+
+/// `None`: the row carries the head alone.
+fn failure(reader: &Reader<'_>) -> Result<Option<Failure>, StoreError> {
+    let scope: Option<i16> = reader.get("scope")?;
+    let Some(scope) = scope else { return Ok(None) };
+    let scope = ThrottleScope::from_code(scope)
         .ok_or_else(|| reader.malformed("scope", "no such scope"))?;
     let digest: &[u8] = reader.get("digest")?;
     let digest = digest.try_into().map_err(|error| reader.malformed("digest", error))?;
-    Ok(Failure { key: ThrottleKey::new(scope, digest), at: reader.time("at")? })
+    Ok(Some(Failure { key: ThrottleKey::new(scope, digest), at: reader.time("at")? }))
 }

@@ -19,11 +19,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "0001_record",
-    sql: include_str!("../../migrations/sqlite/0001_record.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "0001_record",
+        sql: include_str!("../../migrations/sqlite/0001_record.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "0002_nodes",
+        sql: include_str!("../../migrations/sqlite/0002_nodes.sql"),
+    },
+];
 
 /// `NLat` in the file's header, written by the first step.
 const APPLICATION_ID: i64 = 0x4E4C_6174;

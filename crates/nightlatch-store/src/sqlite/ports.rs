@@ -5,16 +5,17 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, CreateUser, Credentials, Deadline, Epoch, Failure,
-    FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History, ImportOutcome,
-    ImportUser, LoginName, LookupFailures, LostRevocations, NewSession, NewUser, PasswordChange,
-    PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult,
-    Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
+    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
+    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
+    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
+    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
+    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::failure::class_of;
 use super::user::Whom;
-use super::{SqliteRecord, feed, restore, session, sweep, throttle, user};
+use super::{SqliteRecord, feed, node, restore, session, sweep, throttle, user};
 
 impl UserStore for SqliteRecord {
     fn find_credentials<'a>(
@@ -226,9 +227,14 @@ impl FeedStore for SqliteRecord {
 }
 
 impl ThrottleStore for SqliteRecord {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
         self.change("noting failures", deadline, move |change| {
-            throttle::append(change.conn, &failures)
+            throttle::append(change.conn, by, &failures)
         })
     }
 
@@ -237,8 +243,43 @@ impl ThrottleStore for SqliteRecord {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         self.look("listing failures", deadline, move |conn| throttle::list(conn, since, limit))
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        let now = self.shared.record_clock.now();
+        self.look("asking what others have counted", deadline, move |conn| {
+            let live = node::find_cluster(conn, by, now)?.live;
+            throttle::poll(conn, by, after, limit, live)
+        })
+    }
+}
+
+impl NodeStore for SqliteRecord {
+    fn heartbeat(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        self.change("saying that this node lives", deadline, move |change| {
+            node::heartbeat(change, node)
+        })
+    }
+
+    fn find_cluster(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
+        let now = self.shared.record_clock.now();
+        self.look("asking which nodes live", deadline, move |conn| {
+            node::find_cluster(conn, node, now)
+        })
+    }
+
+    fn leave(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, ()> {
+        self.change("saying that this node leaves", deadline, move |change| {
+            node::leave(change.conn, node)
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, Deadline, Entropy, FailureClass, FeedStore, Outcome, RecordStore, StoreError,
-    StoreErrorKind, StoreResult, SystemClock, SystemEntropy, ThrottleStore, Timestamp,
+    Clock, Deadline, Entropy, FailureClass, FeedStore, Outcome, RecordStore, SessionStore,
+    StoreError, StoreErrorKind, StoreResult, SystemClock, SystemEntropy, Timestamp,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -344,9 +344,9 @@ async fn a_full_queue_is_told_at_once() {
     let world = World::new().await;
     let lock = world.locked_elsewhere();
     let changes: Vec<_> = (0..=CHANGES_MAX + writer::GROUP_MAX)
-        .map(|_| world.record.append_failures(Vec::new(), world.soon()))
+        .map(|_| world.record.touch_sessions(Vec::new(), world.soon()))
         .collect();
-    let last = world.record.append_failures(Vec::new(), world.soon()).await.expect_err("full");
+    let last = world.record.touch_sessions(Vec::new(), world.soon()).await.expect_err("full");
     assert_eq!(last.kind(), StoreErrorKind::Overloaded);
     assert_eq!(last.outcome(), Outcome::NotApplied);
     lock.execute_batch("COMMIT").expect("nothing was changed");

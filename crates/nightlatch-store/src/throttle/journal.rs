@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use nightlatch_core::{Clock, Deadline, Failure, StoreError, ThrottleStore, Timestamp};
+use nightlatch_core::{
+    Clock, Deadline, Failure, KeptFailures, NodeId, StoreError, ThrottleStore, Timestamp,
+};
 use tokio::sync::{Notify, watch};
 
 /// The most failures that wait for the record. The oldest go first: they would be forgotten first
@@ -28,6 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A bounded queue before the record.
 pub(super) struct Journal {
     store: Arc<dyn ThrottleStore>,
+    node: NodeId,
     unwritten: Mutex<Unwritten>,
     arrived: Notify,
     progress: watch::Sender<Progress>,
@@ -50,9 +53,10 @@ struct Progress {
 }
 
 impl Journal {
-    pub(super) fn new(store: Arc<dyn ThrottleStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn ThrottleStore>, node: NodeId) -> Self {
         Self {
             store,
+            node,
             unwritten: Mutex::default(),
             arrived: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
@@ -65,7 +69,7 @@ impl Journal {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> Result<Vec<Failure>, StoreError> {
+    ) -> Result<KeptFailures, StoreError> {
         self.store.list_failures(since, limit, deadline).await
     }
 
@@ -131,7 +135,8 @@ impl Journal {
     /// Whether it was written.
     async fn write_batch(&self, clock: &dyn Clock) -> bool {
         let (batch, through) = self.unwritten().batch();
-        let answer = self.store.append_failures(batch, Deadline::within(clock, BATCH_SPAN)).await;
+        let deadline = Deadline::within(clock, BATCH_SPAN);
+        let answer = self.store.append_failures(self.node, batch, deadline).await;
         match &answer {
             Ok(()) => {
                 let dropped = self.unwritten().remove_through(through);

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, Entropy, FailureClass, Outcome, StoreErrorKind, StoreResult, SystemEntropy,
+    Clock, Entropy, FailureClass, FailurePosition, NodeStore, Outcome, StoreErrorKind, StoreResult,
+    SystemEntropy,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -50,13 +51,19 @@ struct Removable {
     record: MemoryRecord,
     is_away: AtomicBool,
     writes: AtomicUsize,
+    looks: AtomicUsize,
 }
 
 impl Removable {
     fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let record = MemoryRecord::new(clock, entropy);
-        Arc::new(Self { record, is_away: AtomicBool::new(false), writes: AtomicUsize::new(0) })
+        Arc::new(Self {
+            record,
+            is_away: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
+        })
     }
 
     fn set_away(&self, is_away: bool) {
@@ -74,9 +81,14 @@ impl Removable {
 }
 
 impl ThrottleStore for Removable {
-    fn append_failures(&self, failures: Vec<Failure>, deadline: Deadline) -> StoreResult<'_, ()> {
+    fn append_failures(
+        &self,
+        by: NodeId,
+        failures: Vec<Failure>,
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.here(self.record.append_failures(failures, deadline))
+        self.here(self.record.append_failures(by, failures, deadline))
     }
 
     fn list_failures(
@@ -84,8 +96,19 @@ impl ThrottleStore for Removable {
         since: Timestamp,
         limit: u32,
         deadline: Deadline,
-    ) -> StoreResult<'_, Vec<Failure>> {
+    ) -> StoreResult<'_, KeptFailures> {
         self.here(self.record.list_failures(since, limit, deadline))
+    }
+
+    fn poll_failures(
+        &self,
+        by: NodeId,
+        after: FailurePosition,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, FailureNews> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.here(self.record.poll_failures(by, after, limit, deadline))
     }
 }
 
@@ -93,6 +116,7 @@ impl ThrottleStore for Removable {
 struct Node {
     clock: Arc<PausedClock>,
     record: Arc<Removable>,
+    id: NodeId,
     throttle: Arc<LocalThrottle>,
 }
 
@@ -107,8 +131,9 @@ impl Node {
 
     fn over(clock: Arc<PausedClock>, record: Arc<Removable>) -> Self {
         let record_clock = Arc::new(RecordClock::new(clock.clone()));
-        let throttle = Arc::new(LocalThrottle::new(record.clone(), record_clock, 1000));
-        Self { clock, record, throttle }
+        let id = NodeId::fresh(&SystemEntropy, clock.wall());
+        let throttle = LocalThrottle::new(record.clone(), id, record_clock, 1000);
+        Self { clock, record, id, throttle: Arc::new(throttle) }
     }
 
     /// Starts anew over the same record, without a word from the one before.
@@ -119,7 +144,7 @@ impl Node {
     /// Runs the writer besides; it ends with the returned set.
     fn writing(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.throttle.clone().write_failures(std::future::pending()));
+        tasks.spawn(self.throttle.clone().run(std::future::pending()));
         tasks
     }
 
@@ -145,7 +170,7 @@ impl Node {
             100_000,
             self.within(Duration::from_secs(5)),
         );
-        all.await.expect("the reference record is always there").len()
+        all.await.expect("the reference record is always there").failures.len()
     }
 
     async fn assert_throttled(&self, account: u8) {
@@ -339,7 +364,7 @@ async fn a_stop_writes_what_is_left() {
             drop(node.reserve(account).await.expect("there is room"));
         }
     }
-    node.throttle.clone().write_failures(std::future::ready(())).await;
+    node.throttle.clone().run(std::future::ready(())).await;
     assert_eq!(node.kept().await, 1000);
     assert_eq!(node.record.writes.load(Ordering::Relaxed), 2);
 }
@@ -351,4 +376,83 @@ async fn a_try_without_limits_is_always_let_through() {
         let ticket = node.throttle.reserve(Vec::new(), node.within(Duration::ZERO)).await;
         ticket.expect("nothing is limited").fail().await;
     }
+}
+
+/// Two nodes over one record that know of each other, with their background tasks.
+async fn two_nodes() -> ([Node; 2], [JoinSet<()>; 2]) {
+    let first = Node::start().await;
+    let second = Node::over(first.clock.clone(), first.record.clone());
+    second.load().await.expect("the record is there");
+    let nodes = [first, second];
+    for node in &nodes {
+        node.throttle.share_among(2);
+    }
+    let tasks = [nodes[0].writing(), nodes[1].writing()];
+    (nodes, tasks)
+}
+
+/// Tries on a node until it is refused; how many were let through.
+async fn exhaust(node: &Node, account: u8) -> usize {
+    let mut failed = 0;
+    while let Ok(ticket) = node.reserve(account).await {
+        ticket.fail().await;
+        failed += 1;
+    }
+    failed
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_nodes_together_let_the_limit_through_and_each_no_more_than_its_share() {
+    let (nodes, _tasks) = two_nodes().await;
+    assert_eq!(exhaust(&nodes[0], 1).await, 3);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(exhaust(&nodes[1], 1).await, 2, "it has heard of the three");
+    nodes[0].assert_throttled(1).await;
+    tokio::time::advance(LIMIT.span).await;
+    // At once on both, as far as they can know: five and one.
+    let (first, second) = tokio::join!(exhaust(&nodes[0], 1), exhaust(&nodes[1], 1));
+    assert!((5..=6).contains(&(first + second)), "{first} and {second}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_record_each_node_keeps_to_its_share() {
+    let (nodes, _tasks) = two_nodes().await;
+    nodes[0].record.set_away(true);
+    assert_eq!(exhaust(&nodes[0], 1).await, 3);
+    assert_eq!(exhaust(&nodes[1], 1).await, 3);
+    // What the nodes could not tell each other they tell when it is back.
+    nodes[0].record.set_away(false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    nodes[0].throttle.share_among(1);
+    nodes[0].assert_throttled(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_has_its_share_from_the_next_second_on() {
+    let node = Node::start().await;
+    let _tasks = node.writing();
+    let newcomer = Node::over(node.clock.clone(), node.record.clone());
+    let deadline = newcomer.within(Duration::from_secs(5));
+    newcomer.record.record.heartbeat(newcomer.id, deadline).await.expect("it is there");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(exhaust(&node, 1).await, 3);
+    // That it has gone is told by heartbeats alone.
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(exhaust(&node, 1).await, 3);
+    node.throttle.share_among(1);
+    assert_eq!(exhaust(&node, 1).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_are_looked_at_once_a_second_and_only_while_somebody_tries() {
+    let node = Node::start().await;
+    let _tasks = node.writing();
+    let looks = || node.record.looks.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(looks(), 0, "nobody tries");
+    for _ in 0..100 {
+        node.reserve(1).await.expect("there is room").give_back();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!((9..=11).contains(&looks()), "{} looks in 10 s", looks());
 }

@@ -98,7 +98,17 @@ impl<W> Turnstile<W> {
         self.turns_of(wants, now)
     }
 
-    /// Counts a failure that was kept.
+    /// From now on so many nodes share each limit.
+    pub(super) fn share_among(&mut self, nodes: u32) {
+        self.windows.share_among(nodes);
+    }
+
+    /// How many nodes share each limit.
+    pub(super) fn nodes(&self) -> u32 {
+        self.windows.nodes()
+    }
+
+    /// Counts a failure that was kept, or another node's.
     pub(super) fn load(&mut self, key: ThrottleKey, limit: Limit, at: Timestamp, now: Timestamp) {
         self.windows.load(key, limit, at, now);
     }

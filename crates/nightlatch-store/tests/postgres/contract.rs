@@ -7,7 +7,7 @@ use nightlatch_core::{
     AsOf, FeedKind, FeedRow, Generation, Position, Record, SessionId, SystemClock, SystemEntropy,
     UserId,
 };
-use nightlatch_store::contract::{Subject, contract_tests};
+use nightlatch_store::contract::{Shift, Subject, contract_tests};
 use nightlatch_store::postgres::PostgresOptions;
 use nightlatch_testkit::postgres::PostgresServer;
 
@@ -18,7 +18,7 @@ async fn fresh() -> Subject {
     let server = PostgresServer::shared();
     let mut options = options(&server.url("postgres"));
     options.schema = format!("case_{}", CASES.fetch_add(1, Ordering::Relaxed));
-    let (again, feed) = (options.clone(), options.clone());
+    let (again, feed, beats) = (options.clone(), options.clone(), options.clone());
     Subject::new(Arc::new(open(&options)), Arc::new(SystemClock), Arc::new(SystemEntropy))
         .with_second_node(move || {
             let node: Arc<dyn Record> = Arc::new(open(&again));
@@ -28,7 +28,19 @@ async fn fresh() -> Subject {
             let options = feed.clone();
             Box::pin(async move { read_feed(&options).await })
         })
+        .with_shifted_heartbeats(move |shift| {
+            let options = beats.clone();
+            Box::pin(async move { shift_heartbeats(&options, shift).await })
+        })
         .keeping(server)
+}
+
+async fn shift_heartbeats(options: &PostgresOptions, shift: Shift) {
+    let raw = RawClient::connect(options.url.expose()).await;
+    let (schema, micros) = (&options.schema, shift.micros());
+    for table in ["nodes", "service_clock"] {
+        raw.run(&format!("UPDATE {schema}.{table} SET beat_at = beat_at + {micros}")).await;
+    }
 }
 
 async fn read_feed(options: &PostgresOptions) -> Vec<FeedRow> {

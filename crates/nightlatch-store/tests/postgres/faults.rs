@@ -13,7 +13,7 @@ use nightlatch_testkit::postgres::PostgresServer;
 
 use crate::support::{
     Fixture, WAITING, create_user, end, find, login, now, open, options, prefix, session_of, soon,
-    within,
+    until_it_answers, within,
 };
 
 fn told(error: &StoreError) -> (FailureClass, Outcome) {
@@ -167,6 +167,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
         end(&fixture.record, SessionEnd::AllOf(user.id)).await.expect_err("nobody is there");
     assert_eq!(told(&write), (FailureClass::Unreachable, Outcome::NotApplied));
     fixture.server.start();
+    until_it_answers(&fixture.record).await;
     assert!(find(&fixture.record, stays).await.is_some());
     assert_eq!(find(&fixture.record, ends).await, None);
 }
@@ -194,6 +195,7 @@ async fn a_server_that_takes_no_writes_is_left() {
     observer
         .until("SELECT (current_setting('default_transaction_read_only') = 'on')::int::bigint", 0)
         .await;
+    until_it_answers(&fixture.record).await;
     assert_eq!(end(&fixture.record, SessionEnd::One(id)).await.expect("it takes writes"), 1);
 }
 

@@ -9,7 +9,7 @@ use nightlatch_core::{
     NewSession, NewUser, PasswordHash, Session, SessionEnd, SessionId, SessionStore, StoreError,
     SystemClock, SystemEntropy, Timestamp, TokenHash, User, UserId, UserStore, Username,
 };
-use nightlatch_core::{RecordStore, Secret};
+use nightlatch_core::{FeedStore, RecordStore, Secret};
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_testkit::postgres::PostgresServer;
 use tokio::task::JoinSet;
@@ -171,6 +171,13 @@ pub(crate) async fn login(record: &PostgresRecord, user: &User) -> (SessionId, T
     let created = record.create_session(new, prefix(), soon()).await.expect("logging in works");
     created.expect("the generation stands");
     (id, token)
+}
+
+/// Asks until the record answers: while it was away it was left alone for growing spans.
+pub(crate) async fn until_it_answers(record: &PostgresRecord) {
+    let asking = async { while record.probe(soon()).await.is_err() {} };
+    let in_time = tokio::time::timeout(CALL_SPAN, asking).await;
+    assert!(in_time.is_ok(), "the record never answers");
 }
 
 pub(crate) async fn find(record: &PostgresRecord, token: TokenHash) -> Option<FoundSession> {

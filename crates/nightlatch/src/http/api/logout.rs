@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
+use nightlatch_core::Deadline;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,14 +18,16 @@ use crate::http::session::EndsItself;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LogoutAnswer {
     revoked: bool,
-    /// The seconds within which every other node refuses the session too. Every check asks the
-    /// record, so it is 0.
+    /// The seconds within which every other node refuses the session too: 0 if there is none, 2 if
+    /// all others live, `NIGHTLATCH_MAX_STALENESS` if one fell silent within that time.
     within_s: u64,
 }
 
 impl LogoutAnswer {
-    pub(crate) const fn durable() -> Self {
-        Self { revoked: true, within_s: 0 }
+    /// Of a revocation that the record has.
+    pub(crate) async fn durable(app: &App, deadline: Deadline) -> Self {
+        let within = app.service.time_to_spread(deadline).await;
+        Self { revoked: true, within_s: within.as_secs() }
     }
 }
 
@@ -47,8 +50,9 @@ pub(crate) async fn logout(
     State(app): State<Arc<App>>,
     EndsItself(token): EndsItself,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
-    app.service.logout(token, app.deadline()).await?;
+    let deadline = app.deadline();
+    app.service.logout(token, deadline).await?;
     let mut cookies = HeaderMap::new();
     cookie::append(&mut cookies, app.settings.cookies.clear_session());
-    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+    Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }

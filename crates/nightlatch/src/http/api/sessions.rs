@@ -83,7 +83,8 @@ pub(crate) async fn revoke_one(
     let Path(id) = id.map_err(|_| Problem::new(Code::NotFound))?;
     let id = Uuid::try_parse(&id).map_err(|_| Problem::new(Code::NotFound))?;
     let id = SessionId::from_uuid(id);
-    match app.service.revoke_session(active.user().id, id, app.deadline()).await {
+    let deadline = app.deadline();
+    match app.service.revoke_session(active.user().id, id, deadline).await {
         Ok(()) => {}
         Err(LogoutError::NoSession) => return Err(Problem::new(Code::NotFound)),
         Err(error @ (LogoutError::Pending(_) | LogoutError::Record(_))) => return Err(error.into()),
@@ -92,7 +93,7 @@ pub(crate) async fn revoke_one(
     if id == active.session().id {
         cookie::append(&mut cookies, app.settings.cookies.clear_session());
     }
-    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+    Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }
 
 /// Ends all other sessions of one's, or with `current=true` this one too.
@@ -118,12 +119,13 @@ pub(crate) async fn revoke_all(
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
     let Query(query) = query
         .map_err(|_| Problem::new(Code::BadRequest).with_detail("current is true or false."))?;
+    let deadline = app.deadline();
     let mut cookies = HeaderMap::new();
     if query.current.unwrap_or(false) {
-        app.service.revoke_all_of(active.user().id, app.deadline()).await?;
+        app.service.revoke_all_of(active.user().id, deadline).await?;
         cookie::append(&mut cookies, app.settings.cookies.clear_session());
     } else {
-        app.service.revoke_others(active.user().id, active.session().id, app.deadline()).await?;
+        app.service.revoke_others(active.user().id, active.session().id, deadline).await?;
     }
-    Ok((cookies, axum::Json(LogoutAnswer::durable())))
+    Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }

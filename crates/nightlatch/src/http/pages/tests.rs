@@ -9,9 +9,9 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, RETRY_AF
 use axum::http::{HeaderMap, Request, StatusCode};
 use nightlatch_core::service::{Keys, Policy, Ports};
 use nightlatch_core::{
-    BoxFuture, Deadline, HashError, Limit, MasterKeys, NewPassword, Password, PasswordAssessor,
-    PasswordHash, PasswordHasher, RecordClock, Refused, Secret, Service, SystemClock,
-    SystemEntropy, Throttle, ThrottleKey, Ticket, Verified, Weakness,
+    BoxFuture, Deadline, HashError, Limit, MasterKeys, NewPassword, NodeId, Password,
+    PasswordAssessor, PasswordHash, PasswordHasher, RecordClock, Refused, Secret, Service,
+    SystemClock, SystemEntropy, Throttle, ThrottleKey, Ticket, Verified, Weakness,
 };
 use nightlatch_store::memory::MemoryRecord;
 use tokio_util::task::TaskTracker;
@@ -93,6 +93,8 @@ impl Throttle for NoThrottle {
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>> {
         Box::pin(async { Ok(Box::new(NoTicket) as Box<dyn Ticket>) })
     }
+
+    fn share_among(&self, _: u32) {}
 }
 
 fn app() -> Arc<App> {
@@ -104,6 +106,7 @@ fn app() -> Arc<App> {
         throttle: Arc::new(NoThrottle),
         clock: Arc::clone(&clock),
         entropy: Arc::new(SystemEntropy),
+        node: NodeId::fresh(&SystemEntropy, clock.now()),
     };
     let masters = MasterKeys::try_new(vec![Secret::new(b"k".repeat(32))]).unwrap();
     let policy = Policy {
@@ -111,6 +114,7 @@ fn app() -> Arc<App> {
         remember_age: Duration::from_hours(24 * 30),
         idle_timeout: None,
         registration_open: true,
+        max_staleness: Duration::from_mins(5),
         throttles: None,
     };
     let session = SessionConfig {

@@ -1,0 +1,135 @@
+//! Two servers over one record: each knows of the other, and they share what is limited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_testkit::client::Client;
+use nightlatch_testkit::postgres::PostgresServer;
+use nightlatch_testkit::server::{Launch, NightlatchServer};
+use nightlatch_testkit::wait::wait_until;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::person::{PASSWORD, Person};
+use crate::record::launch;
+
+const LOGIN: &str = "/api/v1/auth/login";
+
+/// More than anybody here makes.
+const GUESSES_MAX: usize = 200;
+
+/// Two servers with what they stand on.
+struct Pair {
+    servers: [NightlatchServer; 2],
+    launch: Launch,
+    database: String,
+    /// Last: the servers have ended when their record goes.
+    postgres: Arc<PostgresServer>,
+}
+
+impl Pair {
+    async fn serve() -> Self {
+        let postgres = PostgresServer::shared();
+        let database = postgres.create_database();
+        let launch = launch()
+            .set("DATABASE_URL", &postgres.url(&database))
+            .set("THROTTLE_REGISTER", "1000/h")
+            .set("THROTTLE_ADDRESS", "1000/m");
+        let servers = [launch.clone().ready().await, launch.clone().ready().await];
+        Self { servers, launch, database, postgres }
+    }
+
+    /// What a logout at `server` is told about the others.
+    async fn within_s(&self, server: &NightlatchServer, name: &str) -> u64 {
+        let mut person = Person::logged_in(server, name).await;
+        let answer = person.log_out().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["within_s"].as_u64().expect("seconds")
+    }
+}
+
+async fn guess(client: &mut Client, username: &str) -> u16 {
+    client.post_json(LOGIN, &json!({ "username": username, "password": "wrong" })).await.status
+}
+
+/// Guesses until the server has refused `refusals` times; how many were evaluated.
+async fn evaluated(mut client: Client, username: &str, refusals: usize) -> usize {
+    let (mut evaluated, mut refused) = (0, 0);
+    for _ in 0..GUESSES_MAX {
+        match guess(&mut client, username).await {
+            401 => evaluated += 1,
+            429 => refused += 1,
+            // The machine is busy hashing for other tests.
+            503 => {}
+            other => panic!("{other} for a guess"),
+        }
+        if refused == refusals {
+            return evaluated;
+        }
+    }
+    panic!("{evaluated} guesses were evaluated, and only {refused} refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_is_told_how_far_it_has_to_spread() {
+    let mut pair = Pair::serve().await;
+    assert_eq!(pair.within_s(&pair.servers[0], "one").await, 2);
+    assert_eq!(pair.within_s(&pair.servers[1], "two").await, 2);
+    assert_eq!(pair.servers[1].terminate(), Some(0));
+    assert_eq!(pair.within_s(&pair.servers[0], "three").await, 0, "it has left");
+
+    let mut third = pair.launch.clone().ready().await;
+    assert_eq!(pair.within_s(&pair.servers[0], "four").await, 2, "as soon as it serves");
+    third.kill_9();
+    assert_eq!(pair.within_s(&pair.servers[0], "five").await, 2, "nobody knows yet");
+    let half_a_minute_later = "UPDATE nightlatch.nodes SET beat_at = beat_at - 30000000";
+    pair.postgres.sql(&pair.database, half_a_minute_later);
+    assert_eq!(pair.within_s(&pair.servers[0], "six").await, 300, "it may serve copies still");
+    let later = "UPDATE nightlatch.nodes SET beat_at = beat_at - 300000000";
+    pair.postgres.sql(&pair.database, later);
+    assert_eq!(pair.within_s(&pair.servers[0], "seven").await, 0);
+}
+
+/// A second server over one file counts, and a command beside it does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_another_server_counts_and_the_command_line_does_not() {
+    let first = launch().ready().await;
+    let mut person = Person::logged_in(&first, "one").await;
+    let listed = first.command(&["user", "list"]);
+    assert!(listed.contains("one"), "{listed}");
+    assert_eq!(person.log_out().await.json()["within_s"], 0);
+    let file = format!("sqlite://{}", first.folder().join("nightlatch.db").display());
+    let _second = launch().set("DATABASE_URL", &file).ready().await;
+    person.log_in().await;
+    assert_eq!(person.log_out().await.json()["within_s"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_together_evaluate_as_many_guesses_as_one_would() {
+    let pair = Pair::serve().await;
+    let [first, second] = &pair.servers;
+    Person::registered(first, "margo").await;
+    for name in ["margo", "nobody-of-that-name"] {
+        let mut guesses = JoinSet::new();
+        for server in [first, second, first, second] {
+            let client = server.client();
+            guesses.spawn(async move { evaluated(client, name, 3).await });
+        }
+        let all: usize = guesses.join_all().await.into_iter().sum();
+        assert!((5..=6).contains(&all), "{all} evaluated at once on both");
+    }
+    // What one has evaluated leaves less to the other, a second later at the latest.
+    let by_first = evaluated(first.client(), "somebody-else", 1).await;
+    let mut client = second.client();
+    let mut by_second = 0;
+    wait_until("the limit is used up", Duration::from_secs(20), async || {
+        let status = guess(&mut client, "somebody-else").await;
+        by_second += usize::from(status == 401);
+        status == 429
+    })
+    .await;
+    assert_eq!(by_first, 3, "its share");
+    assert!((2..=3).contains(&by_second), "{by_second} after {by_first}");
+    let mut owner = Person::new(second, "margo");
+    assert_eq!(owner.try_password(PASSWORD).await.status, 429, "a stranger to this browser");
+}
