@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod chance;
+pub mod chaos_proxy;
 pub mod client;
 pub mod disk;
 pub mod history;
