@@ -34,6 +34,8 @@ pub(crate) struct Seen {
     pub(crate) classes: BTreeSet<String>,
     /// All words for the whole.
     pub(crate) words: BTreeSet<String>,
+    /// All warnings.
+    pub(crate) warnings: BTreeSet<String>,
     /// All statuses of each path.
     pub(crate) statuses: BTreeMap<&'static str, BTreeSet<u16>>,
     /// The slowest answers of `/health/live` and `/health/ready`.
@@ -101,6 +103,8 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
             let class = body["database_class"].as_str().unwrap_or("unreachable");
             class.clone_into(&mut seen.class);
             seen.classes.insert(seen.class.clone());
+            let warnings = body["warnings"].as_array().into_iter().flatten();
+            seen.warnings.extend(warnings.filter_map(|warning| Some(warning.as_str()?.to_owned())));
             seen.words.insert(body["status"].as_str().unwrap_or("unhealthy").to_owned());
         }
         "/health/ready" => {
