@@ -7,7 +7,7 @@ use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::wait::wait_until;
 
-use super::{CONNECTIONS, HEALABLE, Way};
+use super::{CONNECTIONS, HEALABLE, WAITING, Way};
 use crate::outage::drill::{Drill, LIMIT};
 use crate::outage::report::{Expected, Wanted};
 
@@ -121,4 +121,27 @@ async fn a_newer_schema_that_only_adds_is_no_news() {
     let restarted =
         Expected { writes: Wanted::Either, checks: Wanted::Either, class: Some("none") };
     drill.fault_ends_among(restarted, UNNOTICED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_statement_is_tried_again() {
+    let way = Way::shared().await;
+    let mut drill = Drill::begin(HEALABLE, "cancelled statements", way.straight_node()).await;
+    let (holder, session) = (way.session().await, way.session().await);
+    drill.fault_begins();
+    for _ in 0..3 {
+        holder.run("BEGIN; LOCK TABLE nightlatch.sessions IN EXCLUSIVE MODE").await;
+        session.wait_for(WAITING, 2).await;
+        session
+            .run(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'nightlatch'
+                   AND wait_event_type = 'Lock'",
+            )
+            .await;
+        holder.run("COMMIT").await;
+        drill.stay_under_load().await;
+    }
+    drill.remark = String::from("by an operator, while they wait for a lock");
+    drill.fault_ends(UNNOTICED).await;
 }
