@@ -183,6 +183,11 @@ impl Drill {
         .await;
     }
 
+    /// The moment in the log at which the fault began.
+    pub(crate) fn began(&self) -> Duration {
+        self.faulty.0
+    }
+
     /// Waits until health names this class, or one of several with `|` between.
     pub(crate) async fn wait_for_class(&self, class: &str) {
         wait_until(&format!("health says {class}"), LIMIT, async || {

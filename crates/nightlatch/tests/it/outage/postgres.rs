@@ -1,5 +1,6 @@
 //! What the rows on `PostgreSQL` stand on: a server, a database in it, and a proxy in front of it.
 
+mod bounds;
 mod failover;
 mod gone;
 mod healable;
@@ -17,11 +18,12 @@ use super::report::Wanted;
 const HEALABLE: &str = "PostgreSQL, short or healable";
 const GONE: &str = "PostgreSQL, gone";
 
-/// What session checks are told while no node reaches the record: nothing is answered from a copy.
-pub(super) const FROM_COPIES: Wanted = Wanted::Refused;
+/// What session checks are told by the node that began the sessions, while it does not reach the
+/// record.
+pub(super) const FROM_COPIES: Wanted = Wanted::Served;
 
 /// The same on one of several nodes, which may have no copy of a session that another has begun.
-pub(super) const FROM_OWN_COPIES: Wanted = Wanted::Refused;
+pub(super) const FROM_OWN_COPIES: Wanted = Wanted::Either;
 
 /// The role that a server has where it is no superuser.
 const ROLE: &str = "login_service";
