@@ -23,6 +23,16 @@ const DOCUMENT: &str = "docs/faults.md";
 /// What a row's line begins with. The test harness may have written before it.
 const MARK: &str = "FAULT {";
 
+/// The sections of the document, in the order of the table of faults.
+const GROUPS: [&str; 6] = [
+    "PostgreSQL, short or healable",
+    "PostgreSQL, gone",
+    "SQLite",
+    "Own process",
+    "Clock",
+    "Several nodes",
+];
+
 /// Within which live and ready answer, whatever is wrong.
 const HEALTH_MS_MAX: f64 = 50.0;
 
@@ -34,7 +44,8 @@ password and ask who they are. The judge is their own log of requests and answer
 fault every session is asked about once more.
 
 A row holds if no session was lost and none accepted after its end had been acknowledged (both
-judged by what the client was told), if nobody was told 500, and 401 only where that is known, if
+judged by what the client was told; at once on the node that acknowledged it, on others that reach
+the record for requests that began over 2 s later), if nobody was told 500, and 401 only where that is known, if
 503 said when to come back and left the cookie alone, if live and ready answered within 50 ms and
 health named the class, if the log had at most 6 lines a minute about it, and if all was well within
 5 s of its end, without a restart. Among the statuses of session checks, 401 is said of those that
@@ -50,6 +61,14 @@ const LIMITS: &str = "
   begin with a start.
 - **Failing hardware.** The errors of the I/O rows are put in place of a system call's result by
   `strace --inject`; everything above that is real. A failed sync is told as unknown, never as done.
+- **Networks and answers that cannot be had.** What a proxy in front of PostgreSQL forges: refusing,
+  resetting, silent and late connections, garbage, and an answer that is lost after the commit.
+  Serialization failures and deadlocks are raised by a trigger. Restarts, failovers, limits, locks and
+  refusals are PostgreSQL's own.
+- **Suspended machines.** Clocks are moved by libfaketime, for one process. For a suspended machine
+  all its clocks jump; on a real one those that do not count suspend stand still.
+- **An older release beside this one.** The row on a newer schema shows the half of it that a record
+  can show.
 - **Damage that SQLite cannot see.** A page of rubbish is noticed. A byte changed inside a key is
   not: SQLite keeps no checksums, so such a session is not found, as if it had never been.
 - **Power loss on real disks.** The row takes what had been written to the disk at the kill, and
@@ -95,7 +114,7 @@ fn lines_of_rows() -> anyhow::Result<(Vec<String>, bool)> {
 fn document(rows: &[Value]) -> anyhow::Result<String> {
     let mut document = INTRODUCTION.to_owned();
     writeln!(document, "\n{}", conditions()?)?;
-    for group in ["SQLite", "Own process"] {
+    for group in GROUPS {
         writeln!(document, "\n## {group}\n")?;
         writeln!(
             document,

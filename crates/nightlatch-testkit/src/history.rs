@@ -4,7 +4,7 @@
 //! what the server has promised. An operation has a beginning and an end; where two overlap, any
 //! order between them is allowed, and where there was no answer, both outcomes are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a client asked for.
@@ -62,7 +62,9 @@ pub struct Operation {
     pub began: Duration,
     /// When the answer came, or the connection ended.
     pub ended: Duration,
-    /// Which start of the server was asked.
+    /// Which of several servers was asked.
+    pub node: usize,
+    /// Which start of it.
     pub start: u32,
     /// What came back.
     pub outcome: Outcome,
@@ -86,6 +88,49 @@ impl Operation {
 
     fn is_pending(&self) -> bool {
         matches!(&self.outcome, Outcome::Answered(told) if told.code == "logout_pending")
+    }
+}
+
+/// How long an end may take to be in force on the other nodes that reach the record.
+pub const SPREAD_MAX: Duration = Duration::from_secs(2);
+
+/// What happened beside the log, as far as it excuses what was told.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// When which nodes did not reach the record.
+    pub cut_off: Vec<CutOff>,
+    /// A span of which the record has lost what was written: logins and password changes of then
+    /// may be gone. Ends may not: a node that lives remembers them.
+    pub lost_writes: Option<(Duration, Duration)>,
+}
+
+/// A node without the record.
+#[derive(Clone, Copy, Debug)]
+pub struct CutOff {
+    /// Which.
+    pub node: usize,
+    /// From when on.
+    pub from: Duration,
+    /// Until it was back.
+    pub to: Duration,
+}
+
+impl Circumstances {
+    /// When an end that `node` was told at `at` is in force on the node `other`.
+    fn heard_by(&self, other: usize, (node, at): (usize, Duration)) -> Duration {
+        if node == other {
+            return at;
+        }
+        let mut spans: Vec<&CutOff> = self.cut_off.iter().filter(|cut| cut.node == other).collect();
+        spans.sort_by_key(|cut| cut.from);
+        spans.iter().fold(at + SPREAD_MAX, |by, cut| {
+            let in_the_way = cut.from < by && cut.to > at;
+            if in_the_way { by.max(cut.to + SPREAD_MAX) } else { by }
+        })
+    }
+
+    fn may_have_lost(&self, operation: &Operation) -> bool {
+        self.lost_writes.is_some_and(|(from, to)| operation.ended >= from && operation.began <= to)
     }
 }
 
@@ -130,12 +175,24 @@ impl Judgement {
     }
 }
 
-/// Judges a log. The order of its operations does not matter.
+/// Judges a log of servers that always reached their record. The order of its operations does not
+/// matter.
 #[must_use]
 pub fn judge(log: &[Operation]) -> Judgement {
+    judge_under(log, &Circumstances::default())
+}
+
+/// Judges a log, knowing what happened beside it.
+#[must_use]
+pub fn judge_under(log: &[Operation], circumstances: &Circumstances) -> Judgement {
     let mut judgement = Judgement::default();
+    let changes = log.iter().filter(|operation| operation.asked == Asked::ChangePassword);
+    let unsure: BTreeSet<&str> = changes
+        .filter(|change| circumstances.may_have_lost(change))
+        .map(|change| change.username.as_str())
+        .collect();
     for operation in log {
-        judge_alone(operation, &mut judgement);
+        judge_alone(operation, &unsure, &mut judgement);
     }
     let mut sessions: BTreeMap<SessionNumber, Vec<&Operation>> = BTreeMap::new();
     for operation in log {
@@ -145,7 +202,8 @@ pub fn judge(log: &[Operation]) -> Judgement {
     }
     for (number, used) in &sessions {
         let Some(birth) = used.iter().find(|used| makes_session(used)) else { continue };
-        judge_session(&Life::of(*number, birth, used, log), used, &mut judgement);
+        let life = Life::of(*number, birth, used, log);
+        judge_session(&life, circumstances, used, &mut judgement);
     }
     judgement
 }
@@ -155,8 +213,9 @@ fn makes_session(operation: &Operation) -> bool {
         && operation.status() == Some(200)
 }
 
-/// What an answer says about itself, whatever was before it.
-fn judge_alone(operation: &Operation, judgement: &mut Judgement) {
+/// What an answer says about itself, whatever was before it, unless which password the user has is
+/// unsure.
+fn judge_alone(operation: &Operation, unsure: &BTreeSet<&str>, judgement: &mut Judgement) {
     let Outcome::Answered(told) = &operation.outcome else { return };
     let line = || format!("{operation:?}");
     match told.status {
@@ -167,12 +226,13 @@ fn judge_alone(operation: &Operation, judgement: &mut Judgement) {
             }
         }
         401 if operation.asked == Asked::LogIn => {
-            if operation.is_password_known {
+            if operation.is_password_known && !unsure.contains(operation.username.as_str()) {
                 judgement.unjust_401.push(line());
             }
         }
         401 => {}
-        403 if operation.asked == Asked::ChangePassword && !operation.is_password_known => {}
+        403 if operation.asked == Asked::ChangePassword
+            && (!operation.is_password_known || unsure.contains(operation.username.as_str())) => {}
         500 => judgement.internal_error.push(line()),
         503 => {
             if told.touches_cookie || !told.says_when {
@@ -185,20 +245,21 @@ fn judge_alone(operation: &Operation, judgement: &mut Judgement) {
 
 /// What is known of a session's end.
 struct Life<'l> {
+    birth: &'l Operation,
     /// From when on somebody may have ended it.
     may_be_over_from: Option<Duration>,
-    /// From when on it is over, as somebody was told.
-    over_from: Option<Duration>,
+    /// Ends that were acknowledged.
+    over: Vec<&'l Operation>,
     /// Ends that were told to be pending: the node that said so refuses it.
-    pending: Vec<(Duration, u32)>,
-    /// When it was first told to be none, by which start of the server.
+    pending: Vec<&'l Operation>,
+    /// When it was told to be none.
     gone: Vec<&'l Operation>,
 }
 
 impl<'l> Life<'l> {
     fn of(
         number: SessionNumber,
-        birth: &Operation,
+        birth: &'l Operation,
         used: &[&'l Operation],
         log: &'l [Operation],
     ) -> Self {
@@ -215,43 +276,49 @@ impl<'l> Life<'l> {
             .filter(is_other_change)
             .filter(|change| !matches!(change.status(), Some(401 | 403)));
         let ends: Vec<&Operation> = logouts.chain(changes).collect();
-        let gone = used.iter().copied().filter(|used| used.status() == Some(401));
+        let is_over = |end: &&&Operation| end.status() == Some(200) && end.began >= birth.ended;
         Self {
+            birth,
             may_be_over_from: ends.iter().map(|end| end.began).min(),
-            over_from: ends
-                .iter()
-                .filter(|end| end.status() == Some(200) && end.began >= birth.ended)
-                .map(|end| end.ended)
-                .min(),
-            pending: ends
-                .iter()
-                .filter(|end| end.is_pending())
-                .map(|end| (end.ended, end.start))
-                .collect(),
-            gone: gone.collect(),
+            over: ends.iter().filter(is_over).copied().collect(),
+            pending: ends.iter().filter(|end| end.is_pending()).copied().collect(),
+            gone: used.iter().copied().filter(|used| used.status() == Some(401)).collect(),
         }
     }
 
-    /// Why nobody may be let in by it at `began`, if so.
-    fn why_over(&self, began: Duration, start: u32) -> Option<&'static str> {
-        if self.over_from.is_some_and(|from| began > from) {
-            return Some("its end was acknowledged");
+    /// Why nobody may be let in by `check`, if so.
+    fn why_over(&self, check: &Operation, circumstances: &Circumstances) -> Option<&'static str> {
+        let began = check.began;
+        let is_heard =
+            |end: &&&Operation| began > circumstances.heard_by(check.node, (end.node, end.ended));
+        if let Some(end) = self.over.iter().find(is_heard) {
+            let here = end.node == check.node;
+            return Some(if here { HERE } else { ELSEWHERE });
         }
-        if self.pending.iter().any(|(from, node)| began > *from && start == *node) {
+        let same_run = |other: &Operation| (other.node, other.start) == (check.node, check.start);
+        if self.pending.iter().any(|end| began > end.ended && same_run(end)) {
             return Some("this node had said that its end is pending");
         }
         // A node that died with a pending end may have been the only one to know of it.
-        let sticks = |gone: &&&Operation| start == gone.start || self.pending.is_empty();
-        let was_gone = self.gone.iter().filter(sticks).any(|gone| began > gone.ended);
+        let sticks = |gone: &&&Operation| self.pending.is_empty() || same_run(gone);
+        let was_gone = self.gone.iter().filter(sticks).any(|gone| is_heard(&gone));
         was_gone.then_some("it was told to be none before")
     }
 }
 
-fn judge_session(life: &Life<'_>, used: &[&Operation], judgement: &mut Judgement) {
+const HERE: &str = "its end was acknowledged";
+const ELSEWHERE: &str = "its end was acknowledged on another node, over 2 s ago";
+
+fn judge_session(
+    life: &Life<'_>,
+    circumstances: &Circumstances,
+    used: &[&Operation],
+    judgement: &mut Judgement,
+) {
     for operation in used {
         match (operation.asked, operation.status()) {
             (Asked::Check, Some(200)) => {
-                if let Some(why) = life.why_over(operation.began, operation.start) {
+                if let Some(why) = life.why_over(operation, circumstances) {
                     judgement.revoked_accepted.push(format!("{why}: {operation:?}"));
                 }
             }
@@ -261,7 +328,7 @@ fn judge_session(life: &Life<'_>, used: &[&Operation], judgement: &mut Judgement
                     Asked::LogOut => life.may_be_over_from.is_some_and(|at| at < operation.began),
                     _ => life.may_be_over_from.is_some_and(|at| at < operation.ended),
                 };
-                if !excused {
+                if !excused && !circumstances.may_have_lost(life.birth) {
                     judgement.lost.push(format!("{operation:?}"));
                 }
             }
@@ -271,112 +338,4 @@ fn judge_session(life: &Life<'_>, used: &[&Operation], judgement: &mut Judgement
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An operation of the session 7 of alice.
-    fn operation(asked: Asked, (began, ended): (u64, u64), status: u16) -> Operation {
-        let told = Told { status, says_when: status == 503, ..Told::default() };
-        Operation {
-            asked,
-            username: "alice".to_owned(),
-            session: Some(7),
-            is_password_known: true,
-            began: Duration::from_millis(began),
-            ended: Duration::from_millis(ended),
-            start: 1,
-            outcome: if status == 0 { Outcome::Lost } else { Outcome::Answered(told) },
-        }
-    }
-
-    fn login() -> Operation {
-        operation(Asked::LogIn, (0, 10), 200)
-    }
-
-    fn pending(at: (u64, u64)) -> Operation {
-        let mut logout = operation(Asked::LogOut, at, 503);
-        if let Outcome::Answered(told) = &mut logout.outcome {
-            told.code = "logout_pending".to_owned();
-        }
-        logout
-    }
-
-    fn other_change(at: (u64, u64), status: u16) -> Operation {
-        Operation { session: Some(8), ..operation(Asked::ChangePassword, at, status) }
-    }
-
-    /// What is wrong with a log, by the first word of each kind.
-    fn found(log: &[Operation]) -> Vec<&'static str> {
-        let judgement = judge(log);
-        let kinds = judgement.all();
-        kinds.iter().filter(|(_, lines)| !lines.is_empty()).map(|(kind, _)| *kind).collect()
-    }
-
-    #[test]
-    fn each_broken_promise_is_found_and_nothing_else() {
-        use Asked::{Check, LogOut};
-        let check = |at, status| operation(Check, at, status);
-        let logout = |at, status| operation(LogOut, at, status);
-        let later = |mut operation: Operation| {
-            operation.start = 2;
-            operation
-        };
-        let nothing: &[&'static str] = &[];
-        for (what, log, expected) in [
-            ("served", vec![check((20, 21), 200)], nothing),
-            ("unknown is no promise", vec![check((20, 21), 503), check((30, 31), 0)], nothing),
-            ("lost", vec![check((20, 21), 401)], &["lost"]),
-            ("lost at logout", vec![logout((20, 21), 401)], &["lost"]),
-            ("ended", vec![logout((20, 30), 200), check((31, 32), 401)], nothing),
-            ("undone", vec![logout((20, 30), 200), check((31, 32), 200)], &["revoked_accepted"]),
-            ("beside the logout", vec![logout((20, 30), 200), check((29, 32), 200)], nothing),
-            ("during the logout", vec![logout((20, 30), 200), check((22, 24), 401)], nothing),
-            ("unknown, lives", vec![logout((20, 30), 0), check((31, 32), 200)], nothing),
-            ("unknown, over", vec![logout((20, 30), 0), check((31, 32), 401)], nothing),
-            (
-                "unknown, over, and back",
-                vec![logout((20, 30), 0), check((31, 32), 401), later(check((41, 42), 200))],
-                &["revoked_accepted"],
-            ),
-            ("pending", vec![pending((20, 30)), check((31, 32), 200)], &["revoked_accepted"]),
-            (
-                "who knew of a pending end has died",
-                vec![pending((20, 30)), check((31, 32), 401), later(check((41, 42), 200))],
-                nothing,
-            ),
-            ("told twice", vec![logout((20, 30), 200), logout((31, 32), 401)], nothing),
-            ("changed", vec![other_change((20, 30), 200), check((31, 32), 401)], nothing),
-            (
-                "changed and accepted",
-                vec![other_change((20, 30), 200), check((31, 32), 200)],
-                &["revoked_accepted"],
-            ),
-            ("change refused", vec![other_change((20, 30), 401), check((31, 32), 401)], &["lost"]),
-            ("a bug", vec![check((20, 21), 500)], &["http_500"]),
-            ("a riddle", vec![check((20, 21), 404)], &["unexplained"]),
-        ] {
-            let log: Vec<Operation> = [login()].into_iter().chain(log).collect();
-            assert_eq!(found(&log), expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn an_answer_is_judged_by_itself_too() {
-        let told = |told: Told| Operation {
-            outcome: Outcome::Answered(told),
-            ..operation(Asked::LogIn, (20, 21), 0)
-        };
-        let known = told(Told { status: 401, ..Told::default() });
-        assert_eq!(found(std::slice::from_ref(&known)), ["unjust_401"]);
-        assert!(found(&[Operation { is_password_known: false, ..known }]).is_empty());
-        let bob = Some("bob".to_owned());
-        assert_eq!(
-            found(&[told(Told { status: 200, username: bob, ..Told::default() })]),
-            ["wrong_identity"]
-        );
-        assert_eq!(found(&[told(Told { status: 503, ..Told::default() })]), ["careless_503"]);
-        let touched =
-            Told { status: 503, says_when: true, touches_cookie: true, ..Told::default() };
-        assert_eq!(found(&[told(touched)]), ["careless_503"]);
-    }
-}
+mod tests;

@@ -2,7 +2,9 @@
 
 pub mod browser;
 pub mod chance;
+pub mod chaos_proxy;
 pub mod client;
+pub mod clock;
 pub mod disk;
 pub mod history;
 pub mod load;

@@ -53,9 +53,10 @@ pub struct SteadyLoad {
 }
 
 impl SteadyLoad {
-    /// Registers a crowd at the server and lets it begin.
-    pub async fn start(address: SocketAddr, crowd: Crowd, chance: &mut Chance) -> Self {
-        let book = Arc::new(Book::new(address));
+    /// Registers a crowd at servers that share a record, and lets it begin: each request goes to any
+    /// of them, as behind a load balancer that knows nothing of sessions.
+    pub async fn start(addresses: &[SocketAddr], crowd: Crowd, chance: &mut Chance) -> Self {
+        let book = Arc::new(Book::new(addresses));
         let mut tasks = JoinSet::new();
         let habits = [
             (crowd.movers, Habit::Moves { logouts_in_ten: crowd.logouts_in_ten }),
@@ -75,7 +76,7 @@ impl SteadyLoad {
 
     /// Registers somebody who is not of the crowd. Nothing may be wrong with the server.
     pub async fn register(&self, name: &str, password: &str) {
-        worker::register(&mut Client::new(self.book.server().0), name, password).await;
+        worker::register(&mut Client::new(self.book.nodes()[0].address), name, password).await;
     }
 
     /// The moment in its log.
@@ -84,9 +85,9 @@ impl SteadyLoad {
         self.book.now()
     }
 
-    /// The server has been started again, at this address.
-    pub fn move_to(&self, address: SocketAddr) {
-        self.book.move_to(address);
+    /// A server has been started again, at this address.
+    pub fn move_to(&self, node: usize, address: SocketAddr) {
+        self.book.move_to(node, address);
     }
 
     /// Lets everybody finish what they do, and ask for nothing more until [`Self::go_on`].
@@ -106,8 +107,8 @@ impl SteadyLoad {
         self.book.count(|operation| operation.began >= from && wanted(operation))
     }
 
-    /// Lets everybody finish what they do, asks once more about every session, and returns the log.
-    /// Nothing may be wrong with the server by now.
+    /// Lets everybody finish what they do, asks every server once more about every session, and
+    /// returns the log. Nothing may be wrong with any of them by now.
     pub async fn finish(mut self) -> Vec<Operation> {
         self.book.stop();
         while let Some(ended) = self.tasks.join_next().await {

@@ -3,9 +3,12 @@
 //! What a login service promises under faults can only be shown with a server that really stops,
 //! dies and comes back. This one does each on request.
 
+mod session;
+mod standby;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,7 +17,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::clock::FakeClock;
 use crate::process::{ServerProcess, free_port, give_to_server, run, unprivileged};
+
+pub use session::Session;
+pub use standby::BaseBackup;
 
 /// The superuser's password. Connections over TCP must give it.
 pub const PASSWORD: &str = "correct-horse";
@@ -28,11 +35,17 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often another port is tried when somebody was faster.
 const PORT_TRIES: u32 = 5;
 
+/// What a server says that takes changes, and one that follows another.
+const READY: &str = "database system is ready to accept connections";
+const READY_TO_READ: &str = "database system is ready to accept read-only connections";
+
 /// A `PostgreSQL` server of its own.
 pub struct PostgresServer {
     process: Mutex<Option<ServerProcess>>,
     port: u16,
     binaries: PathBuf,
+    /// What is different in its environment: words for `env`.
+    environment: Vec<String>,
     databases: AtomicU32,
     /// Last: the server has ended when its files go.
     folder: TempDir,
@@ -48,10 +61,20 @@ impl PostgresServer {
     /// Starts a server with settings of `postgresql.conf`, such as `("fsync", "off")`.
     #[must_use]
     pub fn launch_with(settings: &[(&str, &str)]) -> Self {
-        let binaries = binaries();
+        Self::launch_in(&[], settings)
+    }
+
+    /// Starts a server that sees another time than the machine.
+    #[must_use]
+    pub fn launch_under(clock: &FakeClock, settings: &[(&str, &str)]) -> Self {
+        Self::launch_in(&clock.environment(), settings)
+    }
+
+    fn launch_in(environment: &[String], settings: &[(&str, &str)]) -> Self {
         let mut refusal = String::new();
         for _ in 0..PORT_TRIES {
-            let server = Self::initialise(binaries.clone(), free_port());
+            let server = Self::in_new_folder(free_port(), environment.to_vec());
+            server.initialise();
             server.configure(settings);
             match server.try_start() {
                 Ok(()) => return server,
@@ -176,33 +199,48 @@ impl PostgresServer {
         self.lock().as_ref().map(ServerProcess::log).unwrap_or_default()
     }
 
-    fn initialise(binaries: PathBuf, port: u16) -> Self {
+    /// A server without data.
+    fn in_new_folder(port: u16, environment: Vec<String>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("nightlatch-postgres-")
             .tempdir()
             .expect("the temporary folder takes a folder");
-        fs::write(folder.path().join("password"), PASSWORD).expect("our folder takes a file");
         give_to_server(folder.path());
-        let mut initdb = unprivileged(&binaries.join("initdb"));
+        let (process, binaries, databases) = (Mutex::new(None), binaries(), AtomicU32::new(0));
+        Self { process, port, binaries, environment, databases, folder }
+    }
+
+    fn initialise(&self) {
+        let password = self.folder.path().join("password");
+        fs::write(&password, PASSWORD).expect("our folder takes a file");
+        give_to_server(&password);
+        let mut initdb = self.program("initdb");
         initdb.args(["--no-locale", "--encoding=UTF8", "--no-sync", "--username=postgres"]);
         initdb.args(["--auth=scram-sha-256", "--pwfile=password", "--pgdata=data"]);
-        run(initdb.current_dir(folder.path()));
-        let server = Self {
-            process: Mutex::new(None),
-            port,
-            binaries,
-            databases: AtomicU32::new(0),
-            folder,
-        };
-        server.configure(&[
+        run(&mut initdb);
+        self.configure_place();
+        self.configure(&[
             ("listen_addresses", "127.0.0.1"),
-            ("port", &port.to_string()),
-            ("unix_socket_directories", &server.folder.path().display().to_string()),
             ("log_destination", "stderr"),
             ("logging_collector", "off"),
             ("lc_messages", "C"),
         ]);
-        server
+    }
+
+    /// What is another for each server, also for one whose data were copied.
+    fn configure_place(&self) {
+        self.configure(&[
+            ("port", &self.port.to_string()),
+            ("unix_socket_directories", &self.folder.path().display().to_string()),
+        ]);
+    }
+
+    /// A program of PostgreSQL, in the server's folder, as the server's user.
+    fn program(&self, name: &str) -> Command {
+        let mut program = unprivileged(Path::new("env"));
+        program.args(&self.environment).arg(self.binaries.join(name));
+        program.current_dir(self.folder.path());
+        program
     }
 
     fn data(&self) -> PathBuf {
@@ -210,10 +248,15 @@ impl PostgresServer {
     }
 
     fn try_start(&self) -> Result<(), String> {
-        let mut postgres = unprivileged(&self.binaries.join("postgres"));
-        postgres.arg("-D").arg(self.data()).current_dir(self.folder.path());
+        self.try_start_until(READY)
+    }
+
+    /// Starts it and waits until it says `ready`.
+    fn try_start_until(&self, ready: &str) -> Result<(), String> {
+        let mut postgres = self.program("postgres");
+        postgres.arg("-D").arg(self.data());
         let process = ServerProcess::spawn(postgres);
-        process.wait_for_line("database system is ready to accept connections", START_LIMIT)?;
+        process.wait_for_line(ready, START_LIMIT)?;
         let earlier = self.lock().replace(process);
         assert!(earlier.is_none(), "the server was started twice");
         Ok(())

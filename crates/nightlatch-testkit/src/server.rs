@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::clock::FakeClock;
 use crate::process::{AS_NOBODY, ServerProcess, free_port, give_to_server, is_root};
 use crate::wait::wait_until;
 
@@ -71,6 +72,15 @@ impl Launch {
     pub fn through(mut self, program: &[&str]) -> Self {
         self.wrapper.extend(program.iter().map(|word| (*word).to_owned()));
         self
+    }
+
+    /// With another time than the machine's.
+    #[must_use]
+    pub fn under(self, clock: &FakeClock) -> Self {
+        clock.environment().iter().fold(self, |launch, word| {
+            let (name, value) = word.split_once('=').expect("a word of `env` has a value");
+            launch.set(name, value)
+        })
     }
 
     /// As a user without rights, whoever runs the test: for root no file is read-only.
@@ -314,6 +324,11 @@ impl NightlatchServer {
     pub fn terminate(&mut self) -> Option<i32> {
         self.ask_to_stop();
         self.wait_for_exit()
+    }
+
+    /// With another value of an environment variable from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.launch = self.launch.clone().set(name, value);
     }
 
     /// Starts it again on the same folder; the port is another one.

@@ -1,4 +1,6 @@
 //! Cases about logins and the sessions that they create.
+//!
+//! An acknowledged login is the first promise of all: it is there, whole, and nobody else's.
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use std::net::IpAddr;

@@ -75,10 +75,10 @@ impl Failure {
     pub(super) fn of_statement(error: Error, sent: Sent, doing: &'static str) -> Self {
         let class = classify(&error);
         let outcome = outcome(&error, sent);
-        let conflict = error.code().is_some_and(is_conflict);
+        let undone = error.code().is_some_and(is_undone_by_others);
         let unheard = class == FailureClass::Closed && outcome == Outcome::NotApplied;
         Self {
-            may_repeat: conflict || unheard,
+            may_repeat: undone || unheard,
             shows: shown_by(error.as_db_error(), class),
             spoils_connection: error.as_db_error().is_none_or(spoils_connection),
             error: StoreError::new(StoreErrorKind::Unavailable, class, outcome, doing)
@@ -170,8 +170,15 @@ fn outcome(error: &Error, sent: Sent) -> Outcome {
     }
 }
 
-fn is_conflict(code: &SqlState) -> bool {
-    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
+/// Whoever was in the way may be gone: other statements, or an operator who cancelled this one. Our
+/// own deadline is over when it cancels one, and so is any request's when `statement_timeout` does.
+fn is_undone_by_others(code: &SqlState) -> bool {
+    let undone = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::QUERY_CANCELED,
+    ];
+    undone.contains(code)
 }
 
 /// After a fail-over the old connections lead to a server that takes no writes, and a plan or

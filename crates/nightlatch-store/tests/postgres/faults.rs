@@ -246,6 +246,28 @@ async fn conflicts_are_tried_again_but_not_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_an_operator_cancels_is_sent_again() {
+    let fixture = Fixture::shared().await;
+    let user = create_user(&fixture.record, "alice").await;
+    let (id, token) = login(&fixture.record, &user).await;
+    let holder = fixture.client().await;
+    holder.run("BEGIN; SELECT FROM nightlatch.feed_head FOR UPDATE").await;
+    let operator = fixture.client().await;
+    let (ended, ()) = tokio::join!(end(&fixture.record, SessionEnd::One(id)), async {
+        operator.until(WAITING, 1).await;
+        operator
+            .run(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await;
+        holder.run("COMMIT").await;
+    });
+    ended.expect("nobody is in the way any more");
+    assert_eq!(find(&fixture.record, token).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_apart() {
     let fixture = Fixture::shared().await;
     let (server, database) = (&fixture.server, &fixture.database);

@@ -36,16 +36,23 @@ pub(super) struct Book {
     pages: Mutex<Pages>,
 }
 
+/// Where a server is, and which start of it that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub(super) address: SocketAddr,
+    pub(super) start: u32,
+}
+
 struct Pages {
-    address: SocketAddr,
-    start: u32,
+    nodes: Vec<Node>,
     sessions: Vec<Known>,
     log: Vec<Operation>,
 }
 
 impl Book {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        let pages = Pages { address, start: 1, sessions: Vec::new(), log: Vec::new() };
+    pub(super) fn new(addresses: &[SocketAddr]) -> Self {
+        let nodes = addresses.iter().map(|address| Node { address: *address, start: 1 }).collect();
+        let pages = Pages { nodes, sessions: Vec::new(), log: Vec::new() };
         Self {
             began: Instant::now(),
             stopped: AtomicBool::new(false),
@@ -67,10 +74,10 @@ impl Book {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    pub(super) fn move_to(&self, address: SocketAddr) {
+    pub(super) fn move_to(&self, node: usize, address: SocketAddr) {
         let mut pages = self.lock();
-        pages.address = address;
-        pages.start += 1;
+        let start = pages.nodes[node].start + 1;
+        pages.nodes[node] = Node { address, start };
     }
 
     pub(super) fn rest(&self, is_resting: bool) {
@@ -96,10 +103,8 @@ impl Book {
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Where the server is, and which start of it that is.
-    pub(super) fn server(&self) -> (SocketAddr, u32) {
-        let pages = self.lock();
-        (pages.address, pages.start)
+    pub(super) fn nodes(&self) -> Vec<Node> {
+        self.lock().nodes.clone()
     }
 
     /// Notes a new session and returns its number.

@@ -38,14 +38,21 @@ impl Habit {
     }
 }
 
+struct Connection {
+    client: Client,
+    /// Which start of the server it leads to.
+    start: u32,
+}
+
 pub(super) struct Worker {
     book: Arc<Book>,
     name: String,
     habit: Habit,
     chance: Chance,
-    client: Client,
-    /// Which start of the server the client is connected to.
-    start: u32,
+    /// One to each server.
+    connections: Vec<Connection>,
+    /// Which of them is asked.
+    node: usize,
     /// Which of the passwords the user has.
     password: usize,
     is_password_known: bool,
@@ -55,14 +62,16 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(book: Arc<Book>, name: String, habit: Habit, chance: Chance) -> Self {
-        let (address, start) = book.server();
-        let client = Client::new(address);
-        let (password, is_password_known, own) = (0, true, None);
-        Self { book, name, habit, chance, client, start, password, is_password_known, own }
+        let nodes = book.nodes().into_iter();
+        let connections = nodes
+            .map(|node| Connection { client: Client::new(node.address), start: node.start })
+            .collect();
+        let (node, password, is_password_known, own) = (0, 0, true, None);
+        Self { book, name, habit, chance, connections, node, password, is_password_known, own }
     }
 
     pub(super) async fn register(&mut self) {
-        register(&mut self.client, &self.name, PASSWORDS[0]).await;
+        register(&mut self.connections[self.node].client, &self.name, PASSWORDS[0]).await;
         assert!(self.log_in().await.is_ok(), "a server that is well answers");
     }
 
@@ -75,7 +84,7 @@ impl Worker {
             if !self.book.may_ask() {
                 continue;
             }
-            self.follow_server();
+            self.turn_to_any();
             // Who gets no answer asks again at its pace; the log has what is to be judged.
             let _ = match self.habit {
                 Habit::Moves { logouts_in_ten } => self.move_on(logouts_in_ten).await,
@@ -86,23 +95,37 @@ impl Worker {
         }
     }
 
-    /// Asks about every session until it is known.
+    /// Asks every server about every session until it knows.
     pub(super) async fn check_all(&mut self) {
-        self.follow_server();
-        for known in self.book.sessions() {
-            wait_until("a server that is well knows a session", KNOW_LIMIT, async || {
-                self.check(&known).await.is_ok_and(|status| status != 503)
-            })
-            .await;
+        for node in 0..self.connections.len() {
+            self.turn_to(node);
+            for known in self.book.sessions() {
+                wait_until("a server that is well knows a session", KNOW_LIMIT, async || {
+                    self.check(&known).await.is_ok_and(|status| status != 503)
+                })
+                .await;
+            }
         }
     }
 
-    fn follow_server(&mut self) {
-        let (address, start) = self.book.server();
-        if start != self.start {
-            self.start = start;
-            self.client.move_to(address);
+    fn turn_to_any(&mut self) {
+        let nodes: Vec<usize> = (0..self.connections.len()).collect();
+        let node = self.chance.pick(&nodes).copied();
+        self.turn_to(node.expect("there is a server"));
+    }
+
+    fn turn_to(&mut self, node: usize) {
+        self.node = node;
+        let now = self.book.nodes()[node];
+        let connection = &mut self.connections[node];
+        if now.start != connection.start {
+            connection.start = now.start;
+            connection.client.move_to(now.address);
         }
+    }
+
+    fn request(&mut self, method: Method, path: &str) -> Request<'_> {
+        self.connections[self.node].client.request(method, path)
     }
 
     async fn move_on(&mut self, logouts_in_ten: u64) -> Result<(), Lost> {
@@ -116,7 +139,7 @@ impl Worker {
     async fn log_in(&mut self) -> Result<(), Lost> {
         let body = json!({ "username": self.name, "password": PASSWORDS[self.password] });
         let begun = self.begin(Asked::LogIn);
-        let request = self.client.request(Method::POST, "/api/v1/auth/login").without_cookies();
+        let request = self.request(Method::POST, "/api/v1/auth/login").without_cookies();
         let answer = request.json(&body).try_send().await;
         let known = self.note_session(&answer);
         self.end(begun, known.as_ref(), &answer)?;
@@ -136,7 +159,7 @@ impl Worker {
             return self.log_in().await;
         };
         let begun = self.begin(Asked::LogOut);
-        let request = self.client.request(Method::POST, "/api/v1/auth/logout");
+        let request = self.request(Method::POST, "/api/v1/auth/logout");
         let answer = with_session(request, &known).try_send().await;
         self.end(begun, Some(&known), &answer)?;
         Ok(())
@@ -149,7 +172,7 @@ impl Worker {
 
     async fn check(&mut self, known: &Known) -> Result<u16, Lost> {
         let begun = Begun { username: known.username.clone(), ..self.begin(Asked::Check) };
-        let request = self.client.request(Method::GET, "/api/v1/session");
+        let request = self.request(Method::GET, "/api/v1/session");
         let answer = with_session(request, known).try_send().await;
         self.end(begun, Some(known), &answer)?;
         answer.map(|answer| answer.status)
@@ -164,7 +187,7 @@ impl Worker {
         });
         let begun = self.begin(Asked::ChangePassword);
         self.is_password_known = false;
-        let request = self.client.request(Method::POST, "/api/v1/auth/password");
+        let request = self.request(Method::POST, "/api/v1/auth/password");
         let answer = with_session(request, &own).json(&body).try_send().await;
         let known = self.note_session(&answer);
         self.end(begun, known.as_ref(), &answer)?;
@@ -208,7 +231,8 @@ impl Worker {
             is_password_known: begun.is_password_known,
             began: begun.at,
             ended: self.book.now(),
-            start: self.start,
+            node: self.node,
+            start: self.connections[self.node].start,
             outcome,
         });
         Ok(())

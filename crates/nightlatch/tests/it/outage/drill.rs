@@ -1,11 +1,12 @@
 //! One row from its beginning to its verdict: a server under steady load, a fault, its end.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nightlatch_testkit::chance::Chance;
 use nightlatch_testkit::client::Client;
-use nightlatch_testkit::history::{Asked, Operation};
+use nightlatch_testkit::history::{Asked, Circumstances, CutOff, Operation};
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::load::{Crowd, SteadyLoad};
 use nightlatch_testkit::server::{Launch, NightlatchServer};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::report::{Expected, Findings};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 use crate::person::PASSWORD;
 use crate::record::launch;
 
@@ -43,14 +44,28 @@ pub(crate) fn full_or<T>(full: T, short: T) -> T {
 pub(crate) struct Drill {
     group: &'static str,
     fault: &'static str,
+    /// The server that the fault is about.
     pub(crate) server: NightlatchServer,
     pub(crate) load: SteadyLoad,
     pub(crate) watch: Watch,
+    /// Those beside it, on the same record.
+    pub(crate) others: Vec<Other>,
     pub(crate) chance: Chance,
     pub(crate) remark: String,
+    /// A span of which the record has lost what was written.
+    pub(crate) lost_writes: Option<(Duration, Duration)>,
+    /// Nodes that do not reach the record while the fault lasts; that of `server` is 0.
+    pub(crate) cut_off: Vec<usize>,
     healthy: (Duration, Duration),
     faulty: (Duration, Duration),
-    lines_before: usize,
+    /// Of each server.
+    lines_before: Vec<usize>,
+}
+
+/// A server beside the one that the fault is about.
+pub(crate) struct Other {
+    pub(crate) server: NightlatchServer,
+    pub(crate) watch: Watch,
 }
 
 /// How every row's server is set up: load is no attack.
@@ -71,21 +86,44 @@ impl Drill {
         launch: Launch,
         crowd: Crowd,
     ) -> Self {
-        let server = launch.ready().await;
+        Self::begin_among(group, fault, vec![launch], crowd).await
+    }
+
+    /// As [`Self::begin_with`], with several servers on one record; the fault is about the first.
+    pub(crate) async fn begin_among(
+        group: &'static str,
+        fault: &'static str,
+        launches: Vec<Launch>,
+        crowd: Crowd,
+    ) -> Self {
+        let mut servers = Vec::new();
+        for launch in launches {
+            servers.push(launch.ready().await);
+        }
+        let addresses: Vec<SocketAddr> = servers.iter().map(NightlatchServer::address).collect();
         let mut chance = Chance::from_environment(fault);
-        let load = SteadyLoad::start(server.address(), crowd, &mut chance).await;
+        let load = SteadyLoad::start(&addresses, crowd, &mut chance).await;
         load.register(ONLOOKER, PASSWORD).await;
-        let watch = Watch::start(server.address());
+        let mut others = servers.into_iter().map(|server| {
+            let watch = Watch::start(server.address());
+            Other { server, watch }
+        });
+        let Other { server, watch } = others.next().expect("the fault is about one");
+        let others = others.collect();
         let (healthy, faulty) = ((load.now(), load.now()), (Duration::ZERO, Duration::ZERO));
-        let (remark, lines_before) = (String::new(), 0);
+        let (remark, lost_writes, cut_off, lines_before) =
+            (String::new(), None, Vec::new(), vec![]);
         let mut drill = Self {
             group,
             fault,
             server,
             load,
             watch,
+            others,
             chance,
             remark,
+            lost_writes,
+            cut_off,
             healthy,
             faulty,
             lines_before,
@@ -104,8 +142,11 @@ impl Drill {
 
     /// From now on the fault lasts.
     pub(crate) fn fault_begins(&mut self) {
-        self.watch.begin();
-        self.lines_before = lines_about(&self.server.log()).len();
+        for (_, watch) in self.nodes() {
+            watch.begin();
+        }
+        self.lines_before =
+            self.nodes().map(|(server, _)| lines_about(&server.log()).len()).collect();
         self.faulty.0 = self.load.now();
     }
 
@@ -142,10 +183,15 @@ impl Drill {
         .await;
     }
 
-    /// Waits until health names this class.
+    /// The moment in the log at which the fault began.
+    pub(crate) fn began(&self) -> Duration {
+        self.faulty.0
+    }
+
+    /// Waits until health names this class, or one of several with `|` between.
     pub(crate) async fn wait_for_class(&self, class: &str) {
         wait_until(&format!("health says {class}"), LIMIT, async || {
-            self.watch.seen().class == class
+            class.split('|').any(|class| self.watch.seen().class == class)
         })
         .await;
     }
@@ -165,6 +211,12 @@ impl Drill {
             .await;
     }
 
+    /// Waits until a span has passed that is part of the fault.
+    pub(crate) async fn wait_from_now(&self, span: Duration) {
+        let until = self.load.now() + span;
+        wait_until("time passes", span + LIMIT, async || self.load.now() >= until).await;
+    }
+
     /// Kills the server.
     pub(crate) fn kill(&mut self) {
         self.server.kill_9();
@@ -173,25 +225,51 @@ impl Drill {
     /// Starts it again, and lets everybody know where.
     pub(crate) fn start_again(&mut self) {
         self.server.start_again();
-        self.load.move_to(self.server.address());
+        self.load.move_to(0, self.server.address());
         self.watch.move_to(self.server.address());
     }
 
+    /// Stops another server in order and starts it again; the fault's own is number 0.
+    pub(crate) fn restart_other(&mut self, number: usize) {
+        let other = &mut self.others[number - 1];
+        assert_eq!(other.server.terminate(), Some(0), "a stop is no failure");
+        other.server.start_again();
+        self.load.move_to(number, other.server.address());
+        other.watch.move_to(other.server.address());
+    }
+
     /// The fault has ended: waits until all is well, and gives the verdict.
-    pub(crate) async fn fault_ends(mut self, expected: Expected) {
+    pub(crate) async fn fault_ends(self, expected: Expected) {
+        self.fault_ends_among(expected, expected).await;
+    }
+
+    /// The same where the servers beside are to do something else than the fault's own.
+    pub(crate) async fn fault_ends_among(mut self, expected: Expected, of_others: Expected) {
         self.faulty.1 = self.load.now();
         let ended = Instant::now();
-        let seen = self.watch.seen();
+        let seen: Vec<Seen> = self.nodes().map(|(_, watch)| watch.seen()).collect();
         self.wait_until_well().await;
         let recovered_after = ended.elapsed();
-        let lines = lines_about(&self.server.log()).split_off(self.lines_before);
+        let well_at = self.load.now();
+        let lines: Vec<Vec<String>> = std::iter::zip(self.nodes(), &self.lines_before)
+            .map(|((server, _), before)| lines_about(&server.log()).split_off(*before))
+            .collect();
         self.stay_under_load().await;
-        assert!(!self.server.has_died(), "the server has ended by itself");
+        let has_died = self.nodes().any(|(server, _)| server.has_died());
+        assert!(!has_died, "a server has ended by itself");
+        let cut_off = self.cut_off.iter().map(|node| CutOff {
+            node: *node,
+            from: self.faulty.0,
+            to: well_at,
+        });
+        let circumstances =
+            Circumstances { cut_off: cut_off.collect(), lost_writes: self.lost_writes };
         let log = self.load.finish().await;
         let findings = Findings {
             group: self.group,
             fault: self.fault,
             log: &log,
+            circumstances: &circumstances,
             healthy: self.healthy,
             faulty: self.faulty,
             seen: &seen,
@@ -199,17 +277,24 @@ impl Drill {
             recovered_after,
             remark: self.remark,
         };
-        findings.conclude(expected);
+        findings.conclude(expected, of_others);
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (&NightlatchServer, &Watch)> {
+        let others = self.others.iter().map(|other| (&other.server, &other.watch));
+        std::iter::once((&self.server, &self.watch)).chain(others)
     }
 
     async fn wait_until_well(&self) {
-        let mut client = self.server.client();
-        wait_until("all is well", LIMIT, async || is_well(&mut client).await).await;
-        wait_until("health knows it", LIMIT, async || {
-            let seen = self.watch.seen();
-            seen.class == "none" && seen.ready == 200
-        })
-        .await;
+        for (server, watch) in self.nodes() {
+            let mut client = server.client();
+            wait_until("all is well", LIMIT, async || is_well(&mut client).await).await;
+            wait_until("health knows it", LIMIT, async || {
+                let seen = watch.seen();
+                seen.class == "none" && seen.ready == 200
+            })
+            .await;
+        }
     }
 }
 

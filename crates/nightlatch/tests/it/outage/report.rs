@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nightlatch_testkit::history::{Asked, Judgement, Operation, judge};
+use nightlatch_testkit::history::{Asked, Circumstances, Judgement, Operation, judge_under};
 use nightlatch_testkit::load::Summary;
 use serde_json::{Value, json};
 
@@ -51,11 +51,13 @@ pub(crate) struct Findings<'f> {
     pub(crate) group: &'static str,
     pub(crate) fault: &'static str,
     pub(crate) log: &'f [Operation],
+    pub(crate) circumstances: &'f Circumstances,
     pub(crate) healthy: (Duration, Duration),
     pub(crate) faulty: (Duration, Duration),
-    pub(crate) seen: &'f Seen,
-    /// Lines about it while it lasted.
-    pub(crate) lines: &'f [String],
+    /// What each server's health said.
+    pub(crate) seen: &'f [Seen],
+    /// Each server's lines about it while it lasted.
+    pub(crate) lines: &'f [Vec<String>],
     pub(crate) recovered_after: Duration,
     pub(crate) remark: String,
 }
@@ -64,83 +66,71 @@ const WRITES: [Asked; 3] = [Asked::LogIn, Asked::LogOut, Asked::ChangePassword];
 const CHECKS: [Asked; 1] = [Asked::Check];
 
 impl Findings<'_> {
-    /// Prints the row, and panics if a promise was broken.
+    /// Prints the row, and one for each server beside; panics if a promise was broken.
     #[expect(clippy::print_stdout, reason = "`cargo xtask faults` reads the row there")]
-    pub(crate) fn conclude(&self, expected: Expected) {
-        let judgement = judge(self.log);
-        let broken = self.broken(expected, &judgement);
-        println!("FAULT {}", self.line(&judgement, &broken));
-        assert!(broken.is_empty(), "{}, {}:\n{}", self.group, self.fault, broken.join("\n"));
+    pub(crate) fn conclude(&self, expected: Expected, of_others: Expected) {
+        let judgement = judge_under(self.log, self.circumstances);
+        let mut all_broken = Vec::new();
+        for node in 0..self.seen.len() {
+            let mut broken = Vec::new();
+            if node == 0 {
+                self.judge_history(&judgement, &mut broken);
+            }
+            self.judge_node(node, if node == 0 { expected } else { of_others }, &mut broken);
+            println!("FAULT {}", self.line(node, &judgement, &broken));
+            all_broken.extend(broken.into_iter().map(|why| format!("node {node}: {why}")));
+        }
+        let all_broken = all_broken.join("\n");
+        assert!(all_broken.is_empty(), "{}, {}:\n{all_broken}", self.group, self.fault);
     }
 
-    fn broken(&self, expected: Expected, judgement: &Judgement) -> Vec<String> {
-        let mut broken = Vec::new();
+    fn judge_history(&self, judgement: &Judgement, broken: &mut Vec<String>) {
         for (kind, lines) in judgement.all() {
             if let Some(first) = lines.first() {
                 broken.push(format!("{kind}: {} times, first {first}", lines.len()));
             }
         }
+        if self.recovered_after > RECOVERY_MAX {
+            broken.push(format!("well again only after {:?}", self.recovered_after));
+        }
+    }
+
+    fn judge_node(&self, node: usize, expected: Expected, broken: &mut Vec<String>) {
         for (what, asked, wanted, ceiling) in [
             ("writes", &WRITES[..], expected.writes, WRITE_CEILING),
             ("checks", &CHECKS[..], expected.checks, CHECK_CEILING),
         ] {
-            let summary = Summary::of(self.log, asked, self.faulty);
+            let summary = Summary::of(&self.log_of(node), asked, self.faulty);
             let why = complaints(&summary, wanted, ceiling);
             broken.extend(why.into_iter().map(|why| format!("{what}: {why}: {summary:?}")));
         }
-        self.judge_health(expected, &mut broken);
-        if self.recovered_after > RECOVERY_MAX {
-            broken.push(format!("well again only after {:?}", self.recovered_after));
-        }
+        judge_health(&self.seen[node], expected, broken);
         let minutes = self.faulty.1.saturating_sub(self.faulty.0).as_secs() / 60 + 1;
-        if self.lines.len() as u64 > minutes * LOG_LINES_MAX as u64 {
-            let lines = self.lines.join("\n");
-            broken.push(format!("{} log lines about it:\n{lines}", self.lines.len()));
-        }
-        broken
-    }
-
-    fn judge_health(&self, expected: Expected, broken: &mut Vec<String>) {
-        let seen = self.seen;
-        let mut complain = |why: &str| broken.push(format!("health: {why}: {seen:?}"));
-        match expected.class {
-            Some(class) if !seen.classes.contains(class) => complain("it named another class"),
-            None if seen.classes.iter().any(|class| class != "none") => {
-                complain("it named a class");
-            }
-            _ => {}
-        }
-        let is_silent = expected.checks == Wanted::Silence;
-        if !is_silent && seen.slowest > HEALTH_CEILING {
-            complain("too slow");
-        }
-        let only = |path, wanted| {
-            seen.statuses.get(path).is_some_and(|all| all.iter().all(|status| *status == wanted))
-        };
-        if !is_silent && !only("/health/live", 200) {
-            complain("live is not 200");
-        }
-        if expected.checks == Wanted::Served && !only("/health/ready", 200) {
-            complain("ready is not 200 though checks are served");
-        }
-        if expected.checks == Wanted::Served && seen.words.contains("unhealthy") {
-            complain("it said unhealthy though checks are served");
+        let lines = &self.lines[node];
+        if lines.len() as u64 > minutes * LOG_LINES_MAX as u64 {
+            broken.push(format!("{} log lines about it:\n{}", lines.len(), lines.join("\n")));
         }
     }
 
-    fn line(&self, judgement: &Judgement, broken: &[String]) -> Value {
+    fn log_of(&self, node: usize) -> Vec<Operation> {
+        self.log.iter().filter(|operation| operation.node == node).cloned().collect()
+    }
+
+    fn line(&self, node: usize, judgement: &Judgement, broken: &[String]) -> Value {
+        let (seen, log) = (&self.seen[node], self.log_of(node));
+        let beside = if node == 0 { String::new() } else { format!("; node {node}") };
         let counts: BTreeMap<&str, usize> =
             judgement.all().into_iter().map(|(kind, lines)| (kind, lines.len())).collect();
         json!({
             "group": self.group,
-            "fault": self.fault,
+            "fault": format!("{}{beside}", self.fault),
             "seconds": self.faulty.1.saturating_sub(self.faulty.0).as_secs_f64(),
-            "writes": self.told(&WRITES),
-            "checks": self.told(&CHECKS),
+            "writes": self.told(&log, &WRITES),
+            "checks": self.told(&log, &CHECKS),
             "counts": counts,
-            "health": { "words": self.seen.words, "classes": self.seen.classes },
-            "health_slowest_ms": milliseconds(self.seen.slowest),
-            "log_lines": self.lines.len(),
+            "health": { "words": seen.words, "classes": seen.classes },
+            "health_slowest_ms": milliseconds(seen.slowest),
+            "log_lines": self.lines[node].len(),
             "recovered_after_s": self.recovered_after.as_secs_f64(),
             "remark": self.remark,
             "broken": broken,
@@ -148,9 +138,9 @@ impl Findings<'_> {
     }
 
     /// Statuses while it lasted, and how much longer they took than before.
-    fn told(&self, asked: &[Asked]) -> Value {
-        let healthy = Summary::of(self.log, asked, self.healthy);
-        let faulty = Summary::of(self.log, asked, self.faulty);
+    fn told(&self, log: &[Operation], asked: &[Asked]) -> Value {
+        let healthy = Summary::of(log, asked, self.healthy);
+        let faulty = Summary::of(log, asked, self.faulty);
         let statuses: BTreeMap<String, usize> =
             faulty.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
         json!({
@@ -160,6 +150,35 @@ impl Findings<'_> {
             "p99_ms": milliseconds(faulty.p99),
             "max_ms": milliseconds(faulty.max),
         })
+    }
+}
+
+fn judge_health(seen: &Seen, expected: Expected, broken: &mut Vec<String>) {
+    let mut complain = |why: &str| broken.push(format!("health: {why}: {seen:?}"));
+    match expected.class {
+        Some(wanted) if !wanted.split('|').any(|class| seen.classes.contains(class)) => {
+            complain("it named another class");
+        }
+        None if seen.classes.iter().any(|class| class != "none") => {
+            complain("it named a class");
+        }
+        _ => {}
+    }
+    let is_silent = expected.checks == Wanted::Silence;
+    if !is_silent && seen.slowest > HEALTH_CEILING {
+        complain("too slow");
+    }
+    let only = |path, wanted| {
+        seen.statuses.get(path).is_some_and(|all| all.iter().all(|status| *status == wanted))
+    };
+    if !is_silent && !only("/health/live", 200) {
+        complain("live is not 200");
+    }
+    if expected.checks == Wanted::Served && !only("/health/ready", 200) {
+        complain("ready is not 200 though checks are served");
+    }
+    if expected.checks == Wanted::Served && seen.words.contains("unhealthy") {
+        complain("it said unhealthy though checks are served");
     }
 }
 

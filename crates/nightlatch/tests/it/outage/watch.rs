@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     pub(crate) classes: BTreeSet<String>,
     /// All words for the whole.
     pub(crate) words: BTreeSet<String>,
+    /// All warnings.
+    pub(crate) warnings: BTreeSet<String>,
     /// All statuses of each path.
     pub(crate) statuses: BTreeMap<&'static str, BTreeSet<u16>>,
     /// The slowest answers of `/health/live` and `/health/ready`.
@@ -105,6 +107,8 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
             seen.classes.insert(seen.class.clone());
             body["status"].as_str().unwrap_or("unhealthy").clone_into(&mut seen.word);
             seen.words.insert(seen.word.clone());
+            let warnings = body["warnings"].as_array().into_iter().flatten();
+            seen.warnings.extend(warnings.filter_map(|warning| Some(warning.as_str()?.to_owned())));
         }
         "/health/ready" => {
             seen.ready = answer.status;
