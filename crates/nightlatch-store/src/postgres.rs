@@ -9,6 +9,7 @@ mod connect;
 mod end;
 mod failure;
 mod feed;
+mod gather;
 mod guard;
 mod migrate;
 mod new_user;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy};
 
+use self::call::Server;
+use self::gather::Gatherer;
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
 use self::schema::Schema;
@@ -34,9 +37,8 @@ use crate::lookups::Lookups;
 
 /// A record in `PostgreSQL`. Connects when it is first asked something, inside a tokio runtime.
 pub struct PostgresRecord {
-    connections: Connections,
-    schema: Schema,
-    entropy: Arc<dyn Entropy>,
+    server: Arc<Server>,
+    gatherer: Gatherer,
     lookups: Lookups,
 }
 
@@ -54,14 +56,7 @@ impl PostgresRecord {
         let target = options::read(options)?;
         let ports = (clock, Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
-        Ok(Self { connections, schema, entropy, lookups: Lookups::default() })
-    }
-
-    /// A random id for a feed row, with room above it: a statement that writes several rows counts
-    /// on from it.
-    fn fresh_row_id(&self) -> i64 {
-        let mut bytes = [0; 8];
-        self.entropy.fill(&mut bytes);
-        i64::from_be_bytes(bytes) & (i64::MAX >> 1)
+        let server = Arc::new(Server { connections, schema, entropy });
+        Ok(Self { server, gatherer: Gatherer::new(), lookups: Lookups::default() })
     }
 }

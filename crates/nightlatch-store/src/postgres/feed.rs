@@ -146,7 +146,7 @@ impl FeedStore for PostgresRecord {
             }
             let ends: Vec<Single> =
                 lost.sessions.iter().map(|id| Single::by_id(*id, now)).collect();
-            for written in self.end_each(&ends, deadline).await? {
+            for written in self.server.end_each(&ends, deadline).await? {
                 rows.extend(written.rows);
             }
             rows.extend(self.restore_users(&lost.users, now, deadline).await?);

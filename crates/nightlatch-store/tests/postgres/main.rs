@@ -4,6 +4,7 @@
 mod breaker;
 mod contract;
 mod faults;
+mod gather;
 mod migrating;
 mod order;
 mod pgbouncer;
