@@ -11,6 +11,7 @@ mod failure;
 mod feed;
 mod gather;
 mod guard;
+mod listen;
 mod migrate;
 mod new_user;
 mod node;
@@ -30,6 +31,7 @@ use nightlatch_core::{Clock, Entropy};
 
 use self::call::Server;
 use self::gather::Gatherer;
+use self::listen::{Listener, Way};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
 use self::schema::Schema;
@@ -39,6 +41,7 @@ use crate::lookups::Lookups;
 pub struct PostgresRecord {
     server: Arc<Server>,
     gatherer: Gatherer,
+    listener: Listener,
     lookups: Lookups,
 }
 
@@ -54,9 +57,12 @@ impl PostgresRecord {
     ) -> Result<Self, PostgresOptionsError> {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
-        let ports = (clock, Arc::clone(&entropy));
+        let way = Way::to(&target);
+        let ports = (Arc::clone(&clock), Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
         let server = Arc::new(Server { connections, schema, entropy });
-        Ok(Self { server, gatherer: Gatherer::new(), lookups: Lookups::default() })
+        let listener = Listener::new(way, &server, &clock);
+        let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
+        Ok(Self { server, gatherer, listener, lookups })
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use nightlatch_core::{
-    Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History, LostRevocations,
-    LostUser, Position, SessionEnd, StoreError, StoreResult, Timestamp, UserId,
+    BoxFuture, Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History,
+    LostRevocations, LostUser, Position, SessionEnd, StoreError, StoreResult, Timestamp, UserId,
 };
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -152,6 +152,10 @@ impl FeedStore for PostgresRecord {
             rows.extend(self.restore_users(&lost.users, now, deadline).await?);
             Ok(rows)
         })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.listener.changed())
     }
 }
 

@@ -31,6 +31,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/postgres/0001_record.sql"),
     },
     Migration {
+        version: 2,
+        name: "0002_feed_news",
+        sql: include_str!("../../migrations/postgres/0002_feed_news.sql"),
+    },
+    Migration {
         version: 3,
         name: "0003_nodes",
         sql: include_str!("../../migrations/postgres/0003_nodes.sql"),

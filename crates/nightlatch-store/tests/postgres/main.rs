@@ -5,6 +5,7 @@ mod breaker;
 mod contract;
 mod faults;
 mod gather;
+mod listening;
 mod migrating;
 mod order;
 mod pgbouncer;
