@@ -180,6 +180,7 @@ macro_rules! contract_tests {
             feed: a_poll_from_above_the_head_finds_nothing_there;
             feed: a_poll_from_what_was_pruned_finds_the_row_gone;
             feed: every_kind_is_read_as_it_was_written;
+            feed: a_change_by_another_node_wakes_who_waits_for_one;
             feed: the_first_claim_of_an_epoch_wins;
             feed: of_many_who_claim_at_once_all_hear_of_one;
             feed: lost_ends_of_sessions_are_written_back;

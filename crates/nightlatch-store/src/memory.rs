@@ -18,6 +18,7 @@ use nightlatch_core::{
     Generation, History, NodeId, Outcome, PasswordHash, Position, Session, SessionId, StoreError,
     StoreErrorKind, StoreResult, Timestamp, TokenHash, User, UserId,
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use node::Nodes;
@@ -26,14 +27,16 @@ use node::Nodes;
 pub struct MemoryRecord {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    moved: Arc<Notify>,
 }
 
 impl MemoryRecord {
     /// An empty record whose own clock is the wall clock of `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        let state = Mutex::new(State::new(clock.clone(), entropy));
-        Self { clock, state }
+        let state = State::new(clock.clone(), entropy);
+        let moved = Arc::clone(&state.moved);
+        Self { clock, state: Mutex::new(state), moved }
     }
 
     /// The rows of the feed that are still there, in order, for checkers.
@@ -77,6 +80,8 @@ struct State {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     history: History,
+    /// Wakes who waits for news of the feed.
+    moved: Arc<Notify>,
     feed: BTreeMap<Position, StoredRow>,
     pruned_to: Position,
     users: BTreeMap<UserId, UserRow>,
@@ -119,6 +124,7 @@ impl State {
             clock,
             entropy,
             history,
+            moved: Arc::default(),
             feed: BTreeMap::new(),
             pruned_to: Position(0),
             users: BTreeMap::new(),

@@ -9,7 +9,9 @@ mod connect;
 mod end;
 mod failure;
 mod feed;
+mod gather;
 mod guard;
+mod listen;
 mod migrate;
 mod new_user;
 mod node;
@@ -27,6 +29,9 @@ use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy};
 
+use self::call::Server;
+use self::gather::Gatherer;
+use self::listen::{Listener, Way};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
 use self::schema::Schema;
@@ -34,9 +39,9 @@ use crate::lookups::Lookups;
 
 /// A record in `PostgreSQL`. Connects when it is first asked something, inside a tokio runtime.
 pub struct PostgresRecord {
-    connections: Connections,
-    schema: Schema,
-    entropy: Arc<dyn Entropy>,
+    server: Arc<Server>,
+    gatherer: Gatherer,
+    listener: Listener,
     lookups: Lookups,
 }
 
@@ -52,16 +57,12 @@ impl PostgresRecord {
     ) -> Result<Self, PostgresOptionsError> {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
-        let ports = (clock, Arc::clone(&entropy));
+        let way = Way::to(&target);
+        let ports = (Arc::clone(&clock), Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
-        Ok(Self { connections, schema, entropy, lookups: Lookups::default() })
-    }
-
-    /// A random id for a feed row, with room above it: a statement that writes several rows counts
-    /// on from it.
-    fn fresh_row_id(&self) -> i64 {
-        let mut bytes = [0; 8];
-        self.entropy.fill(&mut bytes);
-        i64::from_be_bytes(bytes) & (i64::MAX >> 1)
+        let server = Arc::new(Server { connections, schema, entropy });
+        let listener = Listener::new(way, &server, &clock);
+        let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
+        Ok(Self { server, gatherer, listener, lookups })
     }
 }

@@ -28,6 +28,7 @@ mod sweep;
 mod tests;
 mod throttle;
 mod user;
+mod watch;
 mod writer;
 
 use std::io;
@@ -47,6 +48,7 @@ use self::feed::Change;
 use self::job::{Pending, Reply, job};
 use self::reader::{Look, Lookups, Reader, Reading};
 use self::shared::Shared;
+use self::watch::Watch;
 use self::writer::{Order, Work, Writer};
 
 /// Changes that may wait: 16 full groups, some 100 ms of a slow disk.
@@ -57,6 +59,7 @@ const LOOKUPS_MAX: usize = 1024;
 /// The record in a SQLite file. Dropping it commits what waits and stops its threads.
 pub struct SqliteRecord {
     shared: Arc<Shared>,
+    watch: Watch,
     orders: Option<SyncSender<Order>>,
     lookups: Option<SyncSender<Box<dyn Reading>>>,
     readers: Vec<JoinHandle<()>>,
@@ -95,6 +98,7 @@ impl SqliteRecord {
         let writer = Writer::new(Arc::clone(&shared), to_do);
         let mut record = Self {
             shared: Arc::clone(&shared),
+            watch: Watch::default(),
             orders: Some(orders),
             lookups: Some(lookups),
             readers: Vec::new(),

@@ -52,8 +52,9 @@ pub trait FeedStore: Send + Sync {
         deadline: Deadline,
     ) -> StoreResult<'_, FeedNews>;
 
-    /// Completes when the feed may have moved since the last call: a reason to look at it now. A
-    /// record that cannot tell never completes.
+    /// Completes when the feed may have moved since the last call: a reason to look at it now, never
+    /// one not to. A record that cannot tell never completes. What happens while nobody waits ends
+    /// the next wait; many changes may be one. For one caller at a time, who may drop it.
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(pending())
     }

@@ -12,7 +12,7 @@ use nightlatch_core::{
 };
 
 use super::Subject;
-use super::fixture::{Fixture, HOUR, all_at_once};
+use super::fixture::{CALL_SPAN, Fixture, HOUR, all_at_once};
 
 async fn end_strangers(record: &Fixture, count: usize) -> Vec<FeedKind> {
     let mut kinds = Vec::new();
@@ -116,6 +116,29 @@ pub async fn every_kind_is_read_as_it_was_written(subject: Subject) {
     );
     let start = record.poll(Some(Position(0)), 1).await;
     assert_eq!(kinds_of(&start.rows), [FeedKind::Start]);
+}
+
+pub async fn a_change_by_another_node_wakes_who_waits_for_one(subject: Subject) {
+    const ROUNDS: u32 = 5;
+    let record = Fixture::over(subject).await;
+    let other = record.second_node().await;
+    let mut wakes = 0;
+    for _ in 0..ROUNDS {
+        let before = record.head().await;
+        let waiting = async {
+            while record.head().await == before {
+                record.record().changed().await;
+                wakes += 1;
+            }
+        };
+        let stranger = SessionEnd::One(SessionId::fresh(record.entropy(), record.now()));
+        let ended = async { other.end_sessions(stranger, record.now(), record.deadline()).await };
+        let (woken, ended) = tokio::join!(tokio::time::timeout(CALL_SPAN, waiting), ended);
+        ended.expect("ending sessions works");
+        assert!(woken.is_ok(), "no news in {CALL_SPAN:?}");
+    }
+    // Once for each, once too often for each, and once for the beginning.
+    assert!(wakes <= 2 * ROUNDS + 1, "woken {wakes} times by {ROUNDS} changes");
 }
 
 fn kinds_of(rows: &[FeedRow]) -> Vec<FeedKind> {

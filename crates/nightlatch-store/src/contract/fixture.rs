@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::{Shift, Subject};
 
 /// Long enough for a slow server on a busy machine, short enough for a hang to be seen.
-const CALL_SPAN: Duration = Duration::from_secs(5);
+pub(super) const CALL_SPAN: Duration = Duration::from_secs(5);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const DAY: Duration = Duration::from_hours(24);
 

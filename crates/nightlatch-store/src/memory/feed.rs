@@ -1,8 +1,8 @@
 //! The feed of the reference record: its rows, its head, and what is written back after a fork.
 
 use nightlatch_core::{
-    AsOf, Deadline, Epoch, FeedKind, FeedNews, FeedRow, FeedStore, Generation, Head, History,
-    LostRevocations, LostUser, Position, SessionEnd, StoreResult, Timestamp, UserId,
+    AsOf, BoxFuture, Deadline, Epoch, FeedKind, FeedNews, FeedRow, FeedStore, Generation, Head,
+    History, LostRevocations, LostUser, Position, SessionEnd, StoreResult, Timestamp, UserId,
 };
 
 use super::{MemoryRecord, State, StoredRow};
@@ -26,6 +26,7 @@ impl FeedStore for MemoryRecord {
         self.run("claiming an epoch", deadline, move |state| {
             if state.history == from {
                 state.history.epoch = fresh;
+                state.tell();
             }
             state.head()
         })
@@ -39,6 +40,10 @@ impl FeedStore for MemoryRecord {
     ) -> StoreResult<'_, Vec<FeedRow>> {
         self.run("restoring revocations", deadline, move |state| state.restore(&lost, now))
     }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.moved.notified())
+    }
 }
 
 impl State {
@@ -50,7 +55,14 @@ impl State {
         let position = Position(newest.0 + 1);
         let row = FeedRow { at: AsOf { position, row_id: i64::from_le_bytes(row_id) }, kind };
         self.feed.insert(position, StoredRow { row, written_at: at });
+        self.tell();
         row
+    }
+
+    /// Several nodes may share this record: all who wait hear of it, and one who comes late.
+    fn tell(&self) {
+        self.moved.notify_waiters();
+        self.moved.notify_one();
     }
 
     pub(super) fn head(&self) -> Head {

@@ -3,7 +3,9 @@
 //! Every change of this record is a single statement that commits by itself, so this is nearly
 //! all that talks to the server.
 
-use nightlatch_core::{Deadline, StoreError};
+use std::sync::Arc;
+
+use nightlatch_core::{Deadline, Entropy, StoreError};
 use nightlatch_resilience::CallEnd;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
@@ -11,7 +13,8 @@ use tokio_postgres::{Error, Row};
 
 use super::PostgresRecord;
 use super::failure::{Failure, Sent, corrupt};
-use super::pool::Loan;
+use super::pool::{Connections, Loan};
+use super::schema::Schema;
 
 /// A parameter with its type: a pooled connection has no prepared statement to learn it from.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -38,6 +41,13 @@ pub(super) struct Call<'a> {
     pub(super) params: &'a [Param<'a>],
 }
 
+/// Where statements go: all of the record but what it remembers of its callers.
+pub(super) struct Server {
+    pub(super) connections: Connections,
+    pub(super) schema: Schema,
+    pub(super) entropy: Arc<dyn Entropy>,
+}
+
 impl PostgresRecord {
     /// All rows of a statement.
     pub(super) async fn rows(
@@ -45,14 +55,7 @@ impl PostgresRecord {
         call: Call<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut attempt = 1;
-        loop {
-            match self.attempt(&call, deadline).await {
-                Ok(rows) => return Ok(rows),
-                Err(failure) if failure.may_repeat && attempt < ATTEMPTS_MAX => attempt += 1,
-                Err(failure) => return Err(failure.error),
-            }
-        }
+        self.server.rows(call, deadline).await
     }
 
     /// The row of a statement that gives one at most.
@@ -82,6 +85,35 @@ impl PostgresRecord {
             return Err(corrupt(doing, "the record's own row is missing (table feed_head)"));
         }
         Ok(rows)
+    }
+
+    /// A random id for a feed row, see [`Server::fresh_row_id`].
+    pub(super) fn fresh_row_id(&self) -> i64 {
+        self.server.fresh_row_id()
+    }
+}
+
+impl Server {
+    /// All rows of a statement.
+    pub(super) async fn rows(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(&call, deadline).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) if failure.may_repeat && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+
+    /// A random id for a feed row, with room above it: a statement that writes several rows counts
+    /// on from it.
+    pub(super) fn fresh_row_id(&self) -> i64 {
+        (random_bits(&*self.entropy) >> 2).cast_signed()
     }
 
     async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
@@ -144,4 +176,10 @@ impl PostgresRecord {
         *sent = sent_by;
         client.query(&statement, &values).await
     }
+}
+
+pub(super) fn random_bits(entropy: &dyn Entropy) -> u64 {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes);
+    u64::from_be_bytes(bytes)
 }

@@ -11,33 +11,38 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
-use super::call::{Call, Effect, Param};
+use super::call::{Call, Effect, Param, Server};
 use super::row::{Reader, fed_columns, fed_rows};
 
-const DOING: &str = "ending sessions";
+pub(super) const DOING: &str = "ending sessions";
 
 /// Single sessions, each by its id, its token, or its id and user. Who asks by the id alone gets a
 /// feed row even if there is no such session; of several who ask for one session the first ends it.
 /// The ids of the feed rows count on from one fresh number: as many as there turn out to be rows.
+///
+/// Each session is looked up, and locked in the order of `firsts`, by itself (`LATERAL`): a join
+/// would read the whole table while it is small, and go on with that plan while it grows.
 const END_EACH: &str = concat!(
     "WITH asked AS MATERIALIZED (
          SELECT number, session_id, token, user_id, at
          FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::bigint[]) WITH ORDINALITY
              AS a (session_id, token, user_id, at, number)
      ), named AS MATERIALIZED (
-         SELECT s.id, a.number, a.at
-         FROM asked a JOIN nightlatch.sessions s ON s.id = a.session_id
-         WHERE a.user_id IS NULL OR a.user_id = s.user_id
+         SELECT s.id, a.number, a.at FROM asked a CROSS JOIN LATERAL (
+             SELECT id FROM nightlatch.sessions
+             WHERE id = a.session_id AND user_id = coalesce(a.user_id, user_id) OFFSET 0
+         ) s
          UNION ALL
-         SELECT s.id, a.number, a.at
-         FROM asked a JOIN nightlatch.sessions s ON s.token_hash = a.token
+         SELECT s.id, a.number, a.at FROM asked a CROSS JOIN LATERAL (
+             SELECT id FROM nightlatch.sessions WHERE token_hash = a.token OFFSET 0
+         ) s
      ), firsts AS MATERIALIZED (
          SELECT DISTINCT ON (id) id, number, at FROM named ORDER BY id, number
      ), victims AS MATERIALIZED (
-         SELECT s.id, firsts.number, firsts.at
-         FROM firsts JOIN nightlatch.sessions s ON s.id = firsts.id
-         WHERE s.ended_at IS NULL
-         ORDER BY s.id FOR NO KEY UPDATE OF s
+         SELECT s.id, firsts.number, firsts.at FROM firsts CROSS JOIN LATERAL (
+             SELECT id FROM nightlatch.sessions
+             WHERE id = firsts.id AND ended_at IS NULL FOR NO KEY UPDATE
+         ) s
      ), ended AS (
          UPDATE nightlatch.sessions s SET ended_at = v.at FROM victims v WHERE s.id = v.id
          RETURNING s.id, v.number
@@ -202,12 +207,10 @@ impl PostgresRecord {
         let row_id = self.fresh_row_id();
         let (at, feed): (Param, Param) = ((&at, Type::INT8), (&row_id, Type::INT8));
         match which {
-            SessionEnd::One(id) => self.end_single(Single::by_id(id, now), deadline).await,
-            SessionEnd::Token(token) => {
-                self.end_single(Single::by_token(token, now), deadline).await
-            }
+            SessionEnd::One(id) => self.gather(Single::by_id(id, now), deadline).await,
+            SessionEnd::Token(token) => self.gather(Single::by_token(token, now), deadline).await,
             SessionEnd::OneOf(user, id) => {
-                self.end_single(Single::of_user(user, id, now), deadline).await
+                self.gather(Single::of_user(user, id, now), deadline).await
             }
             SessionEnd::OthersOf(user, kept) => {
                 let params: &[Param] =
@@ -233,15 +236,12 @@ impl PostgresRecord {
         Ok(Written { value, rows: fed_rows(&rows, DOING)? })
     }
 
-    async fn end_single(
-        &self,
-        single: Single,
-        deadline: Deadline,
-    ) -> Result<Written<u64>, StoreError> {
-        let mut answers = self.end_each(&[single], deadline).await?;
-        Ok(answers.pop().expect("there is one for each"))
+    async fn gather(&self, single: Single, deadline: Deadline) -> Result<Written<u64>, StoreError> {
+        self.gatherer.end(&self.server, single, deadline).await
     }
+}
 
+impl Server {
     /// Ends single sessions in one statement: one answer for each, in order.
     pub(super) async fn end_each(
         &self,

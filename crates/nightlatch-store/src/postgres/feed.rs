@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use nightlatch_core::{
-    Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History, LostRevocations,
-    LostUser, Position, SessionEnd, StoreError, StoreResult, Timestamp, UserId,
+    BoxFuture, Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History,
+    LostRevocations, LostUser, Position, SessionEnd, StoreError, StoreResult, Timestamp, UserId,
 };
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -146,12 +146,16 @@ impl FeedStore for PostgresRecord {
             }
             let ends: Vec<Single> =
                 lost.sessions.iter().map(|id| Single::by_id(*id, now)).collect();
-            for written in self.end_each(&ends, deadline).await? {
+            for written in self.server.end_each(&ends, deadline).await? {
                 rows.extend(written.rows);
             }
             rows.extend(self.restore_users(&lost.users, now, deadline).await?);
             Ok(rows)
         })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.listener.changed())
     }
 }
 

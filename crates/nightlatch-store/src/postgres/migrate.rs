@@ -31,6 +31,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/postgres/0001_record.sql"),
     },
     Migration {
+        version: 2,
+        name: "0002_feed_news",
+        sql: include_str!("../../migrations/postgres/0002_feed_news.sql"),
+    },
+    Migration {
         version: 3,
         name: "0003_nodes",
         sql: include_str!("../../migrations/postgres/0003_nodes.sql"),
@@ -76,8 +81,9 @@ impl PostgresRecord {
         &self,
         deadline: Deadline,
     ) -> Result<Vec<String>, StoreError> {
-        let loan = self.connections.lend(DOING, deadline).await.map_err(|failure| failure.error)?;
-        let limit = self.connections.remaining(deadline);
+        let loan =
+            self.server.connections.lend(DOING, deadline).await.map_err(|failure| failure.error)?;
+        let limit = self.server.connections.remaining(deadline);
         let mut sent = Sent::Nothing;
         match timeout(limit, self.migrate_on(&loan, limit, &mut sent)).await {
             Ok(Ok(applied)) => {
@@ -130,7 +136,8 @@ impl PostgresRecord {
         if !self.is_there(loan, TABLE_IS_THERE).await? {
             return Ok(MIGRATIONS.iter().collect());
         }
-        let sql = self.schema.apply("SELECT version, checksum FROM nightlatch.schema_migrations");
+        let sql =
+            self.server.schema.apply("SELECT version, checksum FROM nightlatch.schema_migrations");
         let mut applied = Vec::new();
         for row in loan.client().query_typed(&sql, &[]).await? {
             applied
@@ -151,7 +158,7 @@ impl PostgresRecord {
     }
 
     async fn is_there(&self, loan: &Loan<'_>, sql: &str) -> Result<bool, MigrateError> {
-        let params: &[Param] = &[(&self.schema.name(), Type::TEXT)];
+        let params: &[Param] = &[(&self.server.schema.name(), Type::TEXT)];
         Ok(loan.client().query_typed_one(sql, params).await?.try_get(0)?)
     }
 
@@ -159,10 +166,10 @@ impl PostgresRecord {
         let client = loan.client();
         // Creating a schema needs a right on the database even where the schema exists.
         if !self.is_there(loan, SCHEMA_IS_THERE).await? {
-            let name = self.schema.name();
+            let name = self.server.schema.name();
             client.batch_execute(&format!("CREATE SCHEMA \"{name}\"")).await?;
         }
-        let table = self.schema.apply(
+        let table = self.server.schema.apply(
             "CREATE TABLE IF NOT EXISTS nightlatch.schema_migrations (
                  version bigint PRIMARY KEY,
                  name text NOT NULL,
@@ -171,14 +178,14 @@ impl PostgresRecord {
              )",
         );
         client.batch_execute(&table).await?;
-        client.batch_execute(&self.schema.apply(migration.sql)).await?;
+        client.batch_execute(&self.server.schema.apply(migration.sql)).await?;
         let checksum = migration.checksum();
         let params: &[Param] = &[
             (&migration.version, Type::INT8),
             (&migration.name, Type::TEXT),
             (&checksum, Type::BYTEA),
         ];
-        let note = self.schema.apply(
+        let note = self.server.schema.apply(
             "INSERT INTO nightlatch.schema_migrations (version, name, checksum, applied_at)
              VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)",
         );

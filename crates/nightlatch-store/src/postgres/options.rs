@@ -28,7 +28,7 @@ pub struct PostgresOptions {
     /// (`PgBouncer`), as `pgbouncer=true` in the URL says too: then nothing is left behind in a
     /// connection, and the limits below are to be set on the role.
     pub pgbouncer: bool,
-    /// The most connections of this process.
+    /// The most connections of this process, beside the one that listens to the feed.
     pub connections_max: usize,
     /// The most calls that wait for a connection; more are refused at once.
     pub waiting_max: usize,

@@ -224,6 +224,10 @@ impl FeedStore for SqliteRecord {
             restore::restore(change, &lost, now)
         })
     }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.until_feed_has_moved())
+    }
 }
 
 impl ThrottleStore for SqliteRecord {

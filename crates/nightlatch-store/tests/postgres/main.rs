@@ -4,6 +4,8 @@
 mod breaker;
 mod contract;
 mod faults;
+mod gather;
+mod listening;
 mod migrating;
 mod order;
 mod pgbouncer;

@@ -1,10 +1,11 @@
 //! Positions are in commit order, and what is read is never older than its position says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Outcome, PasswordChange, PasswordHash, SessionEnd, SessionStore, StoreErrorKind, User,
-    UserStore,
+    AsOf, FeedRow, FeedStore, Outcome, PasswordChange, PasswordHash, SessionEnd, SessionStore,
+    StoreErrorKind, User, UserStore,
 };
 use nightlatch_store::postgres::PostgresRecord;
 use tokio::task::JoinSet;
@@ -15,71 +16,133 @@ use crate::support::{
 };
 
 /// Whoever has read up to a position must have seen all that is at or below it: in every snapshot
-/// the feed is without gaps, and the head is its newest row.
+/// the feed is without gaps, and the head is its newest row. Nodes of several callers gather what
+/// ends single sessions; others get in their way, so that many wait for one lock and go on at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_reader_ever_sees_a_gap_below_the_head() {
-    const REVOKERS: usize = 24;
+    const NODES: usize = 4;
+    const CALLERS: usize = 6;
     let fixture = Fixture::shared().await;
     let mut users = Vec::new();
     for number in 0..6 {
         users.push(create_user(&fixture.record, &format!("user{number}")).await);
     }
+    let begin = fixture.record.poll_feed(None, 0, soon()).await.expect("it answers").head.newest;
     let mut revokers = JoinSet::new();
-    for revoker in 0..REVOKERS {
+    for _ in 0..NODES {
         // How long each waits is not what this is about.
         let mut patient = fixture.options();
         (patient.lock_timeout, patient.statement_timeout) = (CALL_SPAN, CALL_SPAN);
-        let (node, user) = (open(&patient), users[revoker % users.len()].clone());
-        revokers.spawn(async move { revoke_in_every_way(&node, &user).await });
-    }
-    let observer = fixture.client().await;
-    let disorder = "SELECT abs((SELECT count(*) FROM nightlatch.feed) - max(position))
-            + abs(max(position) - (SELECT position FROM nightlatch.feed_head))
-            + abs((SELECT row_id FROM nightlatch.feed_head)
-                  - (SELECT id FROM nightlatch.feed ORDER BY position DESC LIMIT 1))
-        FROM nightlatch.feed";
-    while !revokers.is_empty() {
-        assert_eq!(observer.number(disorder).await, 0);
-        while let Some(done) = revokers.try_join_next() {
-            done.expect("no revoker panics");
+        let node = Arc::new(open(&patient));
+        for caller in 0..CALLERS {
+            let (node, user) = (Arc::clone(&node), users[caller % users.len()].clone());
+            revokers.spawn(async move { revoke_in_every_way(&node, &user).await });
         }
     }
-    assert_eq!(observer.number(disorder).await, 0);
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(observer.number(deadlocks).await, 0);
-    let rows = observer.number("SELECT count(*) FROM nightlatch.feed").await;
-    assert!(rows > i64::try_from(REVOKERS * 5 * 5).expect("a small number"), "only {rows} rows");
+    let (disturber, observer) = (fixture.client().await, fixture.client().await);
+    let mut tail = Tail { through: begin, rows: Vec::new() };
+    let mut told = Vec::new();
+    let mut rounds = 0_usize;
+    while !revokers.is_empty() {
+        disturber.run(DISTURBANCES[rounds % DISTURBANCES.len()]).await;
+        assert_eq!(observer.number(DISORDER).await, 0);
+        tail.follow(&fixture.record).await;
+        disturber.run("COMMIT").await;
+        while let Some(done) = revokers.try_join_next() {
+            told.extend(done.expect("no revoker panics"));
+        }
+        rounds += 1;
+    }
+    tail.follow(&fixture.record).await;
+    assert_eq!(observer.number(DISORDER).await, 0);
+    assert_eq!(observer.number(DEADLOCKS).await, 0);
+    told.sort_by_key(|row: &FeedRow| row.at.position);
+    assert_eq!(told, tail.rows, "each row was told to the one who wrote it, and to nobody else");
+    assert!(told.len() > NODES * CALLERS * ROUNDS * 5, "only {} rows", told.len());
+}
+
+/// How often each revoker goes through all that it does.
+const ROUNDS: usize = 5;
+
+/// Locks that revocations have to wait for, taken in turn.
+const DISTURBANCES: [&str; 3] = [
+    "BEGIN; SELECT FROM nightlatch.feed_head FOR UPDATE",
+    "BEGIN; SELECT FROM nightlatch.users ORDER BY id FOR SHARE",
+    "BEGIN; SELECT FROM nightlatch.sessions WHERE ended_at IS NULL ORDER BY id LIMIT 20 FOR SHARE",
+];
+
+/// Gaps in the feed, and rows between its newest and the head.
+const DISORDER: &str = "SELECT abs((SELECT count(*) FROM nightlatch.feed) - max(position))
+        + abs(max(position) - (SELECT position FROM nightlatch.feed_head))
+        + abs((SELECT row_id FROM nightlatch.feed_head)
+              - (SELECT id FROM nightlatch.feed ORDER BY position DESC LIMIT 1))
+    FROM nightlatch.feed";
+
+const DEADLOCKS: &str = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+
+/// What a node knows that reads on from where it was: never more than a poll gives it.
+struct Tail {
+    through: AsOf,
+    rows: Vec<FeedRow>,
+}
+
+impl Tail {
+    async fn follow(&mut self, record: &PostgresRecord) {
+        let news = record.poll_feed(Some(self.through.position), u32::MAX, soon()).await;
+        let news = news.expect("the record answers");
+        assert_eq!(news.asked, Some(self.through.row_id), "what was there stays as it was");
+        for row in news.rows {
+            assert_eq!(row.at.position.0, self.through.position.0 + 1, "and has no gap behind it");
+            self.through = row.at;
+            self.rows.push(row);
+        }
+        assert_eq!(news.head.newest, self.through);
+    }
 }
 
 /// Several of these work on the same user: a login may be refused, a session may have been ended
-/// by somebody else.
-async fn revoke_in_every_way(node: &PostgresRecord, user: &User) {
-    for _ in 0..5 {
+/// by somebody else. All feed rows that were told of.
+async fn revoke_in_every_way(node: &PostgresRecord, user: &User) -> Vec<FeedRow> {
+    let mut told = Vec::new();
+    for _ in 0..ROUNDS {
         let user = node.find_credentials_by_id(user.id, prefix(), now(), soon()).await;
         let user = user.expect("the record answers").expect("nobody deletes users here").user;
         let mut sessions = Vec::new();
         for _ in 0..4 {
             let new = session_of(&user);
-            sessions.push(new.session.id);
+            sessions.push((new.session.id, new.token));
             node.create_session(new, prefix(), soon()).await.expect("the record answers");
         }
         let mut replacing = session_of(&user);
         let replaced = session_of(&user);
         replacing.replaces = Some(replaced.token);
         node.create_session(replaced, prefix(), soon()).await.expect("the record answers");
-        node.create_session(replacing, prefix(), soon()).await.expect("the record answers");
+        let login = node.create_session(replacing, prefix(), soon()).await;
+        told.extend(login.expect("the record answers").into_iter().flat_map(|login| login.rows));
         for which in [
-            SessionEnd::One(sessions[0]),
-            SessionEnd::OneOf(user.id, sessions[1]),
-            SessionEnd::One(sessions[1]),
-            SessionEnd::OthersOf(user.id, sessions[2]),
+            SessionEnd::One(sessions[0].0),
+            SessionEnd::OneOf(user.id, sessions[1].0),
+            SessionEnd::One(sessions[1].0),
+            SessionEnd::Token(sessions[2].1),
+            SessionEnd::OthersOf(user.id, sessions[3].0),
             SessionEnd::AllOf(user.id),
             SessionEnd::Everything,
         ] {
-            end(node, which).await.expect("the record answers");
+            let ended = node.end_sessions(which, now(), soon()).await;
+            told.extend(ended.expect("the record answers").rows);
         }
-        node.set_groups(user.id, user.groups, soon()).await.expect("the record answers");
+        let change = PasswordChange {
+            user_id: user.id,
+            verified_at: None,
+            hash: PasswordHash::from_stored("$2b$12$next".to_owned()),
+            next_session: Some(session_of(&user)),
+        };
+        let changed = node.change_password(change, soon()).await.expect("the record answers");
+        told.extend(changed.into_iter().flat_map(|changed| changed.rows));
+        let grouped = node.set_groups(user.id, user.groups, soon()).await;
+        told.extend(grouped.expect("the record answers").expect("the user is there").rows);
     }
+    told
 }
 
 /// A copy is believed if the feed has nothing against it after its `as_of`: a living session must
