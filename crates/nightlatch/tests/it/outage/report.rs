@@ -42,7 +42,8 @@ pub(crate) enum Wanted {
 pub(crate) struct Expected {
     pub(crate) writes: Wanted,
     pub(crate) checks: Wanted,
-    /// A class that health must have named; `None`: it must have named none.
+    /// A class that health must have named, or one of several with `|` between; `None`: it must
+    /// have named none.
     pub(crate) class: Option<&'static str>,
 }
 
