@@ -183,11 +183,16 @@ impl Coherence {
     }
 
     /// This node has written rows to the feed: it is bound by them before anybody is answered, and
-    /// knows them if the record should lose them.
+    /// knows them if the record should lose them. A row where another one stood proves a fork.
     pub fn wrote(&mut self, rows: &[FeedRow], now: Duration) {
         for row in rows {
             self.names.learn(row.kind, row.at.position, now);
-            if let Phase::Following(view) = &mut self.phase {
+            let Phase::Following(view) = &mut self.phase else { continue };
+            if view.is_contradicted_by(row.at) {
+                let from = view.history();
+                self.fork();
+                self.phase = Phase::Forked(from);
+            } else {
                 view.expect(row.at, now);
             }
         }
@@ -350,6 +355,8 @@ impl Coherence {
         if let Some(unfinished) = self.comparison.take() {
             self.lost.add(unfinished.lost());
         }
+        // What an earlier fork had kept may be lost by this one, and its positions are forgotten.
+        self.lost.add(self.names.of_no_position());
         let said = self.names.leave_history();
         if let Phase::Following(view) = &self.phase {
             self.comparison = Some(Comparison::new(view.known_ids(), said));

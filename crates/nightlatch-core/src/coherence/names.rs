@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Stamp;
-use crate::{FeedKind, Generation, Position, SessionId, UserId};
+use crate::{FeedKind, Generation, LostRevocations, LostUser, Position, SessionId, UserId};
 
 /// Names with the order in which they were learned.
 #[derive(Debug, Default)]
@@ -86,6 +86,25 @@ impl Names {
             }
         }
         self.order.push_back(Learned { number, at, kind, position: Some(position) });
+    }
+
+    /// Ends whose positions are no longer known, as far as writing them twice does no harm.
+    pub(super) fn of_no_position(&self) -> LostRevocations {
+        let mut ends = LostRevocations::default();
+        for learned in self.order.iter().filter(|learned| learned.position.is_none()) {
+            match learned.kind {
+                FeedKind::Session(id) => ends.sessions.push(id),
+                FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
+                    ends.users.push(LostUser { id, below: Some(generation), enabled: None });
+                }
+                FeedKind::Start
+                | FeedKind::Everything
+                | FeedKind::RefetchUser(_)
+                | FeedKind::UserEnabled(_)
+                | FeedKind::Unknown(_) => {}
+            }
+        }
+        ends
     }
 
     /// Gives out what was learned from the history that is given up, in its order: its positions

@@ -407,3 +407,33 @@ fn a_record_that_takes_no_changes_confirms_all_the_same() {
     node.told_rows(&told, at(5000), at(5001));
     assert_eq!(node.judge(&copy(5), at(7000)), Verdict::Believed);
 }
+
+#[test]
+fn a_row_that_this_node_writes_where_another_stood_proves_a_fork() {
+    let mut node = node_told(&[FeedKind::UserBelow(user(1), Generation(5))]);
+    // The record went back over position 6, and gave it out once more.
+    let mine = FeedRow { at: AsOf { row_id: 1, ..place(6) }, kind: FeedKind::Session(session(9)) };
+    node.wrote(&[mine], at(10));
+    assert_eq!((node.forks(), node.question()), (1, Question::NewEpoch(EPOCH)));
+    assert_eq!(node.judge(&Stamp { user: user(2), ..copy(6) }, at(11)), Verdict::Unconfirmed);
+}
+
+#[test]
+fn what_one_fork_kept_is_written_back_if_the_next_goes_further_back() {
+    let mut node = node_told(&[FeedKind::Session(session(1)), FeedKind::Session(session(2))]);
+    let epoch = |number| History { epoch: Epoch(number), ..EPOCH };
+    // The first loses the second row alone.
+    node.told_rows(&news(6, None, vec![]), at(20), at(21));
+    node.told_head(Head { history: epoch(2), ..head(6) }, at(30));
+    compare_all(&mut node, &[row(5, FeedKind::Start), row(6, FeedKind::Everything)], 6);
+    let lost = node.lost(10).expect("one is lost");
+    assert_eq!(lost.sessions, vec![session(2)]);
+    node.restored(&lost);
+    // The next loses both.
+    let mut told = news(5, None, vec![]);
+    told.head.history = epoch(3);
+    node.told_rows(&told, at(40), at(41));
+    compare_all(&mut node, &[row(5, FeedKind::Start)], 5);
+    let lost = node.lost(10).expect("both are lost");
+    assert!(lost.sessions.contains(&session(1)), "{lost:?}");
+}

@@ -83,10 +83,7 @@ impl View {
         if copy.history != self.history || position < self.since {
             return false;
         }
-        let known = usize::try_from(position.0 - self.since.0).ok();
-        let known = known.and_then(|offset| self.ids.get(offset).copied());
-        let known = known.or_else(|| self.expected.get(&position).map(|row| row.row_id));
-        known.is_none_or(|row_id| row_id == copy.as_of.row_id)
+        !self.is_contradicted_by(copy.as_of)
     }
 
     /// The ids of the rows that are known, for a comparison with another history.
@@ -104,6 +101,15 @@ impl View {
             self.confirmed_at = self.confirmed_at.max(began);
         }
         confirms
+    }
+
+    /// Whether this row, of which this node knows from the record itself, cannot be in a feed that
+    /// has the rows of this view.
+    pub(super) fn is_contradicted_by(&self, row: AsOf) -> bool {
+        let offset = usize::try_from(row.position.0 - self.since.0).ok();
+        let known = offset.and_then(|offset| self.ids.get(offset).copied());
+        let known = known.or_else(|| self.expected.get(&row.position).map(|row| row.row_id));
+        known.is_some_and(|row_id| row_id != row.row_id)
     }
 
     /// The feed must have this row.

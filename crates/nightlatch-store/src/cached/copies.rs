@@ -8,7 +8,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{FoundSession, TokenHash};
+use nightlatch_core::{FoundSession, SessionEnd, TokenHash};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -48,6 +48,25 @@ impl Copies {
 
     pub(super) fn drop_one(&self, token: &TokenHash) {
         self.0.remove(token);
+    }
+
+    /// Drops what a revocation without a row of the feed may be about: a session that the record
+    /// has never heard of, having gone back in time over its login.
+    pub(super) fn drop_ended(&self, which: SessionEnd) {
+        match which {
+            SessionEnd::Token(token) => self.drop_one(&token),
+            SessionEnd::One(id) => self.0.retain(|_, copy| copy.found.session.id != id),
+            SessionEnd::OneOf(user, id) => self.0.retain(|_, copy| {
+                let FoundSession { session, .. } = &*copy.found;
+                session.id != id || session.user_id != user
+            }),
+            SessionEnd::OthersOf(user, kept) => self.0.retain(|_, copy| {
+                let FoundSession { session, .. } = &*copy.found;
+                session.id == kept || session.user_id != user
+            }),
+            // By the generation, and by position.
+            SessionEnd::AllOf(_) | SessionEnd::Everything => {}
+        }
     }
 
     pub(super) fn clear(&self) {

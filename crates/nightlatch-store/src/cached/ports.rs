@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
-    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
-    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
-    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
+    Failure, FailureClass, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore,
+    FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures,
+    LoginName, LookupFailures, LostRevocations, NewSession, NewUser, NodeId, NodeStore, Outcome,
+    PasswordChange, PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId,
+    SessionStore, StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore, Timestamp,
+    TokenHash, User, UserId, UserStore, Username, Written,
 };
 
+use super::tail::Looked;
 use super::{CachedRecord, Sight};
+
+const ENDING: &str = "ending sessions";
 
 impl SessionStore for CachedRecord {
     fn create_session(
@@ -26,9 +30,12 @@ impl SessionStore for CachedRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         Box::pin(async move {
-            let (token, began) = (session.token, self.now());
+            let (token, replaces, began) = (session.token, session.replaces, self.now());
             let created = self.record.create_session(session, prefix, deadline).await;
             let created = self.heard(created)?.map(|created| self.wrote(created));
+            if let Some(replaced) = replaces.filter(|_| created.is_some()) {
+                self.copies.drop_one(&replaced);
+            }
             if let Some(created) = &created {
                 self.keep_created(token, &created.value, began);
             }
@@ -92,8 +99,12 @@ impl SessionStore for CachedRecord {
                 if let SessionEnd::Token(token) = which {
                     self.copies.drop_one(&token);
                 }
-                self.look_now(deadline).await?;
+                if self.look_now(deadline).await? == Looked::InVain {
+                    let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::FeedStalled);
+                    return Err(StoreError::new(kind, class, Outcome::NotApplied, ENDING));
+                }
             }
+            self.copies.drop_ended(which);
             Ok(ended)
         })
     }

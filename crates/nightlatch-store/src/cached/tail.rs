@@ -50,7 +50,7 @@ pub struct Look<'a> {
     pub asked: Duration,
     /// When it answered.
     pub answered: Duration,
-    /// Whether this look found that history has forked.
+    /// Whether history was found to have forked since the last look.
     pub forked: bool,
 }
 
@@ -60,14 +60,32 @@ pub trait LookObserver: Send + Sync {
     fn looked(&self, look: &Look<'_>);
 }
 
+/// The numbers of the latest looks that ended, by how they did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ended {
+    caught_up: u64,
+    in_vain: u64,
+}
+
+/// What waiting for a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// The view is at the end of the feed, as it was after the question.
+    CaughtUp,
+    /// The record did not answer.
+    InVain,
+}
+
 /// Who wants a look, and which one they got.
 pub(super) struct Looks {
     wanted: Notify,
     /// How many have begun and how many of them have ended.
     begun: AtomicU64,
-    ended: watch::Sender<u64>,
+    ended: watch::Sender<Ended>,
     /// When a session was last asked for: milliseconds since boot.
     used_at: AtomicU64,
+    /// Of how many forks the observer has heard.
+    forks_told: AtomicU64,
 }
 
 impl Default for Looks {
@@ -75,8 +93,9 @@ impl Default for Looks {
         Self {
             wanted: Notify::new(),
             begun: AtomicU64::new(0),
-            ended: watch::Sender::new(0),
+            ended: watch::Sender::new(Ended::default()),
             used_at: AtomicU64::new(0),
+            forks_told: AtomicU64::new(0),
         }
     }
 }
@@ -129,15 +148,16 @@ impl CachedRecord {
     }
 
     /// Waits for a look that begins after this call.
-    pub(super) async fn look_now(&self, deadline: Deadline) -> Result<(), StoreError> {
+    pub(super) async fn look_now(&self, deadline: Deadline) -> Result<Looked, StoreError> {
         let mine = self.looks.begun.load(Ordering::SeqCst) + 1;
         let mut ended = self.looks.ended.subscribe();
         self.looks.want();
         let span = deadline.remaining(self.clock.clock());
-        let looked = ended.wait_for(|ended| *ended >= mine);
+        let looked = ended.wait_for(|ended| ended.caught_up >= mine || ended.in_vain >= mine);
         match tokio::time::timeout(span, looked).await {
+            Ok(Ok(ended)) if ended.caught_up >= mine => Ok(Looked::CaughtUp),
             // The sender lives as long as we do.
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Looked::InVain),
             Err(_elapsed) => {
                 let (kind, class) = (StoreErrorKind::Deadline, FailureClass::Timeout);
                 Err(StoreError::new(kind, class, Outcome::NotApplied, "looking at the feed"))
@@ -150,15 +170,18 @@ impl CachedRecord {
         for _ in 0..CATCH_UP_MAX {
             let begun = self.looks.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let learned = self.look(observer).await;
-            self.looks.ended.send_replace(begun);
-            if !learned.ask_again {
-                return;
+            match learned {
+                None => self.looks.ended.send_modify(|ended| ended.in_vain = begun),
+                Some(Learned { ask_again: true, .. }) => continue,
+                Some(_) => self.looks.ended.send_modify(|ended| ended.caught_up = begun),
             }
+            return;
         }
         self.looks.want();
     }
 
-    async fn look(&self, observer: &dyn LookObserver) -> Learned {
+    /// One look; `None`: the record did not answer.
+    async fn look(&self, observer: &dyn LookObserver) -> Option<Learned> {
         let asked = self.now();
         let deadline = Deadline::at_boottime(asked + LOOK_MAX);
         let question = self.rule().question();
@@ -184,10 +207,11 @@ impl CachedRecord {
         };
         let answered = self.now();
         let learned = self.learn(question, &answer, asked);
-        if learned.copies_are_void {
+        if learned.is_some_and(|learned| learned.copies_are_void) {
             self.copies.clear();
         }
-        let forked = learned.forked;
+        let forks = self.rule().forks();
+        let forked = self.looks.forks_told.swap(forks, Ordering::Relaxed) != forks;
         observer.looked(&Look { answer: answer.as_ref(), asked, answered, forked });
         learned
     }
@@ -197,18 +221,18 @@ impl CachedRecord {
         question: Question,
         answer: &Result<FeedNews, StoreError>,
         asked: Duration,
-    ) -> Learned {
+    ) -> Option<Learned> {
         let now = self.now();
         let mut rule = self.rule_mut();
-        match (question, answer) {
-            (Question::Head | Question::NewEpoch(_), Ok(news)) => rule.told_head(news.head, asked),
-            (Question::Rows(_), Ok(news)) => rule.told_rows(news, asked, now),
-            (Question::Compare(_), Ok(news)) => rule.told_comparison(news),
-            (_, Err(_)) => {
-                rule.record_failed(now);
-                Learned::default()
-            }
-        }
+        let Ok(news) = answer else {
+            rule.record_failed(now);
+            return None;
+        };
+        Some(match question {
+            Question::Head | Question::NewEpoch(_) => rule.told_head(news.head, asked),
+            Question::Rows(_) => rule.told_rows(news, asked, now),
+            Question::Compare(_) => rule.told_comparison(news),
+        })
     }
 
     /// Writes back what the record has lost. What cannot be written waits for the next turn.
