@@ -3,21 +3,14 @@
 //! SQLite would copy the log back inside the commit that makes it long, on the time of whoever
 //! waits for that commit. The writer does it after it has answered.
 
-use std::fs;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use rusqlite::wal::CheckpointMode;
 
 use super::connection::Link;
-use super::failure::{Failure, Fault};
 
 /// The log is copied back from this many pages on: 4 MiB.
 const PAGES_MAX: i32 = 1000;
-
-/// The header of a log, and the least that a page takes in it (section 4 of SQLite's file format).
-const HEADER_BYTES: u64 = 32;
-const PAGE_BYTES_MIN: u64 = 24 + 512;
 
 /// When to copy the log back next.
 pub(super) struct Log {
@@ -44,21 +37,6 @@ impl Log {
             link.log_pages.store(0, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Fails unless the log at `path` can be the one that the connection writes to. The name may
-    /// have been given to another file between the connection's opening and our look at it: a
-    /// reader that opens while the log is away makes an empty one.
-    pub(super) fn check(link: &Link, path: &Path) -> Result<(), Failure> {
-        let Ok(pages) = u64::try_from(link.log_pages.load(Ordering::Relaxed)) else {
-            return Ok(());
-        };
-        if pages == 0 {
-            return Ok(());
-        }
-        let there = fs::metadata(path).map_err(|error| Failure::of(Fault::File(error)))?;
-        let shortest = HEADER_BYTES + pages * PAGE_BYTES_MIN;
-        if there.len() < shortest { Err(Failure::of(Fault::Replaced)) } else { Ok(()) }
     }
 
     /// Copies all of the log back and empties it.

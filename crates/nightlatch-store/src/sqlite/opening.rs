@@ -66,8 +66,7 @@ impl Opening {
 
     /// Fails if what is open is not what the path names.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.last.map_or(Ok(()), |opened| opened.check(&self.shared))?;
-        self.link.as_ref().map_or(Ok(()), |link| Log::check(link, &self.shared.log_path))
+        self.last.map_or(Ok(()), |opened| opened.check(&self.shared))
     }
 
     /// A connection to the file that the path names, opened anew when that is due.

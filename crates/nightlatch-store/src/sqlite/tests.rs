@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
@@ -245,47 +245,6 @@ async fn what_a_removed_log_held_is_saved() {
     let world = World { record, clock, folder };
     assert!(world.holds("before").await.expect("readable"));
     assert!(world.holds("after").await.expect("readable"));
-}
-
-#[tokio::test]
-async fn a_log_that_is_removed_again_and_again_costs_nothing_that_was_acknowledged() {
-    let names: Vec<String> = (0..400).map(|number| format!("name {number}")).collect();
-    let world = World::new().await;
-    let log = world.file("n.db-wal");
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, path) = (Arc::clone(&stop), log.clone());
-    let removing = std::thread::spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
-            // Often it is not there: it was removed just now.
-            let _ = fs::remove_file(&path);
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
-    });
-    let mut acknowledged = Vec::new();
-    for name in &names {
-        if world.record.shared_secret(name, vec![1], world.soon()).await.is_ok() {
-            acknowledged.push(name.as_str());
-        }
-        // Readers open the log, too, and make one where there is none.
-        let _ = world.holds("before").await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    removing.join().expect("it only removes");
-    world.clock.push(Duration::from_secs(1));
-    world.put("after").await.expect("works again");
-    assert!(world.holds("after").await.expect("readers follow to the log that is there"));
-
-    // What the files hold, as after a kill: nobody closes anything.
-    let copy = world.file("copy.db");
-    for suffix in ["", "-wal"] {
-        let from = world.file(&format!("n.db{suffix}"));
-        fs::copy(from, world.file(&format!("copy.db{suffix}"))).expect("readable");
-    }
-    let held = Connection::open(copy).expect("a database");
-    assert!(acknowledged.len() > 10, "{}", acknowledged.len());
-    for name in acknowledged.into_iter().chain(["after"]) {
-        assert!(has_secret(&held, name).expect("readable"), "{name} was acknowledged");
-    }
 }
 
 #[tokio::test]
