@@ -61,7 +61,7 @@ impl PostgresRecord {
         let ports = (Arc::clone(&clock), Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
         let server = Arc::new(Server { connections, schema, entropy });
-        let listener = Listener::new(way, &server, &clock);
+        let listener = Listener::new(way, &server, clock);
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
         Ok(Self { server, gatherer, listener, lookups })
     }

@@ -68,9 +68,9 @@ struct Source {
 
 impl Listener {
     /// Connects to nothing yet.
-    pub(super) fn new(way: Option<Way>, server: &Arc<Server>, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(way: Option<Way>, server: &Arc<Server>, clock: Arc<dyn Clock>) -> Self {
         let source = way.map(|way| {
-            let (server, clock) = (Arc::clone(server), Arc::clone(clock));
+            let (server, clock) = (Arc::clone(server), clock);
             Arc::new(Source { way, server, clock, moved: Notify::new() })
         });
         Self { source, task: Mutex::default() }
