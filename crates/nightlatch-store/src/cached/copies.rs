@@ -3,12 +3,13 @@
 //! Nothing here decides whether a copy is good, and nothing needs to be deleted when a session ends:
 //! the coherence rule judges every copy at every use.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{FoundSession, SessionEnd, TokenHash};
+use nightlatch_core::{FeedKind, FeedRow, FoundSession, SessionEnd, SessionId, TokenHash};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -50,27 +51,46 @@ impl Copies {
         self.0.remove(token);
     }
 
-    /// Drops what a revocation without a row of the feed may be about: a session that the record
-    /// has never heard of, having gone back in time over its login.
-    pub(super) fn drop_ended(&self, which: SessionEnd) {
+    /// Drops what a revocation is about and no row of the feed tells of: a session that the record
+    /// has never heard of, having gone back in time over its login. Copies that rows name stay: by
+    /// them this node knows what has ended, even while the record is away.
+    pub(super) fn drop_untold(&self, which: SessionEnd, rows: &[FeedRow]) {
         match which {
-            SessionEnd::Token(token) => self.drop_one(&token),
-            SessionEnd::One(id) => self.0.retain(|_, copy| copy.found.session.id != id),
-            SessionEnd::OneOf(user, id) => self.0.retain(|_, copy| {
-                let FoundSession { session, .. } = &*copy.found;
-                session.id != id || session.user_id != user
-            }),
-            SessionEnd::OthersOf(user, kept) => self.0.retain(|_, copy| {
-                let FoundSession { session, .. } = &*copy.found;
-                session.id == kept || session.user_id != user
-            }),
-            // By the generation, and by position.
-            SessionEnd::AllOf(_) | SessionEnd::Everything => {}
+            SessionEnd::Token(token) if rows.is_empty() => self.drop_one(&token),
+            SessionEnd::One(id) | SessionEnd::OneOf(_, id) if rows.is_empty() => {
+                self.0.retain(|_, copy| copy.found.session.id != id);
+            }
+            SessionEnd::OthersOf(user, kept) => {
+                let told: BTreeSet<SessionId> = rows.iter().filter_map(ended_by).collect();
+                self.0.retain(|_, copy| {
+                    let FoundSession { session, .. } = &*copy.found;
+                    session.user_id != user || session.id == kept || told.contains(&session.id)
+                });
+            }
+            // Told by name, by the generation, and by position.
+            SessionEnd::Token(_)
+            | SessionEnd::One(_)
+            | SessionEnd::OneOf(..)
+            | SessionEnd::AllOf(_)
+            | SessionEnd::Everything => {}
         }
     }
 
     pub(super) fn clear(&self) {
         self.0.clear();
+    }
+}
+
+fn ended_by(row: &FeedRow) -> Option<SessionId> {
+    match row.kind {
+        FeedKind::Session(id) => Some(id),
+        FeedKind::Start
+        | FeedKind::UserBelow(..)
+        | FeedKind::UserDisabled(..)
+        | FeedKind::UserEnabled(_)
+        | FeedKind::RefetchUser(_)
+        | FeedKind::Everything
+        | FeedKind::Unknown(_) => None,
     }
 }
 

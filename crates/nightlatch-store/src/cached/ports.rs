@@ -33,8 +33,8 @@ impl SessionStore for CachedRecord {
             let (token, replaces, began) = (session.token, session.replaces, self.now());
             let created = self.record.create_session(session, prefix, deadline).await;
             let created = self.heard(created)?.map(|created| self.wrote(created));
-            if let Some(replaced) = replaces.filter(|_| created.is_some()) {
-                self.copies.drop_one(&replaced);
+            if let (Some(replaced), Some(created)) = (replaces, &created) {
+                self.copies.drop_untold(SessionEnd::Token(replaced), &created.rows);
             }
             if let Some(created) = &created {
                 self.keep_created(token, &created.value, began);
@@ -92,19 +92,16 @@ impl SessionStore for CachedRecord {
         Box::pin(async move {
             let ended = self.record.end_sessions(which, now, deadline).await;
             let ended = self.wrote(self.heard(ended)?);
+            self.copies.drop_untold(which, &ended.rows);
             if ended.rows.is_empty() {
                 // Whatever it names has ended before, here or elsewhere, perhaps in an answer that
                 // was lost: copies must be bound by that row before this is told. Or the record has
                 // never heard of it, having gone back in time over the login: no row will say so.
-                if let SessionEnd::Token(token) = which {
-                    self.copies.drop_one(&token);
-                }
                 if self.look_now(deadline).await? == Looked::InVain {
                     let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::FeedStalled);
                     return Err(StoreError::new(kind, class, Outcome::NotApplied, ENDING));
                 }
             }
-            self.copies.drop_ended(which);
             Ok(ended)
         })
     }
