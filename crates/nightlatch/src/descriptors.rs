@@ -2,9 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors kept for files, the record, logs and connections that are being refused, as a share:
-/// connections get nine tenths.
-const CONNECTIONS_TENTHS: u64 = 9;
+/// Descriptors kept for files, the record, logs and connections that are being refused: a tenth, but
+/// never less than a server opens for itself. With fewer, connections would use them up before they
+/// are too many, and whoever comes then waits unheard instead of being told so.
+const KEPT_MIN: u64 = 48;
+
+/// Connections that are taken however few descriptors there are.
+const CONNECTIONS_MIN: u64 = 8;
 
 /// The most connections that one process takes, however many descriptors there are: each costs
 /// memory.
@@ -21,8 +25,9 @@ pub fn raise_limit() -> usize {
 }
 
 fn connections(descriptors: u64) -> usize {
-    let share = (descriptors / 10).saturating_mul(CONNECTIONS_TENTHS);
-    usize::try_from(share.clamp(8, CONNECTIONS_MAX)).unwrap_or(usize::MAX)
+    let kept = (descriptors / 10).max(KEPT_MIN);
+    let rest = descriptors.saturating_sub(kept).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
+    usize::try_from(rest).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -30,9 +35,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_a_tenth_of_the_descriptors() {
-        assert_eq!(connections(1024), 918);
-        assert_eq!(connections(64), 54);
+    fn connections_leave_what_the_server_opens_for_itself() {
+        assert_eq!(connections(1024), 922);
+        assert_eq!(connections(128), 80);
+        assert_eq!(connections(64), 16);
+        assert_eq!(connections(32), 8);
         assert_eq!(connections(u64::MAX), 50_000);
     }
 }
