@@ -215,10 +215,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_ascend_and_are_named_by_their_file() {
-        assert!(MIGRATIONS.is_sorted_by_key(|migration| migration.version));
-        for migration in MIGRATIONS {
-            assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
+    fn migrations_are_numbered_without_gaps_and_named_by_their_file() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            let number = i64::try_from(index).expect("few") + 1;
+            assert_eq!(migration.version, number);
+            assert!(migration.name.starts_with(&format!("{number:04}_")));
         }
     }
 }
