@@ -20,6 +20,8 @@ on_each_record!(a_stop_under_load_answers_all_that_it_took_in);
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
+const CLIENTS: u64 = 20;
+
 /// What one client saw until the server was gone.
 struct Seen {
     answers: Vec<(u16, bool)>,
@@ -30,8 +32,16 @@ fn is_last(answer: &Answer) -> bool {
     answer.header("connection") == Some("close")
 }
 
+/// What all clients were served.
+#[derive(Default)]
+struct Served {
+    requests: AtomicU64,
+    /// Those who have had an answer.
+    clients: AtomicU64,
+}
+
 /// Asks again and again until there is no answer.
-async fn ask_until_gone(mut client: Client, logs_in: bool, served: Arc<AtomicU64>) -> Seen {
+async fn ask_until_gone(mut client: Client, logs_in: bool, served: Arc<Served>) -> Seen {
     let login = json!({ "username": "load", "password": PASSWORD });
     let mut answers = Vec::new();
     loop {
@@ -44,16 +54,19 @@ async fn ask_until_gone(mut client: Client, logs_in: bool, served: Arc<AtomicU64
             Ok(answer) => answers.push((answer.status, is_last(&answer))),
             Err(lost) => return Seen { answers, lost },
         }
-        served.fetch_add(1, Ordering::Relaxed);
+        served.requests.fetch_add(1, Ordering::Relaxed);
+        if answers.len() == 1 {
+            served.clients.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 async fn a_stop_under_load_answers_all_that_it_took_in(record: Record) {
     let mut stand = record.serve_with(launch().set("DISABLE_THROTTLING", "true")).await;
     let person = Person::logged_in(&stand.server, "load").await;
-    let served = Arc::new(AtomicU64::new(0));
+    let served = Arc::new(Served::default());
     let mut clients = JoinSet::new();
-    for number in 0..20 {
+    for number in 0..CLIENTS {
         let mut client = stand.server.client();
         for (name, value) in person.client.cookies() {
             // Those who log in have no session that would end by it.
@@ -63,7 +76,11 @@ async fn a_stop_under_load_answers_all_that_it_took_in(record: Record) {
         }
         clients.spawn(ask_until_gone(client, number < 4, Arc::clone(&served)));
     }
-    wait_until("the server is busy", LIMIT, async || served.load(Ordering::Relaxed) > 300).await;
+    wait_until("the server is busy with everybody", LIMIT, async || {
+        served.requests.load(Ordering::Relaxed) > 300
+            && served.clients.load(Ordering::Relaxed) == CLIENTS
+    })
+    .await;
     stand.server.ask_to_stop();
     let seen = clients.join_all().await;
     assert_eq!(stand.server.wait_for_exit(), Some(0));

@@ -196,6 +196,15 @@ impl Drill {
         .await;
     }
 
+    /// Waits until health of every node names this class, or one of these.
+    pub(crate) async fn wait_for_class_everywhere(&self, class: &str) {
+        wait_until(&format!("health says {class} on every node"), LIMIT, async || {
+            let mut nodes = self.nodes();
+            nodes.all(|(_, watch)| class.split('|').any(|class| watch.seen().class == class))
+        })
+        .await;
+    }
+
     /// Waits until health says this of the whole, and names this class.
     pub(crate) async fn wait_for_health(&self, word: &str, class: &str) {
         wait_until(&format!("health is {word}: {class}"), LIMIT, async || {

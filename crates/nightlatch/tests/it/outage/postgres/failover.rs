@@ -34,7 +34,7 @@ async fn a_synchronous_standby_takes_over_with_all_that_was_acknowledged() {
     drill.cut_off = vec![0, 1];
     drill.fault_begins();
     way.postgres.kill_9();
-    drill.wait_for_class("unreachable|readonly").await;
+    drill.wait_for_class_everywhere("unreachable|readonly").await;
     drill.wait_for_writes(503, 5).await;
     standby.promote();
     drill.fault_ends(FAILOVER).await;
@@ -58,7 +58,7 @@ async fn an_asynchronous_standby_takes_over_without_undoing_a_logout() {
     drill.stay_under_load().await;
     way.postgres.kill_9();
     drill.lost_writes = Some((drill.began(), drill.load.now()));
-    drill.wait_for_class("unreachable|readonly").await;
+    drill.wait_for_class_everywhere("unreachable|readonly").await;
     drill.wait_for_writes(503, 5).await;
     behind.set(Fault::Reset).await;
     standby.promote();
@@ -79,7 +79,7 @@ async fn a_backup_takes_over_without_undoing_a_logout() {
     drill.stay_under_load().await;
     way.postgres.kill_9();
     drill.lost_writes = Some((drill.began(), drill.load.now()));
-    drill.wait_for_class("unreachable").await;
+    drill.wait_for_class_everywhere("unreachable").await;
     drill.wait_for_writes(503, 5).await;
     way.postgres.restore(&backup);
     drill.wait_from_now(WRITE_BACK).await;
