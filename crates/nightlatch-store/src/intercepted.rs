@@ -15,13 +15,22 @@ use nightlatch_core::{
     Written,
 };
 
-/// Decides what happens to calls. Both are told the name of the port's method.
+/// Decides what happens to calls. Both are told the name of the port's method, and by when the
+/// caller must have an answer: keeping that is the driver's part, which stands here.
 pub trait Interceptor: Send + Sync {
     /// Before the record is asked. An error: it never is.
-    fn before(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn before(
+        &self,
+        call: &'static str,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// After it has answered. An error: the answer is lost, whatever it was.
-    fn after(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn after(
+        &self,
+        call: &'static str,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// A record behind an interceptor.
@@ -39,13 +48,13 @@ impl InterceptedRecord {
 
     fn pass<'a, T: Send + 'a>(
         &'a self,
-        call: &'static str,
+        (call, deadline): (&'static str, Deadline),
         ask: impl FnOnce(&'a dyn Record) -> StoreResult<'a, T> + Send + 'a,
     ) -> StoreResult<'a, T> {
         Box::pin(async move {
-            self.interceptor.before(call).await?;
+            self.interceptor.before(call, deadline).await?;
             let answer = ask(&*self.record).await;
-            self.interceptor.after(call).await?;
+            self.interceptor.after(call, deadline).await?;
             answer
         })
     }
@@ -59,7 +68,7 @@ impl UserStore for InterceptedRecord {
         now: Timestamp,
         deadline: Deadline,
     ) -> StoreResult<'a, Option<Credentials>> {
-        self.pass("find_credentials", move |record| {
+        self.pass(("find_credentials", deadline), move |record| {
             record.find_credentials(name, prefix, now, deadline)
         })
     }
@@ -71,13 +80,13 @@ impl UserStore for InterceptedRecord {
         now: Timestamp,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Credentials>> {
-        self.pass("find_credentials_by_id", move |record| {
+        self.pass(("find_credentials_by_id", deadline), move |record| {
             record.find_credentials_by_id(id, prefix, now, deadline)
         })
     }
 
     fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
-        self.pass("create_user", move |record| record.create_user(user, deadline))
+        self.pass(("create_user", deadline), move |record| record.create_user(user, deadline))
     }
 
     fn list_users<'a>(
@@ -86,7 +95,7 @@ impl UserStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'a, Vec<User>> {
-        self.pass("list_users", move |record| record.list_users(after, limit, deadline))
+        self.pass(("list_users", deadline), move |record| record.list_users(after, limit, deadline))
     }
 
     fn set_enabled(
@@ -95,11 +104,13 @@ impl UserStore for InterceptedRecord {
         enabled: bool,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass("set_enabled", move |record| record.set_enabled(id, enabled, deadline))
+        self.pass(("set_enabled", deadline), move |record| {
+            record.set_enabled(id, enabled, deadline)
+        })
     }
 
     fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
-        self.pass("delete_user", move |record| record.delete_user(id, deadline))
+        self.pass(("delete_user", deadline), move |record| record.delete_user(id, deadline))
     }
 
     fn set_groups(
@@ -108,7 +119,7 @@ impl UserStore for InterceptedRecord {
         groups: Groups,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass("set_groups", move |record| record.set_groups(id, groups, deadline))
+        self.pass(("set_groups", deadline), move |record| record.set_groups(id, groups, deadline))
     }
 
     fn verify_email(
@@ -116,7 +127,7 @@ impl UserStore for InterceptedRecord {
         id: UserId,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass("verify_email", move |record| record.verify_email(id, deadline))
+        self.pass(("verify_email", deadline), move |record| record.verify_email(id, deadline))
     }
 
     fn change_password(
@@ -124,7 +135,9 @@ impl UserStore for InterceptedRecord {
         change: PasswordChange,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
-        self.pass("change_password", move |record| record.change_password(change, deadline))
+        self.pass(("change_password", deadline), move |record| {
+            record.change_password(change, deadline)
+        })
     }
 
     fn upgrade_hash(
@@ -134,7 +147,9 @@ impl UserStore for InterceptedRecord {
         new: PasswordHash,
         deadline: Deadline,
     ) -> StoreResult<'_, bool> {
-        self.pass("upgrade_hash", move |record| record.upgrade_hash(id, old, new, deadline))
+        self.pass(("upgrade_hash", deadline), move |record| {
+            record.upgrade_hash(id, old, new, deadline)
+        })
     }
 
     fn import_users(
@@ -142,11 +157,11 @@ impl UserStore for InterceptedRecord {
         users: Vec<ImportUser>,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<ImportOutcome>> {
-        self.pass("import_users", move |record| record.import_users(users, deadline))
+        self.pass(("import_users", deadline), move |record| record.import_users(users, deadline))
     }
 
     fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
-        self.pass("list_hash_kinds", move |record| record.list_hash_kinds(deadline))
+        self.pass(("list_hash_kinds", deadline), move |record| record.list_hash_kinds(deadline))
     }
 }
 
@@ -157,7 +172,9 @@ impl SessionStore for InterceptedRecord {
         prefix: AddressPrefix,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
-        self.pass("create_session", move |record| record.create_session(session, prefix, deadline))
+        self.pass(("create_session", deadline), move |record| {
+            record.create_session(session, prefix, deadline)
+        })
     }
 
     fn find_session(
@@ -165,7 +182,7 @@ impl SessionStore for InterceptedRecord {
         token: TokenHash,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
-        self.pass("find_session", move |record| record.find_session(token, deadline))
+        self.pass(("find_session", deadline), move |record| record.find_session(token, deadline))
     }
 
     fn list_sessions(
@@ -175,7 +192,9 @@ impl SessionStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<Session>> {
-        self.pass("list_sessions", move |record| record.list_sessions(user, now, limit, deadline))
+        self.pass(("list_sessions", deadline), move |record| {
+            record.list_sessions(user, now, limit, deadline)
+        })
     }
 
     fn list_all_sessions(
@@ -185,7 +204,7 @@ impl SessionStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<(Session, Username)>> {
-        self.pass("list_all_sessions", move |record| {
+        self.pass(("list_all_sessions", deadline), move |record| {
             record.list_all_sessions(below, now, limit, deadline)
         })
     }
@@ -196,7 +215,9 @@ impl SessionStore for InterceptedRecord {
         now: Timestamp,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
-        self.pass("end_sessions", move |record| record.end_sessions(which, now, deadline))
+        self.pass(("end_sessions", deadline), move |record| {
+            record.end_sessions(which, now, deadline)
+        })
     }
 
     fn touch_sessions(
@@ -204,7 +225,7 @@ impl SessionStore for InterceptedRecord {
         seen: Vec<(SessionId, Timestamp)>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
-        self.pass("touch_sessions", move |record| record.touch_sessions(seen, deadline))
+        self.pass(("touch_sessions", deadline), move |record| record.touch_sessions(seen, deadline))
     }
 }
 
@@ -215,7 +236,9 @@ impl ThrottleStore for InterceptedRecord {
         failures: Vec<Failure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
-        self.pass("append_failures", move |record| record.append_failures(by, failures, deadline))
+        self.pass(("append_failures", deadline), move |record| {
+            record.append_failures(by, failures, deadline)
+        })
     }
 
     fn list_failures(
@@ -224,7 +247,9 @@ impl ThrottleStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, KeptFailures> {
-        self.pass("list_failures", move |record| record.list_failures(since, limit, deadline))
+        self.pass(("list_failures", deadline), move |record| {
+            record.list_failures(since, limit, deadline)
+        })
     }
 
     fn poll_failures(
@@ -234,21 +259,23 @@ impl ThrottleStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, FailureNews> {
-        self.pass("poll_failures", move |record| record.poll_failures(by, after, limit, deadline))
+        self.pass(("poll_failures", deadline), move |record| {
+            record.poll_failures(by, after, limit, deadline)
+        })
     }
 }
 
 impl NodeStore for InterceptedRecord {
     fn heartbeat(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
-        self.pass("heartbeat", move |record| record.heartbeat(node, deadline))
+        self.pass(("heartbeat", deadline), move |record| record.heartbeat(node, deadline))
     }
 
     fn find_cluster(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, Cluster> {
-        self.pass("find_cluster", move |record| record.find_cluster(node, deadline))
+        self.pass(("find_cluster", deadline), move |record| record.find_cluster(node, deadline))
     }
 
     fn leave(&self, node: NodeId, deadline: Deadline) -> StoreResult<'_, ()> {
-        self.pass("leave", move |record| record.leave(node, deadline))
+        self.pass(("leave", deadline), move |record| record.leave(node, deadline))
     }
 }
 
@@ -259,7 +286,7 @@ impl FeedStore for InterceptedRecord {
         limit: u32,
         deadline: Deadline,
     ) -> StoreResult<'_, FeedNews> {
-        self.pass("poll_feed", move |record| record.poll_feed(after, limit, deadline))
+        self.pass(("poll_feed", deadline), move |record| record.poll_feed(after, limit, deadline))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {
@@ -272,7 +299,9 @@ impl FeedStore for InterceptedRecord {
         fresh: Epoch,
         deadline: Deadline,
     ) -> StoreResult<'_, Head> {
-        self.pass("claim_epoch", move |record| record.claim_epoch(from, fresh, deadline))
+        self.pass(("claim_epoch", deadline), move |record| {
+            record.claim_epoch(from, fresh, deadline)
+        })
     }
 
     fn restore_revocations(
@@ -281,7 +310,7 @@ impl FeedStore for InterceptedRecord {
         now: Timestamp,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<FeedRow>> {
-        self.pass("restore_revocations", move |record| {
+        self.pass(("restore_revocations", deadline), move |record| {
             record.restore_revocations(lost, now, deadline)
         })
     }
@@ -289,7 +318,7 @@ impl FeedStore for InterceptedRecord {
 
 impl RecordStore for InterceptedRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
-        self.pass("migrate", move |record| record.migrate(deadline))
+        self.pass(("migrate", deadline), move |record| record.migrate(deadline))
     }
 
     fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures> {
@@ -297,7 +326,7 @@ impl RecordStore for InterceptedRecord {
     }
 
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
-        self.pass("sweep", move |record| record.sweep(before, limit, deadline))
+        self.pass(("sweep", deadline), move |record| record.sweep(before, limit, deadline))
     }
 
     fn shared_secret<'a>(
@@ -306,6 +335,8 @@ impl RecordStore for InterceptedRecord {
         fresh: Vec<u8>,
         deadline: Deadline,
     ) -> StoreResult<'a, Vec<u8>> {
-        self.pass("shared_secret", move |record| record.shared_secret(name, fresh, deadline))
+        self.pass(("shared_secret", deadline), move |record| {
+            record.shared_secret(name, fresh, deadline)
+        })
     }
 }

@@ -7,6 +7,7 @@
 mod feed;
 mod node;
 mod session;
+mod snapshot;
 mod upkeep;
 mod user;
 
@@ -20,6 +21,8 @@ use nightlatch_core::{
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+pub use self::snapshot::Snapshot;
 
 use node::Nodes;
 
@@ -76,6 +79,7 @@ impl MemoryRecord {
 }
 
 /// What the tables of a database would hold.
+#[derive(Clone)]
 struct State {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -100,16 +104,19 @@ struct State {
     secrets: BTreeMap<String, Vec<u8>>,
 }
 
+#[derive(Clone)]
 struct StoredRow {
     row: FeedRow,
     written_at: Timestamp,
 }
 
+#[derive(Clone)]
 struct UserRow {
     user: User,
     hash: Option<PasswordHash>,
 }
 
+#[derive(Clone)]
 struct SessionRow {
     session: Session,
     token: TokenHash,

@@ -120,8 +120,26 @@ const LAYERS: &[Layer] = &[
         why: "app.rs alone chooses adapters; take the port (nightlatch_core::PasswordHasher)",
     },
     Layer {
+        within: &["crates/nightlatch-sim/src/"],
+        except: &["crates/nightlatch-sim/src/clock.rs", "crates/nightlatch-sim/src/entropy.rs"],
+        words: &[
+            "SystemClock",
+            "SystemEntropy",
+            "SqliteRecord",
+            "PostgresRecord",
+            "Instant::now",
+            "SystemTime",
+        ],
+        why: "a simulation is its seed: time and chance come from clock.rs and entropy.rs",
+    },
+    Layer {
         within: &["crates/"],
-        except: &["crates/nightlatch/src/config/source.rs", "crates/nightlatch-testkit/src/"],
+        except: &[
+            "crates/nightlatch/src/config/source.rs",
+            "crates/nightlatch-testkit/src/",
+            // Cargo tells a build script its place by the environment.
+            "crates/nightlatch-sim/build.rs",
+        ],
         words: &["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var"],
         why: "only config/source.rs reads the environment, so that each value's origin is known",
     },
@@ -190,6 +208,9 @@ mod tests {
             ("crates/nightlatch/src/hashing/pool.rs", "pub struct HashPool;", false),
             ("crates/nightlatch/src/import.rs", "fn a() { bcrypt::verify() }", true),
             ("crates/nightlatch/src/import.rs", "let bcrypt = 1;", false),
+            ("crates/nightlatch-sim/src/world.rs", "let now = Instant::now();", true),
+            ("crates/nightlatch-sim/src/clock.rs", "let now = Instant::now();", false),
+            ("crates/nightlatch-sim/build.rs", "std::env::var(\"OUT_DIR\")", false),
             ("crates/nightlatch/src/http.rs", "std::env::var(\"HOME\")", true),
             ("crates/nightlatch/src/config/source.rs", "std::env::vars()", false),
             ("crates/nightlatch/tests/it/main.rs", "std::env::var(\"HOME\")", false),

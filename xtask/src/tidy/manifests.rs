@@ -82,6 +82,21 @@ const MANIFESTS: &[Manifest] = &[
         forbidden: &["nightlatch-testkit", "rusqlite", "tokio-postgres", "deadpool-postgres"],
         why: "drivers are the store's, and test servers are for tests",
     },
+    Manifest {
+        path: "crates/nightlatch-sim/Cargo.toml",
+        forbidden: &[
+            "rusqlite",
+            "tokio-postgres",
+            "deadpool-postgres",
+            "redis",
+            "hyper",
+            "http",
+            "axum",
+            "nightlatch",
+            "nightlatch-testkit",
+        ],
+        why: "a simulation has no drivers and no network: what it shows must depend on its seed alone",
+    },
 ];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
@@ -140,6 +155,8 @@ mod tests {
                 true,
             ),
             ("crates/nightlatch/Cargo.toml", "[dependencies]\nrusqlite.workspace = true", true),
+            ("crates/nightlatch-sim/Cargo.toml", "[dependencies]\nrusqlite.workspace = true", true),
+            ("crates/nightlatch-sim/Cargo.toml", "[dependencies]\nuuid.workspace = true", false),
         ];
         for (path, text, stopped) in cases {
             assert_eq!(!places(check, &[(path, text)]).is_empty(), stopped, "{path}: {text}");

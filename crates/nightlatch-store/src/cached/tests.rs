@@ -105,7 +105,11 @@ impl Gates {
 }
 
 impl Interceptor for Gates {
-    fn before(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn before(
+        &self,
+        call: &'static str,
+        _deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
         *self.calls.lock().unwrap().entry(call).or_default() += 1;
         let is_away = self.is_away.load(Ordering::SeqCst);
         Box::pin(async move {
@@ -115,7 +119,11 @@ impl Interceptor for Gates {
         })
     }
 
-    fn after(&self, call: &'static str) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn after(
+        &self,
+        call: &'static str,
+        _deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
         let held = self.held.lock().unwrap().clone();
         Box::pin(async move {
             if let Some((name, gate)) = held

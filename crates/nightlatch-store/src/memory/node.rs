@@ -11,7 +11,7 @@ use nightlatch_core::{
 use super::MemoryRecord;
 
 /// Who said when that it lives.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Nodes {
     beats: BTreeMap<NodeId, Timestamp>,
     service_time: Duration,

@@ -1,0 +1,190 @@
+//! How each rule is broken: a text of the shipped sources, and what stands there in the copies.
+//!
+//! The copies hold all patches; which of them is in force is asked while they run. So one build
+//! shows for every rule that the promises need it.
+
+/// A text of a copied source and its replacement.
+pub(crate) struct Patch {
+    /// The mutants that it makes.
+    pub(crate) mutants: &'static str,
+    /// In which copy.
+    pub(crate) file: &'static str,
+    /// Stands there exactly once.
+    pub(crate) original: &'static str,
+    /// Does the same while no mutant is chosen.
+    pub(crate) patched: &'static str,
+}
+
+/// All patches, by file.
+pub(crate) const PATCHES: &[Patch] = &[
+    Patch {
+        mutants: "view_skipped",
+        file: "coherence.rs",
+        original: "if self.names.revoke(copy) {",
+        patched: "if !crate::mutant::breaks(\"view_skipped\") && self.names.revoke(copy) {",
+    },
+    Patch {
+        mutants: "load_not_judged",
+        file: "coherence.rs",
+        original: "if self.names.revoke(found) {",
+        patched: "if crate::mutant::breaks(\"load_not_judged\") {
+            return Verdict::Believed;
+        }
+        if self.names.revoke(found) {",
+    },
+    Patch {
+        mutants: "lease_ignored",
+        file: "coherence.rs",
+        original: "match (age <= LEASE, ",
+        patched: "match (age <= LEASE || crate::mutant::breaks(\"lease_ignored\"), ",
+    },
+    Patch {
+        mutants: "staleness_ignored",
+        file: "coherence.rs",
+        original: "if age <= self.limits.staleness =>",
+        patched: "if age <= self.limits.staleness
+                || crate::mutant::breaks(\"staleness_ignored\") =>",
+    },
+    Patch {
+        mutants: "fork_forgets",
+        file: "coherence.rs",
+        original: "let said = self.names.leave_history();",
+        patched: "let said = self.names.leave_history();
+        if crate::mutant::breaks(\"fork_forgets\") {
+            self.names = Names::default();
+        }",
+    },
+    Patch {
+        mutants: "lost_not_written_back",
+        file: "coherence.rs",
+        original: "self.lost.add(comparison.lost());",
+        patched: "if !crate::mutant::breaks(\"lost_not_written_back\") {
+                self.lost.add(comparison.lost());
+            }",
+    },
+    Patch {
+        mutants: "kept_written_back",
+        file: "coherence/fork.rs",
+        original: "if self.shared.is_some_and(|shared| *position <= shared) {",
+        patched: "if self.shared.is_some_and(|shared| *position <= shared)
+                && !crate::mutant::breaks(\"kept_written_back\")
+            {",
+    },
+    Patch {
+        mutants: "fork_unseen",
+        file: "coherence.rs",
+        original: "let followed = view.follow(news, began, now, &mut self.names);",
+        patched: "let followed = match view.follow(news, began, now, &mut self.names) {
+            Followed::Forked | Followed::OtherHistory if crate::mutant::breaks(\"fork_unseen\") => {
+                Followed::Behind
+            }
+            followed => followed,
+        };",
+    },
+    Patch {
+        mutants: "as_of_ignored",
+        file: "coherence/names.rs",
+        original: "reread.is_some_and(|reread| position < reread)",
+        patched: "reread.is_some_and(|reread| {
+            position < reread && !crate::mutant::breaks(\"as_of_ignored\")
+        })",
+    },
+    Patch {
+        mutants: "generation_ignored",
+        file: "coherence/names.rs",
+        original: "copy.generation < generation",
+        patched: "copy.generation < generation && !crate::mutant::breaks(\"generation_ignored\")",
+    },
+    Patch {
+        mutants: "no_fence, epoch_ignored",
+        file: "coherence/view.rs",
+        original: "if copy.history != self.history || position < self.since {",
+        patched: "if (copy.history != self.history && !crate::mutant::breaks(\"epoch_ignored\"))
+            || (position < self.since && !crate::mutant::breaks(\"no_fence\"))
+        {",
+    },
+    Patch {
+        mutants: "epoch_ignored",
+        file: "coherence/view.rs",
+        original: "!self.is_contradicted_by(copy.as_of)",
+        patched: "crate::mutant::breaks(\"epoch_ignored\") || !self.is_contradicted_by(copy.as_of)",
+    },
+    Patch {
+        mutants: "epoch_ignored",
+        file: "cached/tail.rs",
+        original: "if learned.is_some_and(|learned| learned.copies_are_void) {",
+        patched: "if learned.is_some_and(|learned| learned.copies_are_void)
+            && !crate::mutant::breaks(\"epoch_ignored\") {",
+    },
+    Patch {
+        mutants: "wrote_ignored",
+        file: "cached.rs",
+        original: "self.rule_mut().wrote(rows, now);",
+        patched: "if !crate::mutant::breaks(\"wrote_ignored\") {
+                self.rule_mut().wrote(rows, now);
+            }",
+    },
+    Patch {
+        mutants: "position_after_row",
+        file: "memory/session.rs",
+        original: "self.run(\"finding a session\", deadline, move |state| {",
+        patched: "if crate::mutant::breaks(\"position_after_row\") {
+            return Box::pin(async move {
+                let row = self.run(\"finding a session\", deadline, move |state| {
+                    state.found(*state.tokens.get(token.as_bytes())?)
+                });
+                let Some(mut found) = row.await? else { return Ok(None) };
+                crate::mutant::others_come_in_between().await;
+                let head = self.run(\"finding the head\", deadline, |state| state.head()).await?;
+                found.as_of = head.newest;
+                Ok(Some(Arc::new(found)))
+            });
+        }
+        self.run(\"finding a session\", deadline, move |state| {",
+    },
+    Patch {
+        mutants: "positions_before_commit",
+        file: "memory/session.rs",
+        original: "self.run(\"ending sessions\", deadline, move |state| state.end(which, now))",
+        patched: "if crate::mutant::breaks(\"positions_before_commit\") {
+            return Box::pin(async move {
+                let taken = self.run(\"taking a position\", deadline, |state| {
+                    crate::mutant::take_position(state.head().newest.position)
+                });
+                let taken = taken.await?;
+                crate::mutant::others_come_in_between().await;
+                let end = move |state: &mut State| {
+                    crate::mutant::use_position(taken);
+                    state.end(which, now)
+                };
+                self.run(\"ending sessions\", deadline, end).await
+            });
+        }
+        self.run(\"ending sessions\", deadline, move |state| state.end(which, now))",
+    },
+    Patch {
+        mutants: "positions_before_commit",
+        file: "memory/feed.rs",
+        original: "let position = Position(newest.0 + 1);",
+        patched: "let position = crate::mutant::position_after(newest);",
+    },
+    Patch {
+        mutants: "upserting_touch",
+        file: "memory/session.rs",
+        original: "if row.ended_at.is_none() && at < row.session.expires_at {",
+        patched: "if crate::mutant::breaks(\"upserting_touch\") {
+                    row.ended_at = None;
+                }
+                if row.ended_at.is_none() && at < row.session.expires_at {",
+    },
+    Patch {
+        mutants: "login_at_any_generation",
+        file: "memory/session.rs",
+        original: "let generation = new.generation;",
+        patched: "let generation = if crate::mutant::breaks(\"login_at_any_generation\") {
+            self.users.get(&user_id)?.user.generation
+        } else {
+            new.generation
+        };",
+    },
+];

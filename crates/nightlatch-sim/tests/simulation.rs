@@ -1,0 +1,84 @@
+//! The promises hold under every order of events that some hundred seeds show; and each rule is
+//! needed for that.
+
+use std::collections::BTreeSet;
+
+use nightlatch_sim::mutant::MUTANTS;
+use nightlatch_sim::{Report, Run, Subject};
+
+/// Seeds that are run at every test; ten thousand others every night (docs/testing.md).
+const SEEDS: std::ops::Range<u64> = 0..400;
+
+/// Steps of each.
+const STEPS: usize = 1000;
+
+/// The most seeds in which each broken rule must show.
+const MUTANT_SEEDS: u64 = 1000;
+
+/// Steps of each of these.
+const MUTANT_STEPS: usize = 400;
+
+fn run(seed: u64) -> Run {
+    Run { seed, steps: STEPS, subject: Subject::Shipped }
+}
+
+fn assert_holds(seed: u64, steps: usize) {
+    let report = Run { seed, steps, subject: Subject::Shipped }.report();
+    assert!(
+        report.violations().is_empty(),
+        "cargo run -p nightlatch-sim -- --seed {seed} --steps {steps}\n{report}"
+    );
+}
+
+#[test]
+fn the_promises_hold_for_every_seed() {
+    for seed in SEEDS {
+        assert_holds(seed, STEPS);
+    }
+}
+
+#[test]
+fn seeds_that_once_broke_a_promise_stay_mended() {
+    for line in include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split_whitespace();
+        let (Some(seed), Some(steps)) = (words.next(), words.next()) else { continue };
+        assert_holds(seed.parse().unwrap(), steps.parse().unwrap());
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_history_every_time() {
+    for seed in [1, 2, 3] {
+        let difference = run(seed).report().first_difference(&run(seed).report());
+        assert_eq!(difference, None, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_copies_without_a_mutant_behave_as_the_originals() {
+    for seed in 0..5 {
+        let copied = Run { subject: Subject::Copied(None), ..run(seed) };
+        let difference = run(seed).report().first_difference(&copied.report());
+        assert_eq!(difference, None, "seed {seed}");
+    }
+}
+
+/// One after the other: each stops at the first seed that shows it.
+#[test]
+fn each_rule_is_needed() {
+    let mut unseen = BTreeSet::new();
+    for (mutant, _) in MUTANTS {
+        let subject = Subject::Copied(Some(*mutant));
+        let breaks = |seed: &u64| {
+            let report: Report = Run { seed: *seed, steps: MUTANT_STEPS, subject }.report();
+            !report.violations().is_empty()
+        };
+        match (0..MUTANT_SEEDS).find(breaks) {
+            Some(seed) => println!("{mutant}: seed {seed}"),
+            None => {
+                unseen.insert(*mutant);
+            }
+        }
+    }
+    assert!(unseen.is_empty(), "no seed shows {unseen:?}");
+}
