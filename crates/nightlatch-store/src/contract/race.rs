@@ -136,7 +136,7 @@ pub async fn revocations_at_once_get_positions_without_gaps(subject: Subject) {
             let asked_at = record.head().await.newest.position;
             assert_eq!(record.end(SessionEnd::One(id)).await, 1);
             // What is read after the acknowledgement has seen the revocation's own row.
-            let read = record.reread(witness).await.expect("nobody ends the witness");
+            let read = record.found(witness).await.expect("nobody ends the witness");
             assert!(read.as_of.position > asked_at);
             assert!(record.head().await.newest.position >= read.as_of.position);
         })

@@ -62,7 +62,7 @@ pub async fn a_sweep_keeps_what_lives_and_the_newest_feed_row(subject: Subject) 
     let early = sweep_all(&record, record.now().before(HOUR), 100).await;
     assert_eq!(early, Sweep { sessions: 1, ..Sweep::default() }, "only the expired one is old");
     // A copy may outlive it: whoever holds one judges its expiry.
-    assert_eq!(record.reread(expired.token).await, None);
+    assert_eq!(record.found(expired.token).await, None);
     let before = record.head().await;
     let late = sweep_all(&record, record.now().after(HOUR), 100).await;
     assert_eq!((late.sessions, late.throttle_rows), (1, 0));
@@ -204,7 +204,7 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
     refused(port.import_users(imported, over)).await;
     refused(port.list_hash_kinds(over)).await;
     refused(port.create_session(next, home(), over)).await;
-    refused(port.find_session(login.token, over)).await;
+    refused(port.reread_session(login.token, over)).await;
     refused(port.list_sessions(user.id, now, 10, over)).await;
     refused(port.end_sessions(SessionEnd::Everything, now, over)).await;
     refused(port.touch_sessions(vec![(login.id, now.after(HOUR))], over)).await;
