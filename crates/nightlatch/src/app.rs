@@ -11,7 +11,7 @@ use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
     Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports, Record, RecordClock,
-    Service, SystemClock, SystemEntropy, ThrottleScope,
+    Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
@@ -116,6 +116,22 @@ impl Base {
     #[must_use]
     pub fn within(&self, span: Duration) -> Deadline {
         Deadline::within(self.clock.clock(), span)
+    }
+
+    /// Takes over the record's clock: whatever this machine's own says, sessions are dated and
+    /// judged in the record's time.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn follow_clock(&self, deadline: Deadline) -> Result<(), StoreError> {
+        let asked = self.clock.clock().boottime();
+        let probe = self.record.port().probe(deadline).await?;
+        let took = self.clock.clock().boottime().saturating_sub(asked);
+        if let Some(now) = probe.now {
+            // The database read its clock somewhere between question and answer.
+            self.clock.observe(now, asked + took / 2);
+        }
+        Ok(())
     }
 
     /// The keys, if they can be had without asking the record.

@@ -205,7 +205,8 @@ impl Starting {
     /// Nothing is let through before it is known how many share the limits and what has been
     /// counted, and before the others know of this node: they would give its share away.
     async fn meet_the_others(&self, node: &Node) -> Result<(), StoreError> {
-        follow_clock(node).await?;
+        // A login that is dated by this machine's own clock could be over on the other nodes.
+        node.base.follow_clock(node.base.within(MIGRATE_DEADLINE)).await?;
         if node.service.beat(node.base.within(MIGRATE_DEADLINE)).await? > 1 {
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -223,18 +224,6 @@ impl Starting {
             traffic: Traffic::default(),
         })
     }
-}
-
-/// A login that is dated by this machine's own clock could be over on the other nodes.
-async fn follow_clock(node: &Node) -> Result<(), StoreError> {
-    let (clock, record) = (&node.base.clock, node.base.record.port());
-    let asked = clock.clock().boottime();
-    let news = record.poll_feed(None, 0, node.base.within(MIGRATE_DEADLINE)).await?;
-    if let Some(now) = news.now {
-        let took = clock.clock().boottime().saturating_sub(asked);
-        clock.observe(now, asked + took / 2);
-    }
-    Ok(())
 }
 
 fn settings(config: &Config, bound: SocketAddr) -> Settings {

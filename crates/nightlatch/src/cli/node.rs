@@ -78,7 +78,7 @@ async fn make_ready(
     if_absent: IfAbsent,
     console: &mut Console<'_>,
 ) -> anyhow::Result<()> {
-    let Err(error) = follow_clock(base).await else { return Ok(()) };
+    let Err(error) = base.follow_clock(base.within(ANSWER_DEADLINE)).await else { return Ok(()) };
     let has_no_file = has_no_file(&error, database);
     let may_migrate = match if_absent {
         IfAbsent::Create => has_no_file || error.class() == FailureClass::Schema,
@@ -94,24 +94,12 @@ async fn make_ready(
         let applied = applied.join(", ");
         console.talk(format_args!("brought the database's schema up to this release: {applied}"));
     }
-    Ok(follow_clock(base).await?)
+    Ok(base.follow_clock(base.within(ANSWER_DEADLINE)).await?)
 }
 
 fn has_no_file(error: &StoreError, database: &Database) -> bool {
     let Database::Sqlite { path } = database else { return false };
     error.class() == FailureClass::Missing && !path.exists()
-}
-
-/// Sessions are judged in the record's time, whatever this machine's clock says.
-async fn follow_clock(base: &Base) -> Result<(), StoreError> {
-    let asked = base.clock.clock().boottime();
-    let probe = base.record.port().probe(base.within(ANSWER_DEADLINE)).await?;
-    let took = base.clock.clock().boottime().saturating_sub(asked);
-    if let Some(now) = probe.now {
-        // The database read its clock somewhere between question and answer.
-        base.clock.observe(now, asked + took / 2);
-    }
-    Ok(())
 }
 
 /// Keys that nothing is signed with: a command neither issues nor checks tokens. The servers' own
