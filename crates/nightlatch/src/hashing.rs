@@ -33,6 +33,8 @@ use nightlatch_core::{
 };
 use tokio::sync::oneshot;
 
+use crate::strength::Tables;
+
 use self::cost::{Costs, measure};
 pub use self::debug::{VerifyReport, verify_lines};
 pub(crate) use self::memory::Memory;
@@ -63,6 +65,8 @@ impl From<OutOfMemory> for HashError {
 pub struct HashPool {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// What the estimator of passwords looks things up in.
+    pub(crate) tables: Tables,
 }
 
 /// What the callers and the threads share.
@@ -87,7 +91,8 @@ impl HashPool {
         let threads = threads.map_or_else(std::thread::available_parallelism, Ok)?.get();
         let queue = Queue::new(threads);
         let shared = Arc::new(Shared { queue, costs: Costs::default(), clock, entropy });
-        let pool = Self { shared, threads: Mutex::new(Vec::with_capacity(threads + 1)) };
+        let handles = Mutex::new(Vec::with_capacity(threads + 1));
+        let pool = Self { shared, threads: handles, tables: Tables::default() };
         for number in 0..threads {
             let thread = worker::spawn(number, &pool.shared)?;
             pool.threads.lock().expect(NEVER_POISONED).push(thread);
@@ -162,15 +167,28 @@ impl HashPool {
         W: Fn(&mut Memory) -> Result<T, HashError> + Send + Sync + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let queue = &self.shared.queue;
-        let clock = &*self.shared.clock;
-        queue.push(Queued { job: Arc::new(Call::new(work, answer)), expected, deadline }, clock);
-        match tokio::time::timeout(deadline.remaining(clock), answered).await {
-            Ok(Ok(answer)) => answer,
+        let job = Arc::new(Call::new(work, answer));
+        self.shared.queue.push(Queued { job, expected, deadline }, &*self.shared.clock);
+        match self.within(deadline, answered).await? {
+            Ok(answer) => answer,
             // The work panicked, and its thread lives on: not an answer, but worth another try.
-            Ok(Err(_gone)) => Err(HashError::Busy { retry_after: queue.retry_after(clock) }),
-            Err(_elapsed) => Err(HashError::Busy { retry_after: queue.retry_after(clock) }),
+            Err(_gone) => Err(self.busy()),
         }
+    }
+
+    /// Waits for something until the deadline, and says busy then.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        deadline: Deadline,
+        future: F,
+    ) -> Result<F::Output, HashError> {
+        let remaining = deadline.remaining(&*self.shared.clock);
+        tokio::time::timeout(remaining, future).await.map_err(|_elapsed| self.busy())
+    }
+
+    /// What a caller is told whose time ran out.
+    pub(crate) fn busy(&self) -> HashError {
+        HashError::Busy { retry_after: self.shared.queue.retry_after(&*self.shared.clock) }
     }
 
     /// What estimating a password's strength is taken to cost, compared with hashing it.

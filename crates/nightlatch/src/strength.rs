@@ -4,9 +4,15 @@
 //! guesses somebody needs who tries common passwords, words, names, dates and keyboard patterns
 //! first, and who knows the person's name, their e-mail and this product's name.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Builder;
+
 use nightlatch_core::{
     BoxFuture, Deadline, HashError, NewPassword, Password, PasswordAssessor, Weakness,
 };
+use tokio::sync::SetOnce;
 use zeroize::Zeroizing;
 use zxcvbn::Entropy;
 use zxcvbn::feedback::{Feedback, Warning};
@@ -49,10 +55,48 @@ impl PasswordAssessor for HashPool {
         if let Some(weakness) = too_short(&candidate.password) {
             return Box::pin(std::future::ready(Ok(Some(weakness))));
         }
-        let expected = self.expected_of_estimate();
-        Box::pin(self.run(expected, deadline, move |_| Ok(too_guessable(&candidate))))
+        Box::pin(async move {
+            self.within(deadline, self.tables.ready()).await?.map_err(|_no_thread| self.busy())?;
+            let expected = self.expected_of_estimate();
+            self.run(expected, deadline, move |_| Ok(too_guessable(&candidate))).await
+        })
     }
 }
+
+/// The estimator's word lists and keyboards, which it builds when it is first used: some
+/// milliseconds and megabytes, so not before somebody chooses a password.
+///
+/// They are built by a thread of normal priority. A hashing thread that does not get the core would
+/// hold the lock that everybody waits for who estimates, the lifeguard too, for seconds.
+#[derive(Default)]
+pub(crate) struct Tables {
+    is_begun: AtomicBool,
+    are_ready: Arc<SetOnce<()>>,
+}
+
+impl Tables {
+    /// Waits until they are built.
+    async fn ready(&self) -> io::Result<()> {
+        if !self.is_begun.swap(true, Ordering::Relaxed) {
+            let are_ready = Arc::clone(&self.are_ready);
+            let build = move || {
+                let _estimate = zxcvbn::zxcvbn(LOOKED_UP_EVERYWHERE, &[]);
+                let _first = are_ready.set(());
+            };
+            // The thread ends by itself; nothing is lost with it when the server stops before.
+            if let Err(no_thread) = Builder::new().name("estimator".to_owned()).spawn(build) {
+                self.is_begun.store(false, Ordering::Relaxed);
+                return Err(no_thread);
+            }
+        }
+        self.are_ready.wait().await;
+        Ok(())
+    }
+}
+
+/// A password with a word, a neighbouring key, a repetition, a sequence, a substitution, a date and
+/// a year: every list and pattern of the estimator is needed for it.
+const LOOKED_UP_EVERYWHERE: &str = "p4ssword qwert 1.3.1987 abcd aaa 1990";
 
 fn too_short(password: &Password) -> Option<Weakness> {
     if password.expose().chars().count() >= Password::CHARS_MIN {

@@ -110,18 +110,22 @@ async fn a_storm_of_logins_stays_within_a_limit_of_memory() {
         .await;
 }
 
+/// Programs that keep every core busy for as long as they live.
+fn keep_cores_busy() -> Vec<ServerProcess> {
+    let cores = std::thread::available_parallelism().expect("a machine has cores").get();
+    let programs = (0..cores).map(|_| {
+        let mut command = Command::new("setpriv");
+        command.args(["--", "sh", "-c", "while :; do :; done"]);
+        ServerProcess::spawn(command)
+    });
+    programs.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_cores_stop_nobody() {
     let mut drill = Drill::begin(GROUP, "all cores busy", under_load()).await;
-    let cores = std::thread::available_parallelism().expect("a machine has cores").get();
     drill.fault_begins();
-    let others: Vec<ServerProcess> = (0..cores)
-        .map(|_| {
-            let mut command = Command::new("setpriv");
-            command.args(["--", "sh", "-c", "while :; do :; done"]);
-            ServerProcess::spawn(command)
-        })
-        .collect();
+    let others = keep_cores_busy();
     drill.wait_since_beginning(Duration::from_secs(full_or(30, 4))).await;
     drill.stay_under_load().await;
     for other in &others {
@@ -129,6 +133,19 @@ async fn busy_cores_stop_nobody() {
     }
     // Hashing gives way to everybody, and nobody gives way: what starves has to be rescued.
     drill.fault_ends(UNHARMED).await;
+}
+
+/// What is built when it is first needed is built while the cores are busy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_on_busy_cores_lets_people_in() {
+    let others = keep_cores_busy();
+    let server = under_load().ready().await;
+    let body = json!({ "username": "first", "password": PASSWORD });
+    let answer = server.client().post_json("/api/v1/auth/register", &body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    for other in &others {
+        other.kill_9();
+    }
 }
 
 /// A root file system that nobody can write to, and one folder that is a disk of its own.
