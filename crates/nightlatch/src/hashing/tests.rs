@@ -189,29 +189,31 @@ async fn lifeguard_answers_while_every_thread_is_kept() {
     let pool = pool();
     let hash = pool.hash(password("right"), soon()).await.expect("a hash");
     let (gate, opened) = mpsc::sync_channel::<()>(1);
-    let (opened, kept) = (Arc::new(Mutex::new(opened)), Arc::new(AtomicUsize::new(0)));
+    let opened = Arc::new(Mutex::new(opened));
+    let [kept, ended] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
     // On a busy machine the lifeguard may come to a job before any thread does: as many jobs as it
     // takes until every thread has one, and each is answered.
     wait_until("every thread is kept", Duration::from_secs(30), async || {
-        let (opened, kept) = (opened.clone(), kept.clone());
+        let (opened, kept, ended) = (opened.clone(), kept.clone(), ended.clone());
         let answer = pool.run(Expected::Measured(Duration::from_millis(1)), soon(), move |_| {
             let thread = std::thread::current();
             if !thread.name().is_some_and(|name| name.starts_with("hash-lifeguard")) {
-                let _opened = opened.lock().expect("not poisoned").recv();
                 kept.fetch_add(1, Ordering::SeqCst);
+                let _opened = opened.lock().expect("not poisoned").recv();
+                ended.fetch_add(1, Ordering::SeqCst);
             }
             Ok(())
         });
         assert_eq!(answer.await, Ok(()));
-        pool.busy_threads() == THREADS.get()
+        kept.load(Ordering::SeqCst) == THREADS.get()
     })
     .await;
     let verified = pool.verify(password("right"), Some(hash), soon()).await;
     assert_eq!(verified, Ok(Verified::Yes { needs_upgrade: false }));
-    assert_eq!(pool.busy_threads(), THREADS.get(), "they are kept all the time");
+    assert_eq!(ended.load(Ordering::SeqCst), 0, "they are kept all the time");
     drop(gate);
     wait_until("they end", Duration::from_secs(30), async || pool.busy_threads() == 0).await;
-    assert_eq!(kept.load(Ordering::SeqCst), THREADS.get(), "late answers go nowhere");
+    assert_eq!(ended.load(Ordering::SeqCst), THREADS.get(), "late answers go nowhere");
 }
 
 #[tokio::test]
