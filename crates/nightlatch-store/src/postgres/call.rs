@@ -28,6 +28,8 @@ const ATTEMPTS_MAX: u32 = 3;
 pub(super) enum Effect {
     /// Nothing.
     Read,
+    /// Nothing; it is asked again and again, and must not wait for others.
+    Look,
     /// A change.
     Write,
 }
@@ -125,7 +127,10 @@ impl Server {
     }
 
     async fn ask(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
-        let loan = self.connections.lend(call.doing, deadline).await?;
+        let loan = match call.effect {
+            Effect::Look => self.connections.lend_for_look(call.doing, deadline).await?,
+            Effect::Read | Effect::Write => self.connections.lend(call.doing, deadline).await?,
+        };
         let mut sent = Sent::Nothing;
         let limit = self.connections.remaining(deadline);
         match timeout(limit, self.send(&loan, call, &mut sent)).await {
@@ -146,7 +151,7 @@ impl Server {
                 match call.effect {
                     // A server that is a little too slow for this caller is not for the next one,
                     // and a new connection would cost it more than the answer that is on its way.
-                    Effect::Read => drop(loan),
+                    Effect::Read | Effect::Look => drop(loan),
                     Effect::Write => loan.cancel(),
                 }
                 Err(Failure::of_deadline(sent, call.doing))
@@ -163,7 +168,7 @@ impl Server {
         let client = loan.client();
         let sql = self.schema.apply(call.sql);
         let sent_by = match call.effect {
-            Effect::Read => Sent::Nothing,
+            Effect::Read | Effect::Look => Sent::Nothing,
             Effect::Write => Sent::Write,
         };
         if self.connections.is_pooled {

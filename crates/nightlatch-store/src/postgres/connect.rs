@@ -25,12 +25,17 @@ use super::options::Target;
 /// Connections that are being made at once: a server that comes back is not met by all of ours.
 const CONNECTING_MAX: usize = 4;
 
-/// Makes the pool's connections.
+/// Makes a pool's connections.
 pub(super) struct Connector {
     ways: Arc<Ways>,
     turns: Arc<Semaphore>,
+    spares: Arc<Spares>,
     tasks: Mutex<JoinSet<()>>,
 }
+
+/// Connections whose callers had left before they were made; as many as turns at most.
+#[derive(Default)]
+struct Spares(Mutex<Vec<ClientWrapper>>);
 
 /// What is known of the ways to the record.
 struct Ways {
@@ -40,8 +45,6 @@ struct Ways {
     /// Where to begin: the host that last did well, or the one after one that did not.
     next: AtomicUsize,
     guard: Arc<Guard>,
-    /// Connections whose callers had left before they were made; as many as turns at most.
-    spares: Mutex<Vec<ClientWrapper>>,
 }
 
 impl Connector {
@@ -57,11 +60,20 @@ impl Connector {
             attempt_limit: target.attempt_limit,
             next: AtomicUsize::new(first),
             guard: Arc::new(Guard::new(clock, entropy)),
-            spares: Mutex::default(),
         };
+        Self::along(Arc::new(ways))
+    }
+
+    /// Makes the connections of another pool, by what this one knows of the ways.
+    pub(super) fn twin(&self) -> Self {
+        Self::along(Arc::clone(&self.ways))
+    }
+
+    fn along(ways: Arc<Ways>) -> Self {
         Self {
-            ways: Arc::new(ways),
+            ways,
             turns: Arc::new(Semaphore::new(CONNECTING_MAX)),
+            spares: Arc::default(),
             tasks: Mutex::default(),
         }
     }
@@ -82,13 +94,13 @@ impl Manager for Connector {
     async fn create(&self) -> Result<ClientWrapper, ConnectError> {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.expect("the semaphore is never closed");
-        if let Some(client) = self.ways.take_spare() {
+        if let Some(client) = self.spares.take() {
             return Ok(client);
         }
         let admitted = self.ways.guard.admit().map_err(ConnectError::KnownAway)?;
         let limit = if admitted.is_probe() { PROBE_SPAN } else { Duration::MAX };
         let (tell, told) = oneshot::channel();
-        let ways = Arc::clone(&self.ways);
+        let (ways, spares) = (Arc::clone(&self.ways), Arc::clone(&self.spares));
         self.spawn(async move {
             let connected = ways.try_each().await;
             admitted.settle(match &connected {
@@ -96,7 +108,7 @@ impl Manager for Connector {
                 Err(error) => CallEnd::Failed(error.cause()),
             });
             if let Err(Ok(unclaimed)) = tell.send(connected) {
-                ways.spares().push(unclaimed);
+                spares.add(unclaimed);
             }
             drop(turn);
         });
@@ -150,15 +162,21 @@ impl Ways {
         });
         Ok(ClientWrapper::new(client, task))
     }
+}
 
-    fn take_spare(&self) -> Option<ClientWrapper> {
-        let mut spares = self.spares();
-        spares.retain(|client| !client.is_closed());
-        spares.pop()
+impl Spares {
+    fn take(&self) -> Option<ClientWrapper> {
+        let mut clients = self.lock();
+        clients.retain(|client| !client.is_closed());
+        clients.pop()
     }
 
-    fn spares(&self) -> MutexGuard<'_, Vec<ClientWrapper>> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    fn add(&self, client: ClientWrapper) {
+        self.lock().push(client);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<ClientWrapper>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

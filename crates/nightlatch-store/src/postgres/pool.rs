@@ -30,12 +30,19 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 /// The most connections being looked after at once; the others are closed without a word.
 const ABANDONED_MAX: usize = 32;
 
+/// How long a look waits for the connection that is apart to be made, before it takes one of the
+/// others.
+const APART_LIMIT: Duration = Duration::from_millis(250);
+
 /// A connection in or out of the pool.
 type Object = managed::Object<Connector>;
 
 /// The connections of a record.
 pub(super) struct Connections {
     pool: managed::Pool<Connector>,
+    /// One connection for looks at the feed: nobody else keeps it busy, or loses it by giving up.
+    /// On a slow way a new one takes longer than a look may.
+    apart: managed::Pool<Connector>,
     /// Opens when the server is silent on the connections that there are.
     answers: Arc<Guard>,
     /// Bounds the calls in the pool's own queue.
@@ -55,15 +62,14 @@ impl Connections {
         let tls = MakeRustlsConnect::new(target.tls.clone());
         let is_pooled = target.is_pooled;
         let ports = (Arc::clone(&clock), Arc::clone(&entropy));
-        let pool = managed::Pool::builder(Connector::new(target, tls.clone(), ports))
-            .config(PoolConfig::new(options.connections_max.max(1)))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a runtime is named, and nothing else can be wrong");
+        let connector = Connector::new(target, tls.clone(), ports);
+        let apart = pool_of(connector.twin(), 1);
+        let pool = pool_of(connector, options.connections_max.max(1));
         let answers = Arc::new(Guard::new(Arc::clone(&clock), entropy));
         let tasks = Mutex::new(JoinSet::new());
         Self {
             pool,
+            apart,
             answers: Arc::clone(&answers),
             places: Semaphore::new(options.waiting_max),
             abandoned: Arc::new(Abandoned { tls, answers, tasks }),
@@ -80,6 +86,25 @@ impl Connections {
     /// What is left until `deadline`.
     pub(super) fn remaining(&self, deadline: Deadline) -> Duration {
         deadline.remaining(&*self.clock)
+    }
+
+    /// Lends the connection that is apart, or one of the others where it is not at hand. It is made
+    /// to its end all the same, for the next look.
+    pub(super) async fn lend_for_look(
+        &self,
+        doing: &'static str,
+        deadline: Deadline,
+    ) -> Result<Loan<'_>, Failure> {
+        let remaining = self.remaining(deadline);
+        if remaining.is_zero() {
+            return Err(Failure::of_waiting(doing));
+        }
+        let limit = Some(remaining.min(APART_LIMIT));
+        let limits = Timeouts { wait: Some(Duration::ZERO), create: limit, recycle: limit };
+        match self.apart.timeout_get(&limits).await {
+            Ok(object) => Ok(Loan { object: Some(object), abandoned: &self.abandoned }),
+            Err(_) => self.lend(doing, deadline).await,
+        }
     }
 
     /// Lends a connection.
@@ -106,6 +131,14 @@ impl Connections {
         })?;
         Ok(Loan { object: Some(object), abandoned: &self.abandoned })
     }
+}
+
+fn pool_of(connector: Connector, connections_max: usize) -> managed::Pool<Connector> {
+    managed::Pool::builder(connector)
+        .config(PoolConfig::new(connections_max))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("a runtime is named, and nothing else can be wrong")
 }
 
 /// A lent connection. Dropping it without [`Self::give_back`] means that a statement may still be

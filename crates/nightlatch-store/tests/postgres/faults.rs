@@ -72,14 +72,15 @@ async fn more_callers_than_can_wait_are_refused_at_once() {
     let mut few = fixture.options();
     (few.connections_max, few.waiting_max) = (1, 1);
     let node = open(&few);
-    node.probe(soon()).await.expect("one connection is made");
+    let user = create_user(&node, "alice").await;
+    let (_, token) = login(&node, &user).await;
     let holder = fixture.client().await;
     holder.run("BEGIN; LOCK TABLE nightlatch.feed_head").await;
-    let (first, second, third, ()) =
-        tokio::join!(node.probe(soon()), node.probe(soon()), node.probe(soon()), async {
-            holder.until(WAITING, 1).await;
-            holder.run("COMMIT").await;
-        });
+    let finding = || node.find_session(token, soon());
+    let (first, second, third, ()) = tokio::join!(finding(), finding(), finding(), async {
+        holder.until(WAITING, 1).await;
+        holder.run("COMMIT").await;
+    });
     assert!(first.is_ok() && second.is_ok());
     let error = third.expect_err("there is no place left");
     assert_eq!(error.kind(), StoreErrorKind::Overloaded);
