@@ -65,10 +65,8 @@ pub(crate) const PATCHES: &[Patch] = &[
     Patch {
         mutants: "kept_written_back",
         file: "coherence/fork.rs",
-        original: "if self.shared.is_some_and(|shared| *position <= shared) {",
-        patched: "if self.shared.is_some_and(|shared| *position <= shared)
-                && !crate::mutant::breaks(\"kept_written_back\")
-            {",
+        original: "if self.has_kept(said.position) {",
+        patched: "if self.has_kept(said.position) && !crate::mutant::breaks(\"kept_written_back\") {",
     },
     Patch {
         mutants: "fork_unseen",
@@ -92,8 +90,8 @@ pub(crate) const PATCHES: &[Patch] = &[
     Patch {
         mutants: "generation_ignored",
         file: "coherence/names.rs",
-        original: "copy.generation < generation",
-        patched: "copy.generation < generation && !crate::mutant::breaks(\"generation_ignored\")",
+        original: "copy.generation < below.value",
+        patched: "copy.generation < below.value && !crate::mutant::breaks(\"generation_ignored\")",
     },
     Patch {
         mutants: "no_fence, epoch_ignored",

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -154,14 +154,19 @@ impl Deadline {
 pub struct RecordClock {
     clock: Arc<dyn Clock>,
     offset_micros: AtomicI64,
+    is_measured: AtomicBool,
 }
+
+/// A measurement over a longer time is none, unless it is the only one.
+const MEASURED_WITHIN: Duration = Duration::from_secs(1);
 
 impl RecordClock {
     /// Starts from the wall clock; a record with a clock of its own corrects it by [`Self::observe`].
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let offset = clock.wall().as_micros() - micros(clock.boottime());
-        Self { clock, offset_micros: AtomicI64::new(offset) }
+        let is_measured = AtomicBool::new(false);
+        Self { clock, offset_micros: AtomicI64::new(offset), is_measured }
     }
 
     /// Now, in record time.
@@ -171,9 +176,16 @@ impl RecordClock {
         Timestamp(offset.saturating_add(micros(self.clock.boottime())))
     }
 
-    /// Follows the record's clock: it said `record_now` at the boot time `at`.
-    pub fn observe(&self, record_now: Timestamp, at: Duration) {
-        self.offset_micros.store(record_now.as_micros() - micros(at), Ordering::Relaxed);
+    /// Follows the record's clock: it said `record_now` between two boot times, when it was asked
+    /// and when it had answered. Half of what lies between is how wrong this can be.
+    pub fn observe(&self, record_now: Timestamp, asked: Duration, answered: Duration) {
+        let took = answered.saturating_sub(asked);
+        // Over a suspend of the machine, nobody knows when the record read its clock.
+        let is_first = !self.is_measured.swap(true, Ordering::Relaxed);
+        if took <= MEASURED_WITHIN || is_first {
+            let offset = record_now.as_micros() - micros(asked + took / 2);
+            self.offset_micros.store(offset, Ordering::Relaxed);
+        }
     }
 
     /// How far this machine's wall clock is from record time, either way.
@@ -225,6 +237,20 @@ pub(crate) mod tests {
         clock.boot_micros.store(1_000_000, Ordering::Relaxed);
         assert_eq!(record.now(), Timestamp::from_micros(6_000_000));
         assert_eq!(record.skew(), Duration::from_secs(3594));
+    }
+
+    #[test]
+    fn record_time_is_not_measured_over_a_suspend() {
+        let clock = Arc::new(ManualClock::default());
+        let record = RecordClock::new(clock.clone());
+        let (second, at) = (Duration::from_secs(1), Timestamp::from_micros);
+        // A rough measurement is better than the wall clock.
+        record.observe(at(100_000_000), second, 3 * second);
+        assert_eq!(record.now(), at(98_000_000));
+        record.observe(at(100_000_000), second, second);
+        assert_eq!(record.now(), at(99_000_000));
+        record.observe(at(100_000_000), second, 21 * second);
+        assert_eq!(record.now(), at(99_000_000));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod names;
 mod stamp;
 mod view;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::fork::Comparison;
@@ -88,6 +89,8 @@ pub struct Coherence {
     failed_at: Option<Duration>,
     /// After a fork, until it is known what was lost.
     comparison: Option<Comparison>,
+    /// The ids of remembered rows that a fork has kept, as far as they are not in the view.
+    kept: BTreeMap<Position, i64>,
     /// What is to be written back after a fork.
     lost: Lost,
     forks: u64,
@@ -114,6 +117,7 @@ impl Coherence {
             names: Names::default(),
             failed_at: None,
             comparison: None,
+            kept: BTreeMap::new(),
             lost: Lost::default(),
             forks: 0,
         }
@@ -185,14 +189,18 @@ impl Coherence {
     /// This node has written rows to the feed: it is bound by them before anybody is answered, and
     /// knows them if the record should lose them. A row where another one stood proves a fork.
     pub fn wrote(&mut self, rows: &[FeedRow], now: Duration) {
+        // Asked of all rows before any is learned: they stand in the new history, which has not
+        // lost them.
+        if let Phase::Following(view) = &self.phase
+            && rows.iter().any(|row| view.is_contradicted_by(row.at))
+        {
+            let from = view.history();
+            self.fork();
+            self.phase = Phase::Forked(from);
+        }
         for row in rows {
             self.names.learn(row.kind, row.at.position, now);
-            let Phase::Following(view) = &mut self.phase else { continue };
-            if view.is_contradicted_by(row.at) {
-                let from = view.history();
-                self.fork();
-                self.phase = Phase::Forked(from);
-            } else {
+            if let Phase::Following(view) = &mut self.phase {
                 view.expect(row.at, now);
             }
         }
@@ -224,6 +232,8 @@ impl Coherence {
             && comparison.compare(news)
         {
             self.lost.add(comparison.lost());
+            let kept = comparison.kept().filter(|(said, _)| self.names.keep(said));
+            self.kept.extend(kept.map(|(said, row_id)| (said.position, row_id)));
             self.comparison = None;
         }
         Learned { ask_again: true, ..Learned::default() }
@@ -249,6 +259,7 @@ impl Coherence {
             // Slept for so long that rows are gone: the same history, but not all of it is known.
             Followed::Behind => {
                 self.names.leave_history();
+                self.kept.clear();
                 self.begin_at(news.head, began);
                 Learned { copies_are_void: true, ..Learned::default() }
             }
@@ -355,11 +366,13 @@ impl Coherence {
         if let Some(unfinished) = self.comparison.take() {
             self.lost.add(unfinished.lost());
         }
-        // What an earlier fork had kept may be lost by this one, and its positions are forgotten.
+        // What is of no history any more may have been written back, and be lost by this one.
         self.lost.add(self.names.of_no_position());
         let said = self.names.leave_history();
         if let Phase::Following(view) = &self.phase {
-            self.comparison = Some(Comparison::new(view.known_ids(), said));
+            let mut ids = std::mem::take(&mut self.kept);
+            ids.extend(view.known_ids());
+            self.comparison = Some(Comparison::new(ids, said));
         }
     }
 
@@ -367,6 +380,9 @@ impl Coherence {
     fn forget(&mut self, now: Duration) {
         let before = now.saturating_sub(self.limits.window);
         while let Some(forgotten) = self.names.forget_one(before, self.limits.remembered_max) {
+            if let Some(position) = forgotten.position {
+                self.kept.remove(&position);
+            }
             if let (Some(position), Phase::Following(view)) = (forgotten.position, &mut self.phase)
                 && !view.give_up_below(position)
             {

@@ -119,8 +119,7 @@ macro_rules! subject {
                     if let Ok(news) = look.answer
                         && let Some(now) = news.now
                     {
-                        let took = look.answered.saturating_sub(look.asked);
-                        self.clock.observe(now, look.asked + took / 2);
+                        self.clock.observe(now, look.asked, look.answered);
                         self.looks.send_replace(true);
                     }
                 }

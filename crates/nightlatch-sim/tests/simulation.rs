@@ -7,7 +7,7 @@ use nightlatch_sim::mutant::MUTANTS;
 use nightlatch_sim::{Report, Run, Subject};
 
 /// Seeds that are run at every test; ten thousand others every night (docs/testing.md).
-const SEEDS: std::ops::Range<u64> = 0..400;
+const SEEDS: std::ops::Range<u64> = 0..2000;
 
 /// Steps of each.
 const STEPS: usize = 1000;

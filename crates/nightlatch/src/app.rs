@@ -126,10 +126,9 @@ impl Base {
     pub async fn follow_clock(&self, deadline: Deadline) -> Result<(), StoreError> {
         let asked = self.clock.clock().boottime();
         let probe = self.record.port().probe(deadline).await?;
-        let took = self.clock.clock().boottime().saturating_sub(asked);
+        let answered = self.clock.clock().boottime();
         if let Some(now) = probe.now {
-            // The database read its clock somewhere between question and answer.
-            self.clock.observe(now, asked + took / 2);
+            self.clock.observe(now, asked, answered);
         }
         Ok(())
     }

@@ -231,8 +231,7 @@ impl LookObserver for Health {
         if let Ok(news) = look.answer
             && let Some(now) = news.now
         {
-            // The database read its clock somewhere between question and answer.
-            self.clock.observe(now, look.asked + took / 2);
+            self.clock.observe(now, look.asked, look.answered);
         }
         if look.forked {
             tracing::error!(

@@ -2,10 +2,13 @@
 //!
 //! What the record kept must not be written back: a user who was enabled again would be disabled, and
 //! an old "everything has ended" would end today's sessions. The ids of rows are random, so a row that
-//! is in both histories proves that all before it is.
+//! is found in the new history is kept. So is all before the first that is not: it may have been
+//! pruned. After that one, only what is found: this node may have written to the new history before it
+//! knew of the fork.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::names::Said;
 use crate::{FeedKind, FeedNews, Generation, LostRevocations, LostUser, Position, UserId};
 
 /// What was known of the history that was given up, while it is compared with the new one.
@@ -14,17 +17,21 @@ pub(super) struct Comparison {
     /// The ids of its rows.
     ids: BTreeMap<Position, i64>,
     /// What they said, in their order.
-    said: Vec<(Position, FeedKind)>,
-    /// The newest row that is found in both.
+    said: Vec<Said>,
+    /// The newest row that is found in both, before the first that is not.
     shared: Option<Position>,
+    /// Rows after that one that are found all the same.
+    found: BTreeSet<Position>,
+    has_parted: bool,
     /// Compared up to here.
     through: Position,
 }
 
 impl Comparison {
-    pub(super) fn new(ids: BTreeMap<Position, i64>, said: Vec<(Position, FeedKind)>) -> Self {
+    pub(super) fn new(ids: BTreeMap<Position, i64>, said: Vec<Said>) -> Self {
         let first = ids.keys().next().copied().unwrap_or(Position(0));
-        Self { ids, said, shared: None, through: Position(first.0.saturating_sub(1)) }
+        let through = Position(first.0.saturating_sub(1));
+        Self { ids, said, shared: None, found: BTreeSet::new(), has_parted: false, through }
     }
 
     /// After which position the record is asked for its rows.
@@ -37,8 +44,9 @@ impl Comparison {
         for row in &news.rows {
             self.through = row.at.position;
             match self.ids.get(&row.at.position) {
-                Some(row_id) if *row_id == row.at.row_id => self.shared = Some(row.at.position),
-                Some(_) => return true,
+                Some(row_id) if *row_id != row.at.row_id => self.has_parted = true,
+                Some(_) if self.has_parted => _ = self.found.insert(row.at.position),
+                Some(_) => self.shared = Some(row.at.position),
                 None => {}
             }
         }
@@ -48,15 +56,25 @@ impl Comparison {
             || known_to.is_none_or(|known_to| self.through >= known_to)
     }
 
+    fn has_kept(&self, position: Position) -> bool {
+        self.shared.is_some_and(|shared| position <= shared) || self.found.contains(&position)
+    }
+
+    /// What the new history has as well, with the ids of the rows.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&Said, i64)> {
+        let kept = self.said.iter().filter(|said| self.has_kept(said.position));
+        kept.filter_map(|said| Some((said, *self.ids.get(&said.position)?)))
+    }
+
     /// What the new history lacks.
     pub(super) fn lost(&self) -> LostRevocations {
         let mut lost = LostRevocations::default();
         let mut users: BTreeMap<UserId, LostUser> = BTreeMap::new();
-        for (position, kind) in &self.said {
-            if self.shared.is_some_and(|shared| *position <= shared) {
+        for said in &self.said {
+            if self.has_kept(said.position) {
                 continue;
             }
-            match *kind {
+            match said.kind {
                 FeedKind::Session(id) => lost.sessions.push(id),
                 FeedKind::UserBelow(id, generation) => below(&mut users, id, generation),
                 FeedKind::UserDisabled(id, generation) => {

@@ -12,6 +12,8 @@ impl Lost {
     /// Adds what a fork has lost. Of a user who is in it twice each part is written.
     pub(super) fn add(&mut self, lost: LostRevocations) {
         self.0.sessions.extend(lost.sessions);
+        self.0.sessions.sort_unstable();
+        self.0.sessions.dedup();
         self.0.users.extend(lost.users);
         self.0.everything |= lost.everything;
     }

@@ -21,12 +21,18 @@ pub(super) struct Names {
     next: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct UserMark {
     /// Sessions of a lower generation have ended.
-    below: Option<Generation>,
+    below: Option<Mark<Generation>>,
     /// Copies below must be read again.
-    refetch: Option<Position>,
+    refetch: Option<Mark<Position>>,
+}
+
+/// The highest that was learned, and with which number: it is forgotten with that one.
+#[derive(Clone, Copy, Debug)]
+struct Mark<T> {
+    value: T,
     learned: u64,
 }
 
@@ -39,6 +45,14 @@ struct Learned {
     position: Option<Position>,
 }
 
+/// What was learned from a row of a history that is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    number: u64,
+    pub(super) position: Position,
+    pub(super) kind: FeedKind,
+}
+
 /// A name that is no longer remembered.
 pub(super) struct Forgotten {
     /// Copies from below can no longer be judged. `None`: of a history that is no longer followed.
@@ -49,9 +63,10 @@ impl Names {
     /// Whether a copy's session has ended.
     pub(super) fn revoke(&self, copy: &Stamp) -> bool {
         self.sessions.contains_key(&copy.session)
-            || self.users.get(&copy.user).is_some_and(|mark| {
-                mark.below.is_some_and(|generation| copy.generation < generation)
-            })
+            || self
+                .users
+                .get(&copy.user)
+                .is_some_and(|user| user.below.is_some_and(|below| copy.generation < below.value))
     }
 
     /// Whether a copy must be read again, though its session may not have ended.
@@ -59,7 +74,10 @@ impl Names {
         let position = copy.as_of.position;
         let older_than = |reread: Option<Position>| reread.is_some_and(|reread| position < reread);
         older_than(self.reread)
-            || self.users.get(&copy.user).is_some_and(|mark| older_than(mark.refetch))
+            || self
+                .users
+                .get(&copy.user)
+                .is_some_and(|user| older_than(user.refetch.map(|refetch| refetch.value)))
     }
 
     /// A row of the feed, at its position in the history that is followed.
@@ -72,12 +90,10 @@ impl Names {
                 self.sessions.insert(id, number);
             }
             FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
-                let mark = self.user(id, number);
-                mark.below = mark.below.max(Some(generation));
+                raise(&mut self.users.entry(id).or_default().below, generation, number);
             }
             FeedKind::UserEnabled(id) | FeedKind::RefetchUser(id) => {
-                let mark = self.user(id, number);
-                mark.refetch = mark.refetch.max(Some(position));
+                raise(&mut self.users.entry(id).or_default().refetch, position, number);
             }
             // Not "every copy is dead": a login may have passed it in flight and live. The record
             // knows which.
@@ -109,17 +125,30 @@ impl Names {
 
     /// Gives out what was learned from the history that is given up, in its order: its positions
     /// mean nothing from now on, its names all the more.
-    pub(super) fn leave_history(&mut self) -> Vec<(Position, FeedKind)> {
+    pub(super) fn leave_history(&mut self) -> Vec<Said> {
         self.reread = None;
-        for mark in self.users.values_mut() {
-            mark.refetch = None;
+        for user in self.users.values_mut() {
+            user.refetch = None;
         }
         let order = self.order.iter_mut();
-        let mut said: Vec<_> =
-            order.filter_map(|learned| Some((learned.position.take()?, learned.kind))).collect();
+        let said = order.filter_map(|learned| {
+            let position = learned.position.take()?;
+            Some(Said { number: learned.number, position, kind: learned.kind })
+        });
+        let mut said: Vec<_> = said.collect();
         // What this node wrote itself was learned before the rows that the feed told later.
-        said.sort_by_key(|(position, _)| *position);
+        said.sort_by_key(|said| said.position);
         said
+    }
+
+    /// The history that is followed has this row, too: its position counts again. `false`: it is
+    /// forgotten by now.
+    pub(super) fn keep(&mut self, said: &Said) -> bool {
+        let Ok(at) = self.order.binary_search_by_key(&said.number, |learned| learned.number) else {
+            return false;
+        };
+        self.order[at].position = Some(said.position);
+        true
     }
 
     /// Forgets the oldest name, if it was learned before `before` or there are more than `max`.
@@ -138,11 +167,7 @@ impl Names {
             FeedKind::UserBelow(id, _)
             | FeedKind::UserDisabled(id, _)
             | FeedKind::UserEnabled(id)
-            | FeedKind::RefetchUser(id) => {
-                if self.users.get(&id).is_some_and(|mark| mark.learned == oldest.number) {
-                    self.users.remove(&id);
-                }
-            }
+            | FeedKind::RefetchUser(id) => self.forget_of_user(id, oldest.number),
             // Whoever is older than these is too old to be judged from now on.
             FeedKind::Start | FeedKind::Everything | FeedKind::Unknown(_) => {}
         }
@@ -153,10 +178,18 @@ impl Names {
         self.order.len()
     }
 
-    fn user(&mut self, id: UserId, number: u64) -> &mut UserMark {
-        let fresh = UserMark { below: None, refetch: None, learned: number };
-        let mark = self.users.entry(id).or_insert(fresh);
-        mark.learned = number;
-        mark
+    fn forget_of_user(&mut self, id: UserId, number: u64) {
+        let Some(user) = self.users.get_mut(&id) else { return };
+        user.below.take_if(|below| below.learned == number);
+        user.refetch.take_if(|refetch| refetch.learned == number);
+        if user.below.is_none() && user.refetch.is_none() {
+            self.users.remove(&id);
+        }
+    }
+}
+
+fn raise<T: Ord>(mark: &mut Option<Mark<T>>, value: T, learned: u64) {
+    if mark.as_ref().is_none_or(|mark| value >= mark.value) {
+        *mark = Some(Mark { value, learned });
     }
 }

@@ -288,8 +288,10 @@ fn a_record_that_goes_backwards_is_noticed_and_what_was_revoked_stays_revoked() 
 fn a_look_that_began_before_a_row_was_written_says_nothing_of_it() {
     let mut node = node();
     node.wrote(&[row(6, FeedKind::Session(session(1)))], at(20));
-    // Asked at 10: it may well not have seen it.
-    assert_eq!(node.told_rows(&news(5, Some(50), vec![]), at(10), at(30)), Learned::default());
+    // Asked at 10, or in the very instant: it may well not have seen it.
+    for began in [at(10), at(20)] {
+        assert_eq!(node.told_rows(&news(5, Some(50), vec![]), began, at(30)), Learned::default());
+    }
     assert_eq!(node.judge(&copy(5), at(31)), Verdict::Revoked);
 }
 
@@ -382,6 +384,19 @@ fn names_are_forgotten_after_the_window_and_not_while_they_are_learned_again() {
     assert_eq!(node.judge(&Stamp { session: session(2), ..copy(6) }, later), Verdict::Miss);
 }
 
+/// What is refused here is written back, too: other nodes would accept what this one refuses.
+#[test]
+fn a_generation_is_forgotten_with_the_row_that_raised_it() {
+    let limits = CoherenceLimits { remembered_max: 1, ..CoherenceLimits::new(STALENESS) };
+    let mut node = Coherence::new(limits);
+    node.told_head(head(5), at(0));
+    let of_user = [FeedKind::UserBelow(user(1), Generation(2)), FeedKind::UserEnabled(user(1))];
+    let rows = vec![row(6, of_user[0]), row(7, of_user[1])];
+    node.told_rows(&news(7, Some(50), rows), at(0), at(1));
+    assert_eq!(node.judge(&copy(6), at(2)), Verdict::Miss, "refused by no name any more");
+    assert_eq!(node.judge(&copy(7), at(2)), Verdict::Believed);
+}
+
 #[test]
 fn what_is_lost_is_written_back_in_batches() {
     let ended: Vec<_> = (1..=5).map(|number| FeedKind::Session(session(number))).collect();
@@ -416,24 +431,50 @@ fn a_row_that_this_node_writes_where_another_stood_proves_a_fork() {
     node.wrote(&[mine], at(10));
     assert_eq!((node.forks(), node.question()), (1, Question::NewEpoch(EPOCH)));
     assert_eq!(node.judge(&Stamp { user: user(2), ..copy(6) }, at(11)), Verdict::Unconfirmed);
+    // It stands in the new history, and is not written back with what that has lost.
+    node.told_head(Head { history: History { epoch: Epoch(2), ..EPOCH }, ..head(6) }, at(20));
+    compare_all(&mut node, &[row(5, FeedKind::Start), mine], 6);
+    let lost = node.lost(10).expect("the other row of this position");
+    assert_eq!((lost.sessions.len(), lost.users.len()), (0, 1));
+}
+
+/// A node writes to the new history before it knows of the fork, where it knew of no row.
+#[test]
+fn a_row_that_this_node_wrote_after_the_fork_is_not_written_back() {
+    let mut node = node_told(&[FeedKind::UserBelow(user(1), Generation(5))]);
+    node.wrote(&[row(7, FeedKind::Everything)], at(10));
+    let another =
+        FeedRow { at: AsOf { row_id: 1, ..place(6) }, kind: FeedKind::RefetchUser(user(2)) };
+    let mut told = news(7, Some(1), vec![]);
+    told.head.history = History { epoch: Epoch(2), ..EPOCH };
+    node.told_rows(&told, at(20), at(21));
+    let new = [row(5, FeedKind::Start), another, row(7, FeedKind::Everything)];
+    compare_all(&mut node, &new, 7);
+    let lost = node.lost(10).expect("the row that stood where another does");
+    assert_eq!((lost.users.len(), lost.everything), (1, false));
 }
 
 #[test]
 fn what_one_fork_kept_is_written_back_if_the_next_goes_further_back() {
-    let mut node = node_told(&[FeedKind::Session(session(1)), FeedKind::Session(session(2))]);
+    let disabled = FeedKind::UserDisabled(user(1), Generation(3));
     let epoch = |number| History { epoch: Epoch(number), ..EPOCH };
-    // The first loses the second row alone.
-    node.told_rows(&news(6, None, vec![]), at(20), at(21));
-    node.told_head(Head { history: epoch(2), ..head(6) }, at(30));
-    compare_all(&mut node, &[row(5, FeedKind::Start), row(6, FeedKind::Everything)], 6);
-    let lost = node.lost(10).expect("one is lost");
-    assert_eq!(lost.sessions, vec![session(2)]);
-    node.restored(&lost);
-    // The next loses both.
-    let mut told = news(5, None, vec![]);
-    told.head.history = epoch(3);
-    node.told_rows(&told, at(40), at(41));
-    compare_all(&mut node, &[row(5, FeedKind::Start)], 5);
-    let lost = node.lost(10).expect("both are lost");
-    assert!(lost.sessions.contains(&session(1)), "{lost:?}");
+    // The next fork loses both rows, or only what came after them.
+    for (kept, lost_users) in [(0, 1), (1, 0)] {
+        let mut node = node_told(&[disabled, FeedKind::Session(session(2))]);
+        // The first loses the second row alone.
+        node.told_rows(&news(6, None, vec![]), at(20), at(21));
+        node.told_head(Head { history: epoch(2), ..head(6) }, at(30));
+        compare_all(&mut node, &[row(5, FeedKind::Start), row(6, disabled)], 6);
+        let lost = node.lost(10).expect("one is lost");
+        assert_eq!((lost.sessions.as_slice(), lost.users.len()), (&[session(2)][..], 0));
+        node.restored(&lost);
+        let mut told = news(5 + kept, None, vec![]);
+        told.head.history = epoch(3);
+        node.told_rows(&told, at(40), at(41));
+        let rows = [row(5, FeedKind::Start), row(6, disabled)];
+        compare_all(&mut node, &rows[..=usize::try_from(kept).unwrap()], 5 + kept);
+        let lost = node.lost(10).expect("it was written back, and may be lost by this one");
+        assert_eq!((lost.sessions.as_slice(), lost.users.len()), (&[session(2)][..], lost_users));
+        assert!(lost.users.iter().all(|user| user.enabled == Some(false)), "{lost:?}");
+    }
 }

@@ -30,7 +30,7 @@ pub(super) struct View {
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     row_id: i64,
-    /// A look that began before says nothing of it.
+    /// A look that began before, or at that moment, says nothing of it.
     known_at: Duration,
 }
 
@@ -175,7 +175,7 @@ impl View {
     /// Whether every row that was known when the look began is there, as it was.
     fn bears_out(&self, news: &FeedNews, began: Duration) -> bool {
         let first = self.through.position.0 + 1;
-        self.expected.iter().filter(|(_, row)| row.known_at <= began).all(|(position, row)| {
+        self.expected.iter().filter(|(_, row)| row.known_at < began).all(|(position, row)| {
             if *position > news.head.newest.position {
                 return false;
             }

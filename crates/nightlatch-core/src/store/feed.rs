@@ -64,11 +64,10 @@ pub trait FeedStore: Send + Sync {
     fn claim_epoch(&self, from: History, fresh: Epoch, deadline: Deadline)
     -> StoreResult<'_, Head>;
 
-    /// Writes revocations back that the record has lost; the feed rows of it. Each session ends and
-    /// gets its feed row even if it is gone. Each user's generation becomes at least the remembered
+    /// Writes revocations back that the record has lost; the feed rows of it. Each session that
+    /// lives ends and gets its feed row. Each user's generation becomes at least the remembered
     /// one, and higher than it was if the user has to be disabled; the sessions below it end.
-    /// Twice does no harm: a user whose row already says so is left alone, and so is one that does
-    /// not exist.
+    /// Twice does no harm: what the record already says is left alone, and so is what it has not.
     fn restore_revocations(
         &self,
         lost: LostRevocations,

@@ -9,18 +9,17 @@ use std::sync::Arc;
 
 use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
-    Failure, FailureClass, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore,
-    FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures,
-    LoginName, LookupFailures, LostRevocations, NewSession, NewUser, NodeId, NodeStore, Outcome,
-    PasswordChange, PasswordHash, Position, RecordStore, Session, SessionEnd, SessionId,
-    SessionStore, StoreError, StoreErrorKind, StoreResult, Sweep, ThrottleStore, Timestamp,
-    TokenHash, User, UserId, UserStore, Username, Written,
+    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
+    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
+    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
+    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
-use super::tail::Looked;
 use super::{CachedRecord, Sight};
 
 const ENDING: &str = "ending sessions";
+const CHANGING: &str = "changing a password";
 
 impl SessionStore for CachedRecord {
     fn create_session(
@@ -97,10 +96,7 @@ impl SessionStore for CachedRecord {
                 // Whatever it names has ended before, here or elsewhere, perhaps in an answer that
                 // was lost: copies must be bound by that row before this is told. Or the record has
                 // never heard of it, having gone back in time over the login: no row will say so.
-                if self.look_now(deadline).await? == Looked::InVain {
-                    let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::FeedStalled);
-                    return Err(StoreError::new(kind, class, Outcome::NotApplied, ENDING));
-                }
+                self.catch_up_now(ENDING, deadline).await?;
             }
             Ok(ended)
         })
@@ -198,6 +194,11 @@ impl UserStore for CachedRecord {
             let began = self.now();
             let changed = self.record.change_password(change, deadline).await;
             let changed = self.heard(changed)?.map(|changed| self.wrote(changed));
+            if token.is_some() && changed.is_none() {
+                // The session that asked has ended elsewhere, or its user's generation has moved:
+                // its copy must be bound by that row before this is told.
+                self.catch_up_now(CHANGING, deadline).await?;
+            }
             let next = changed.as_ref().and_then(|changed| changed.value.next.as_ref());
             if let (Some(token), Some(next)) = (token, next) {
                 self.keep_created(token, next, began);

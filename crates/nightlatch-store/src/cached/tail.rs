@@ -165,6 +165,22 @@ impl CachedRecord {
         }
     }
 
+    /// Has the view at the end of the feed, as it is after this call, or fails: what the record did
+    /// not do must not be told before this node knows why.
+    pub(super) async fn catch_up_now(
+        &self,
+        doing: &'static str,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        match self.look_now(deadline).await? {
+            Looked::CaughtUp => Ok(()),
+            Looked::InVain => {
+                let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::FeedStalled);
+                Err(StoreError::new(kind, class, Outcome::NotApplied, doing))
+            }
+        }
+    }
+
     /// Looks until the view is at the end of the feed.
     async fn catch_up(&self, observer: &dyn LookObserver) {
         for _ in 0..CATCH_UP_MAX {

@@ -105,7 +105,7 @@ impl State {
             rows.extend(self.end(SessionEnd::Everything, now).rows);
         }
         for id in &lost.sessions {
-            rows.extend(self.end(SessionEnd::One(*id), now).rows);
+            rows.extend(self.end_and_tell(now, |session| session.id == *id).rows);
         }
         for user in &lost.users {
             self.restore_user(user, now, &mut rows);

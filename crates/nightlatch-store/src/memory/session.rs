@@ -157,7 +157,11 @@ impl State {
     }
 
     /// Ends the sessions that `which` takes, with a feed row for each.
-    fn end_and_tell(&mut self, at: Timestamp, which: impl Fn(&Session) -> bool) -> Written<u64> {
+    pub(super) fn end_and_tell(
+        &mut self,
+        at: Timestamp,
+        which: impl Fn(&Session) -> bool,
+    ) -> Written<u64> {
         let ended = self.end_where(at, which);
         let rows = ended.iter().map(|id| self.append(FeedKind::Session(*id), at)).collect();
         Written { value: ended.len() as u64, rows }

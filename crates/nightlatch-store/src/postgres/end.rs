@@ -4,7 +4,7 @@
 //! they are built is told in [`super::session`].
 
 use nightlatch_core::{
-    Deadline, SessionEnd, SessionId, StoreError, Timestamp, TokenHash, UserId, Written,
+    Deadline, FeedRow, SessionEnd, SessionId, StoreError, Timestamp, TokenHash, UserId, Written,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -69,31 +69,43 @@ const END_EACH: &str = concat!(
     " FROM told t LEFT JOIN fed f ON f.id = $5 + t.place ORDER BY t.place"
 );
 
-const END_OTHERS_OF: &str = concat!(
-    "WITH victims AS MATERIALIZED (
-         SELECT id FROM nightlatch.sessions WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL
-         ORDER BY id FOR NO KEY UPDATE
-     ), ended AS (
-         UPDATE nightlatch.sessions s SET ended_at = $2 FROM victims v WHERE s.id = v.id
-         RETURNING s.id
-     ), numbered AS MATERIALIZED (
-         SELECT id, row_number() OVER (ORDER BY id) AS number FROM ended
-     ), done AS MATERIALIZED (
-         SELECT count(*) AS ended FROM numbered
-     ), moved AS (
-         UPDATE nightlatch.feed_head h
-         SET position = h.position + done.ended, row_id = $3 + done.ended
-         FROM done WHERE done.ended > 0
-         RETURNING h.position - done.ended AS before
-     ), fed AS (
-         INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
-         SELECT moved.before + n.number, $3 + n.number, 1, n.id, $2 FROM moved, numbered n
-         RETURNING *
-     )
-     SELECT done.ended, ",
-    fed_columns!(),
-    " FROM done LEFT JOIN fed f ON true ORDER BY f.position"
-);
+/// Ends the living sessions that a condition names, with a feed row for each. Parameters: `$2` time,
+/// `$3` id of the feed row before the first.
+macro_rules! end_where {
+    ($condition:literal) => {
+        concat!(
+            "WITH victims AS MATERIALIZED (
+                 SELECT id FROM nightlatch.sessions WHERE ",
+            $condition,
+            " AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE
+             ), ended AS (
+                 UPDATE nightlatch.sessions s SET ended_at = $2 FROM victims v WHERE s.id = v.id
+                 RETURNING s.id
+             ), numbered AS MATERIALIZED (
+                 SELECT id, row_number() OVER (ORDER BY id) AS number FROM ended
+             ), done AS MATERIALIZED (
+                 SELECT count(*) AS ended FROM numbered
+             ), moved AS (
+                 UPDATE nightlatch.feed_head h
+                 SET position = h.position + done.ended, row_id = $3 + done.ended
+                 FROM done WHERE done.ended > 0
+                 RETURNING h.position - done.ended AS before
+             ), fed AS (
+                 INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
+                 SELECT moved.before + n.number, $3 + n.number, 1, n.id, $2
+                 FROM moved, numbered n
+                 RETURNING *
+             )
+             SELECT done.ended, ",
+            fed_columns!(),
+            " FROM done LEFT JOIN fed f ON true ORDER BY f.position"
+        )
+    };
+}
+
+const END_OTHERS_OF: &str = end_where!("user_id = $1 AND id <> $4");
+
+const END_THOSE: &str = end_where!("id = ANY($1)");
 
 /// The end of statements that raise a user's generation: CTE `owner` has the user's row with the
 /// raised one. Parameters: `$1` user, `$2` time or null, `$3` id of the feed row.
@@ -222,6 +234,23 @@ impl PostgresRecord {
             }
             SessionEnd::Everything => self.end_many(END_EVERYTHING, &[at, feed], deadline).await,
         }
+    }
+
+    /// Ends those of these sessions that live, and tells of nobody else.
+    pub(super) async fn end_those(
+        &self,
+        ids: &[SessionId],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Vec<FeedRow>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+        let (at, row_id) = (now.as_micros(), self.fresh_row_id());
+        let params: &[Param] =
+            &[(&ids, Type::UUID_ARRAY), (&at, Type::INT8), (&row_id, Type::INT8)];
+        Ok(self.end_many(END_THOSE, params, deadline).await?.rows)
     }
 
     async fn end_many(

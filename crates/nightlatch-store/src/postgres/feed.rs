@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
-use super::end::Single;
 use super::row::{Reader, fed_columns, fed_rows, head_columns};
 
 const POLL: &str = concat!(
@@ -103,7 +102,7 @@ impl FeedStore for PostgresRecord {
             let doing = "polling the feed";
             let (after, limit) = (after.map(|after| after.0), i64::from(limit));
             let params: &[Param] = &[(&after, Type::INT8), (&limit, Type::INT8)];
-            let call = Call { doing, effect: Effect::Read, sql: POLL, params };
+            let call = Call { doing, effect: Effect::Look, sql: POLL, params };
             let rows = self.some_rows(call, deadline).await?;
             let reader = Reader { row: &rows[0], doing };
             let read_only: bool = reader.get("read_only")?;
@@ -144,11 +143,7 @@ impl FeedStore for PostgresRecord {
             if lost.everything {
                 rows.extend(self.end(SessionEnd::Everything, now, deadline).await?.rows);
             }
-            let ends: Vec<Single> =
-                lost.sessions.iter().map(|id| Single::by_id(*id, now)).collect();
-            for written in self.server.end_each(&ends, deadline).await? {
-                rows.extend(written.rows);
-            }
+            rows.extend(self.end_those(&lost.sessions, now, deadline).await?);
             rows.extend(self.restore_users(&lost.users, now, deadline).await?);
             Ok(rows)
         })

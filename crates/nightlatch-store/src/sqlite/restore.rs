@@ -18,7 +18,7 @@ pub(super) fn restore(
         rows.extend(session::end(change, SessionEnd::Everything, now)?.rows);
     }
     for id in &lost.sessions {
-        rows.extend(session::end(change, SessionEnd::One(*id), now)?.rows);
+        rows.extend(session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?);
     }
     for user in &lost.users {
         restore_user(change, user, now, &mut rows)?;

@@ -187,7 +187,7 @@ pub(super) fn end(
 }
 
 /// Ends the sessions that the condition names, with a feed row for each.
-fn end_where(
+pub(super) fn end_where(
     change: &Change<'_>,
     condition: &'static str,
     ids: &[&dyn ToSql],
