@@ -4,7 +4,8 @@
 //! an old "everything has ended" would end today's sessions. The ids of rows are random, so a row that
 //! is found in the new history is kept. So is all before the first that is not: it may have been
 //! pruned. After that one, only what is found: this node may have written to the new history before it
-//! knew of the fork.
+//! knew of the fork. Of what may have been lost or pruned only that is written back which does no harm
+//! where it was kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub(super) struct Comparison {
     /// Rows after that one that are found all the same.
     found: BTreeSet<Position>,
     has_parted: bool,
+    /// Up to here the new history has no rows to compare with.
+    pruned_to: Position,
     /// Compared up to here.
     through: Position,
 }
@@ -31,7 +34,8 @@ impl Comparison {
     pub(super) fn new(ids: BTreeMap<Position, i64>, said: Vec<Said>) -> Self {
         let first = ids.keys().next().copied().unwrap_or(Position(0));
         let through = Position(first.0.saturating_sub(1));
-        Self { ids, said, shared: None, found: BTreeSet::new(), has_parted: false, through }
+        let (shared, found, pruned_to) = (None, BTreeSet::new(), Position(0));
+        Self { ids, said, shared, found, has_parted: false, pruned_to, through }
     }
 
     /// After which position the record is asked for its rows.
@@ -41,6 +45,7 @@ impl Comparison {
 
     /// Takes in rows of the new history; whether all that matters has been compared.
     pub(super) fn compare(&mut self, news: &FeedNews) -> bool {
+        self.pruned_to = self.pruned_to.max(news.head.pruned_to);
         for row in &news.rows {
             self.through = row.at.position;
             match self.ids.get(&row.at.position) {
@@ -74,18 +79,20 @@ impl Comparison {
             if self.has_kept(said.position) {
                 continue;
             }
+            let is_certain = said.position > self.pruned_to;
             match said.kind {
                 FeedKind::Session(id) => lost.sessions.push(id),
                 FeedKind::UserBelow(id, generation) => below(&mut users, id, generation),
                 FeedKind::UserDisabled(id, generation) => {
                     below(&mut users, id, generation);
-                    users.entry(id).and_modify(|user| user.enabled = Some(false));
+                    let enabled = is_certain.then_some(false);
+                    users.entry(id).and_modify(|user| user.enabled = enabled);
                 }
                 // No revocation: who is disabled without reason can be enabled again.
                 FeedKind::UserEnabled(id) => {
                     users.entry(id).and_modify(|user| user.enabled = None);
                 }
-                FeedKind::Everything => lost.everything = true,
+                FeedKind::Everything => lost.everything |= is_certain,
                 FeedKind::Start | FeedKind::RefetchUser(_) | FeedKind::Unknown(_) => {}
             }
         }

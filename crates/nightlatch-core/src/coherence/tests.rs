@@ -340,6 +340,25 @@ fn only_what_the_record_has_lost_is_written_back() {
     }
 }
 
+/// A node slept while history forked and was pruned: what it knows may well have been kept.
+#[test]
+fn what_may_have_been_pruned_is_written_back_as_far_as_that_does_no_harm() {
+    let mut node = node_told(&[
+        FeedKind::Everything,
+        FeedKind::UserDisabled(user(1), Generation(3)),
+        FeedKind::Session(session(1)),
+    ]);
+    let newer = History { epoch: Epoch(2), ..EPOCH };
+    let mut told = news(12, None, vec![row(12, FeedKind::RefetchUser(user(2)))]);
+    (told.head.history, told.head.pruned_to) = (newer, Position(11));
+    node.told_rows(&told, at(20), at(21));
+    node.told_comparison(&told);
+    let lost = node.lost(10).expect("it cannot be told what was lost");
+    assert_eq!((lost.sessions.len(), lost.everything), (1, false));
+    let ended = LostUser { id: user(1), below: Some(Generation(3)), enabled: None };
+    assert_eq!(lost.users, vec![ended]);
+}
+
 #[test]
 fn a_user_who_was_enabled_again_is_not_disabled_by_what_is_written_back() {
     let mut node = node_told(&[

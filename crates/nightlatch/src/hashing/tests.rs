@@ -194,11 +194,11 @@ async fn lifeguard_answers_while_every_thread_is_kept() {
     // On a busy machine the lifeguard may come to a job before any thread does: as many jobs as it
     // takes until every thread has one, and each is answered.
     wait_until("every thread is kept", Duration::from_secs(30), async || {
-        let (opened, kept, ended) = (opened.clone(), kept.clone(), ended.clone());
+        let (opened, begun, ended) = (opened.clone(), kept.clone(), ended.clone());
         let answer = pool.run(Expected::Measured(Duration::from_millis(1)), soon(), move |_| {
             let thread = std::thread::current();
             if !thread.name().is_some_and(|name| name.starts_with("hash-lifeguard")) {
-                kept.fetch_add(1, Ordering::SeqCst);
+                begun.fetch_add(1, Ordering::SeqCst);
                 let _opened = opened.lock().expect("not poisoned").recv();
                 ended.fetch_add(1, Ordering::SeqCst);
             }
