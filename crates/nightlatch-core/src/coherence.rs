@@ -380,10 +380,9 @@ impl Coherence {
     fn forget(&mut self, now: Duration) {
         let before = now.saturating_sub(self.limits.window);
         while let Some(forgotten) = self.names.forget_one(before, self.limits.remembered_max) {
-            if let Some(position) = forgotten.position {
-                self.kept.remove(&position);
-            }
-            if let (Some(position), Phase::Following(view)) = (forgotten.position, &mut self.phase)
+            let Some(position) = forgotten.position else { continue };
+            self.kept.remove(&position);
+            if let Phase::Following(view) = &mut self.phase
                 && !view.give_up_below(position)
             {
                 // It was written here and is not in the view yet: nothing is left to judge by.
