@@ -116,14 +116,23 @@ impl<C: Clone> Breaker<C> {
     /// # Errors
     /// The cause of the failure that is known; then there is nothing to be settled.
     pub fn admit(&mut self, now: Duration) -> Result<Pass, C> {
-        let is_probe = match &self.state {
-            State::Closed { .. } => false,
-            State::Open { probe_at, .. } if *probe_at <= now => true,
-            State::Open { cause, .. } | State::HalfOpen { cause, .. } => return Err(cause.clone()),
-        };
+        if let Some(cause) = self.refuses(now) {
+            return Err(cause.clone());
+        }
+        let is_probe = self.is_open();
         self.passes += 1;
         self.turn(Event::Admitted(self.passes));
         Ok(Pass { number: self.passes, began: now, is_probe })
+    }
+
+    /// The cause that a call would be refused with.
+    #[must_use]
+    pub fn refuses(&self, now: Duration) -> Option<&C> {
+        match &self.state {
+            State::Closed { .. } => None,
+            State::Open { probe_at, .. } if *probe_at <= now => None,
+            State::Open { cause, .. } | State::HalfOpen { cause, .. } => Some(cause),
+        }
     }
 
     /// A call that was let through has ended. `random` spreads the next wait.

@@ -16,8 +16,10 @@ mod migrate;
 mod new_user;
 mod node;
 mod options;
+mod password;
 mod pool;
 mod record;
+mod refusal;
 mod row;
 mod schema;
 mod session;
@@ -34,6 +36,7 @@ use self::gather::Gatherer;
 use self::listen::{Listener, Way};
 pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
+use self::refusal::Refusal;
 use self::schema::Schema;
 use crate::lookups::Lookups;
 
@@ -60,7 +63,7 @@ impl PostgresRecord {
         let way = Way::to(&target);
         let ports = (Arc::clone(&clock), Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
-        let server = Arc::new(Server { connections, schema, entropy });
+        let server = Arc::new(Server { connections, schema, entropy, refusal: Refusal::default() });
         let listener = Listener::new(way, &server, clock);
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
         Ok(Self { server, gatherer, listener, lookups })

@@ -3,9 +3,12 @@
 //! Every change of this record is a single statement that commits by itself, so this is nearly
 //! all that talks to the server.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use nightlatch_core::{Deadline, Entropy, StoreError};
+use nightlatch_core::{Deadline, Entropy, Outcome, StoreError, StoreErrorKind};
 use nightlatch_resilience::CallEnd;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
@@ -14,6 +17,7 @@ use tokio_postgres::{Error, Row};
 use super::PostgresRecord;
 use super::failure::{Failure, Sent, corrupt};
 use super::pool::{Connections, Loan};
+use super::refusal::Refusal;
 use super::schema::Schema;
 
 /// A parameter with its type: a pooled connection has no prepared statement to learn it from.
@@ -35,6 +39,7 @@ pub(super) enum Effect {
 }
 
 /// A statement and what it is for.
+#[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) doing: &'static str,
     pub(super) effect: Effect,
@@ -48,6 +53,7 @@ pub(super) struct Server {
     pub(super) connections: Connections,
     pub(super) schema: Schema,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) refusal: Refusal,
 }
 
 impl PostgresRecord {
@@ -84,7 +90,7 @@ impl PostgresRecord {
         let doing = call.doing;
         let rows = self.rows(call, deadline).await?;
         if rows.is_empty() {
-            return Err(corrupt(doing, "the record's own row is missing (table feed_head)"));
+            return Err(without_head(doing));
         }
         Ok(rows)
     }
@@ -102,14 +108,60 @@ impl Server {
         call: Call<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut attempt = 1;
+        let result = self.patiently(call, deadline).await;
+        if call.effect == Effect::Write {
+            self.refusal.note(call.doing, &result, self.connections.now());
+        }
+        result
+    }
+
+    /// Sends it as often as that may help.
+    async fn patiently(&self, call: Call<'_>, deadline: Deadline) -> Result<Vec<Row>, StoreError> {
+        let (began, mut attempt) = (self.connections.now(), 1);
         loop {
             match self.attempt(&call, deadline).await {
                 Ok(rows) => return Ok(rows),
                 Err(failure) if failure.may_repeat && attempt < ATTEMPTS_MAX => attempt += 1,
-                Err(failure) => return Err(failure.error),
+                Err(failure) => {
+                    let waits = failure.is_away && call.effect != Effect::Look;
+                    if !(waits && self.connections.wait_for_return(began, deadline).await) {
+                        return Err(failure.error);
+                    }
+                }
             }
         }
+    }
+
+    /// A change whose outcome is looked up where it was lost: `seen` gives the rows of `change` if
+    /// that has happened, and none if not. Then it is sent again: it must be one that happens once,
+    /// or has nothing to do the second time.
+    ///
+    /// What was lost may still be under way, so that the second meets it or finds nothing left to
+    /// do: therefore it is looked up once more.
+    pub(super) async fn change(
+        &self,
+        change: Call<'_>,
+        seen: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut result = self.rows(change, deadline).await;
+        if !result.as_ref().is_err_and(is_lost) {
+            return result;
+        }
+        for _ in 1..ATTEMPTS_MAX {
+            match self.rows(seen, deadline).await {
+                Ok(rows) if rows.is_empty() => {}
+                Ok(rows) => return Ok(rows),
+                Err(_) => return result,
+            }
+            match self.rows(change, deadline).await {
+                Ok(rows) if rows.is_empty() => result = Ok(rows),
+                Ok(rows) => return Ok(rows),
+                // What has become of the first is still not known.
+                Err(_) => {}
+            }
+        }
+        result
     }
 
     /// A random id for a feed row, with room above it: a statement that writes several rows counts
@@ -176,11 +228,36 @@ impl Server {
             return client.query_typed(&sql, call.params).await;
         }
         let types: Vec<Type> = call.params.iter().map(|(_, kind)| kind.clone()).collect();
-        let values: Vec<_> = call.params.iter().map(|(value, _)| *value).collect();
-        let statement = client.prepare_typed_cached(&sql, &types).await?;
-        *sent = sent_by;
-        client.query(&statement, &values).await
+        let mut preparing = pin!(client.prepare_typed_cached(&sql, &types));
+        let prepared = poll_fn(|context| Poll::Ready(preparing.as_mut().poll(context))).await;
+        match prepared {
+            Poll::Ready(statement) => {
+                let statement = statement?;
+                let values: Vec<_> = call.params.iter().map(|(value, _)| *value).collect();
+                *sent = sent_by;
+                client.query(&statement, &values).await
+            }
+            // New in this connection: it is prepared for the next one, and sent behind that as it
+            // is. On a slow way one answer is waited for, not two.
+            Poll::Pending => {
+                *sent = sent_by;
+                let sending = client.query_typed(&sql, call.params);
+                let (_prepared, rows) = tokio::join!(preparing, sending);
+                rows
+            }
+        }
     }
+}
+
+/// Whether a change was answered by the end of its connection, and the server can be asked what has
+/// become of it. One that is silent cannot.
+fn is_lost(error: &StoreError) -> bool {
+    error.outcome() == Outcome::Unknown && error.kind() != StoreErrorKind::Deadline
+}
+
+/// A statement gave no row that always gives one.
+pub(super) fn without_head(doing: &'static str) -> StoreError {
+    corrupt(doing, "the record's own row is missing (table feed_head)")
 }
 
 pub(super) fn random_bits(entropy: &dyn Entropy) -> u64 {

@@ -4,7 +4,7 @@
 //! Guarded apart from the statements: a server that takes no more connections, or no longer our
 //! password, still answers on those that it has.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,17 +25,26 @@ use super::options::Target;
 /// Connections that are being made at once: a server that comes back is not met by all of ours.
 const CONNECTING_MAX: usize = 4;
 
+/// Connections that are kept ready by a process that needs several: on a slow way, making one takes
+/// longer than most callers have.
+const SPARES_KEPT: usize = 6;
+
 /// Makes a pool's connections.
 pub(super) struct Connector {
     ways: Arc<Ways>,
     turns: Arc<Semaphore>,
     spares: Arc<Spares>,
+    /// Whether this pool needed a connection before.
+    is_begun: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// Connections whose callers had left before they were made; as many as turns at most.
+/// Connections that nobody uses: kept ready, or made for callers who had left before.
 #[derive(Default)]
-struct Spares(Mutex<Vec<ClientWrapper>>);
+struct Spares {
+    clients: Mutex<Vec<ClientWrapper>>,
+    is_filling: AtomicBool,
+}
 
 /// What is known of the ways to the record.
 struct Ways {
@@ -45,6 +54,17 @@ struct Ways {
     /// Where to begin: the host that last did well, or the one after one that did not.
     next: AtomicUsize,
     guard: Arc<Guard>,
+    clock: Arc<dyn Clock>,
+    presence: Mutex<Presence>,
+}
+
+/// Whether somebody is there.
+#[derive(Clone, Copy, Default)]
+struct Presence {
+    /// Somebody was, since this process began.
+    has_been: bool,
+    /// Nobody is, since this boot time.
+    away_since: Option<Duration>,
 }
 
 impl Connector {
@@ -59,7 +79,9 @@ impl Connector {
             tls,
             attempt_limit: target.attempt_limit,
             next: AtomicUsize::new(first),
-            guard: Arc::new(Guard::new(clock, entropy)),
+            guard: Arc::new(Guard::new(Arc::clone(&clock), entropy)),
+            clock,
+            presence: Mutex::default(),
         };
         Self::along(Arc::new(ways))
     }
@@ -69,13 +91,40 @@ impl Connector {
         Self::along(Arc::clone(&self.ways))
     }
 
+    /// For how long a server that was there has not been; `None`: it never was.
+    pub(super) fn away_for(&self) -> Option<Duration> {
+        let (presence, now) = (*self.ways.presence(), self.ways.clock.boottime());
+        let away_for = presence.away_since.map_or(Duration::ZERO, |at| now.saturating_sub(at));
+        presence.has_been.then_some(away_for)
+    }
+
     fn along(ways: Arc<Ways>) -> Self {
         Self {
             ways,
             turns: Arc::new(Semaphore::new(CONNECTING_MAX)),
             spares: Arc::default(),
+            is_begun: AtomicBool::new(false),
             tasks: Mutex::default(),
         }
+    }
+
+    /// Makes those that are to be kept ready. Only after one was made for a caller: the server is
+    /// there, and has room.
+    fn fill_spares(&self) {
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return };
+        if self.spares.is_filling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (ways, spares) = (Arc::clone(&self.ways), Arc::clone(&self.spares));
+        self.spawn(async move {
+            while spares.len() < SPARES_KEPT {
+                // Nobody waits for it: whether the server is there, others find out.
+                let Some(client) = ways.make_spare().await else { break };
+                spares.add(client);
+            }
+            spares.is_filling.store(false, Ordering::Release);
+            drop(turn);
+        });
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -103,6 +152,7 @@ impl Manager for Connector {
         let (ways, spares) = (Arc::clone(&self.ways), Arc::clone(&self.spares));
         self.spawn(async move {
             let connected = ways.try_each().await;
+            ways.note(connected.is_ok());
             admitted.settle(match &connected {
                 Ok(_) => CallEnd::Answered,
                 Err(error) => CallEnd::Failed(error.cause()),
@@ -113,7 +163,12 @@ impl Manager for Connector {
             drop(turn);
         });
         match timeout(limit, told).await {
-            Ok(Ok(connected)) => connected,
+            Ok(Ok(connected)) => {
+                if connected.is_ok() && self.is_begun.swap(true, Ordering::Relaxed) {
+                    self.fill_spares();
+                }
+                connected
+            }
             // The task ends without a word only with the record.
             Ok(Err(_)) | Err(_) => Err(ConnectError::Silent),
         }
@@ -149,6 +204,31 @@ impl Ways {
         Err(failure)
     }
 
+    fn note(&self, is_there: bool) {
+        let now = self.clock.boottime();
+        let mut presence = self.presence();
+        if is_there {
+            *presence = Presence { has_been: true, away_since: None };
+        } else {
+            presence.away_since.get_or_insert(now);
+        }
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn make_spare(&self) -> Option<ClientWrapper> {
+        let admitted = self.guard.admit().ok()?;
+        if admitted.is_probe() {
+            admitted.settle(CallEnd::Nothing);
+            return None;
+        }
+        let connected = self.try_each().await;
+        admitted.settle(if connected.is_ok() { CallEnd::Answered } else { CallEnd::Nothing });
+        connected.ok()
+    }
+
     async fn connect_to(&self, host: &Config) -> Result<ClientWrapper, Error> {
         let (client, connection) = host.connect(self.tls.clone()).await?;
         #[expect(
@@ -171,12 +251,16 @@ impl Spares {
         clients.pop()
     }
 
+    fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn add(&self, client: ClientWrapper) {
         self.lock().push(client);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<ClientWrapper>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
-use super::call::{Call, Effect, Param, Server};
+use super::call::{Call, Effect, Param, Server, without_head};
 use super::row::{Reader, fed_columns, fed_rows};
 
 pub(super) const DOING: &str = "ending sessions";
@@ -67,6 +67,43 @@ const END_EACH: &str = concat!(
      SELECT t.number, t.ended, ",
     fed_columns!(),
     " FROM told t LEFT JOIN fed f ON f.id = $5 + t.place ORDER BY t.place"
+);
+
+/// How many rows of the feed are looked through for one whose answer was lost.
+macro_rules! lately {
+    () => {
+        "10000"
+    };
+}
+
+/// What [`END_EACH`] gives of those that it has ended: the ids of their feed rows tell.
+const ENDED_EACH: &str = concat!(
+    "SELECT a.number, 1::bigint AS ended, ",
+    fed_columns!(),
+    " FROM unnest($1::uuid[], $2::bytea[]) WITH ORDINALITY AS a (session_id, token, number)
+      CROSS JOIN nightlatch.feed_head head
+      JOIN nightlatch.feed f ON f.position > head.position - ",
+    lately!(),
+    " AND f.id > $3 AND f.id <= $3 + cardinality($1)
+      JOIN nightlatch.sessions s
+          ON s.id = f.session_id AND (s.id = a.session_id OR s.token_hash = a.token)
+      ORDER BY a.number"
+);
+
+/// What the others of this module give, if their feed rows are there: `$1` is the id of the only one,
+/// or the one before the first.
+const ENDED_MANY: &str = concat!(
+    "SELECT CASE f.kind WHEN 1 THEN count(*) OVER () ELSE (
+         SELECT count(*) FROM nightlatch.sessions s
+         WHERE s.ended_at = f.at AND s.user_id = coalesce(f.user_id, s.user_id)
+     ) END AS ended, ",
+    fed_columns!(),
+    " FROM nightlatch.feed_head head
+      JOIN nightlatch.feed f ON f.position > head.position - ",
+    lately!(),
+    " AND f.id >= $1 AND f.id <= $1 + ",
+    lately!(),
+    " ORDER BY f.position"
 );
 
 /// Ends the living sessions that a condition names, with a feed row for each. Parameters: `$2` time,
@@ -146,7 +183,7 @@ macro_rules! at_clock {
     };
 }
 
-pub(super) use {at_clock, end_all_of_owner};
+pub(super) use {at_clock, end_all_of_owner, lately};
 
 const END_ALL_OF: &str = concat!(
     at_clock!(),
@@ -226,13 +263,16 @@ impl PostgresRecord {
             }
             SessionEnd::OthersOf(user, kept) => {
                 let params: &[Param] =
-                    &[(user.as_uuid(), Type::UUID), at, feed, (kept.as_uuid(), Type::UUID)];
-                self.end_many(END_OTHERS_OF, params, deadline).await
+                    &[(user.as_uuid(), Type::UUID), at, feed.clone(), (kept.as_uuid(), Type::UUID)];
+                self.end_many(END_OTHERS_OF, params, feed, deadline).await
             }
             SessionEnd::AllOf(user) => {
-                self.end_many(END_ALL_OF, &[(user.as_uuid(), Type::UUID), at, feed], deadline).await
+                let params: &[Param] = &[(user.as_uuid(), Type::UUID), at.clone(), feed.clone()];
+                self.end_many(END_ALL_OF, params, feed, deadline).await
             }
-            SessionEnd::Everything => self.end_many(END_EVERYTHING, &[at, feed], deadline).await,
+            SessionEnd::Everything => {
+                self.end_many(END_EVERYTHING, &[at, feed.clone()], feed, deadline).await
+            }
         }
     }
 
@@ -250,18 +290,21 @@ impl PostgresRecord {
         let (at, row_id) = (now.as_micros(), self.fresh_row_id());
         let params: &[Param] =
             &[(&ids, Type::UUID_ARRAY), (&at, Type::INT8), (&row_id, Type::INT8)];
-        Ok(self.end_many(END_THOSE, params, deadline).await?.rows)
+        Ok(self.end_many(END_THOSE, params, (&row_id, Type::INT8), deadline).await?.rows)
     }
 
     async fn end_many(
         &self,
         sql: &'static str,
         params: &[Param<'_>],
+        row_id: Param<'_>,
         deadline: Deadline,
     ) -> Result<Written<u64>, StoreError> {
-        let call = Call { doing: DOING, effect: Effect::Write, sql, params };
-        let rows = self.some_rows(call, deadline).await?;
-        let value = Reader { row: &rows[0], doing: DOING }.count("ended")?;
+        let change = Call { doing: DOING, effect: Effect::Write, sql, params };
+        let seen = Call { doing: DOING, effect: Effect::Read, sql: ENDED_MANY, params: &[row_id] };
+        let rows = self.server.change(change, seen, deadline).await?;
+        let Some(row) = rows.first() else { return Err(without_head(DOING)) };
+        let value = Reader { row, doing: DOING }.count("ended")?;
         Ok(Written { value, rows: fed_rows(&rows, DOING)? })
     }
 
@@ -297,8 +340,10 @@ impl Server {
             (&times, Type::INT8_ARRAY),
             (&row_id, Type::INT8),
         ];
-        let call = Call { doing: DOING, effect: Effect::Write, sql: END_EACH, params };
-        let rows = self.rows(call, deadline).await?;
+        let change = Call { doing: DOING, effect: Effect::Write, sql: END_EACH, params };
+        let seen: &[Param] = &[params[0].clone(), params[1].clone(), params[4].clone()];
+        let seen = Call { doing: DOING, effect: Effect::Read, sql: ENDED_EACH, params: seen };
+        let rows = self.change(change, seen, deadline).await?;
         answers(&rows, singles.len())
     }
 }

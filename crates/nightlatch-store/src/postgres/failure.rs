@@ -64,6 +64,8 @@ pub(super) struct Failure {
     pub(super) error: StoreError,
     /// Nothing happened and the same may well succeed at once.
     pub(super) may_repeat: bool,
+    /// Nobody is there, or not yet again.
+    pub(super) is_away: bool,
     /// The connection will not get better.
     pub(super) spoils_connection: bool,
     /// What it says of a server that we are connected to.
@@ -79,6 +81,7 @@ impl Failure {
         let unheard = class == FailureClass::Closed && outcome == Outcome::NotApplied;
         Self {
             may_repeat: undone || unheard,
+            is_away: unheard,
             shows: shown_by(error.as_db_error(), class),
             spoils_connection: error.as_db_error().is_none_or(spoils_connection),
             error: StoreError::new(StoreErrorKind::Unavailable, class, outcome, doing)
@@ -98,14 +101,20 @@ impl Failure {
     /// A breaker let nothing through.
     pub(super) fn of_breaker(cause: Cause, doing: &'static str) -> Self {
         let error = StoreError::new(cause.kind, cause.class, Outcome::NotApplied, doing);
-        Self { error, may_repeat: false, spoils_connection: true, shows: CallEnd::Nothing }
+        let is_away = matches!(
+            cause.class,
+            FailureClass::Unreachable | FailureClass::Closed | FailureClass::Loading
+        );
+        let shows = CallEnd::Nothing;
+        Self { error, may_repeat: false, is_away, spoils_connection: true, shows }
     }
 
     /// Our own queue is full.
     pub(super) fn of_full_queue(doing: &'static str) -> Self {
         let (kind, class) = (StoreErrorKind::Overloaded, FailureClass::Busy);
         let error = StoreError::new(kind, class, Outcome::NotApplied, doing);
-        Self { error, may_repeat: false, spoils_connection: false, shows: CallEnd::Nothing }
+        let (may_repeat, is_away, spoils_connection) = (false, false, false);
+        Self { error, may_repeat, is_away, spoils_connection, shows: CallEnd::Nothing }
     }
 
     /// Our own deadline, before there was a connection.
@@ -122,7 +131,7 @@ impl Failure {
         let error =
             StoreError::new(StoreErrorKind::Deadline, FailureClass::Timeout, outcome, doing);
         let shows = CallEnd::Silent(Cause::SILENCE);
-        Self { error, may_repeat: false, spoils_connection: true, shows }
+        Self { error, may_repeat: false, is_away: false, spoils_connection: true, shows }
     }
 }
 

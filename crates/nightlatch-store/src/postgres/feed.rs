@@ -111,7 +111,9 @@ impl FeedStore for PostgresRecord {
                 asked: reader.get("asked")?,
                 rows: fed_rows(&rows, doing)?,
                 now: Some(reader.time("now")?),
-                write_failure: read_only.then_some(FailureClass::Readonly),
+                write_failure: read_only
+                    .then_some(FailureClass::Readonly)
+                    .or_else(|| self.server.refusal.class(self.server.connections.now())),
             })
         })
     }

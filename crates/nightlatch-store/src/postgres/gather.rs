@@ -81,6 +81,10 @@ impl Gatherer {
         if remaining.is_zero() {
             return Err(Failure::of_deadline(Sent::Nothing, DOING).error);
         }
+        // Not behind one who looks whether the server is back.
+        if let Some(failure) = server.connections.refuses(DOING) {
+            return Err(failure.error);
+        }
         let claim = Arc::new(Claim::default());
         let (answer, mut answered) = oneshot::channel();
         self.wait(server, Waiting { single, deadline, claim: Arc::clone(&claim), answer })?;

@@ -15,7 +15,7 @@ use super::failure::Cause;
 /// less than twice a second: half of 1.5 s apart on average.
 const POLICY: BreakerPolicy = BreakerPolicy {
     backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_millis(1500) },
-    silent_calls: 3,
+    silent_calls: 2,
     // A server that is too slow for session checks, and still fast enough for logins, is heard in
     // between, if only late; and one that is silent is known before the first login gives up.
     silent_span: Duration::from_millis(1500),
@@ -42,6 +42,16 @@ impl Guard {
         let pass = self.with_breaker(Breaker::admit)?;
         let is_probe = pass.is_probe();
         Ok(Admitted { guard: Arc::clone(self), pass: Some(pass), is_probe })
+    }
+
+    /// Why a call would not be let through.
+    pub(super) fn refuses(&self) -> Option<Cause> {
+        self.with_breaker(|breaker, now| breaker.refuses(now).copied())
+    }
+
+    /// Whether it is known that nobody answers.
+    pub(super) fn is_open(&self) -> bool {
+        self.with_breaker(|breaker, _| breaker.is_open())
     }
 
     /// A call that was given up has been answered after all.

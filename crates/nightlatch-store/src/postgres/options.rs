@@ -28,11 +28,13 @@ pub struct PostgresOptions {
     /// (`PgBouncer`), as `pgbouncer=true` in the URL says too: then nothing is left behind in a
     /// connection, and the limits below are to be set on the role.
     pub pgbouncer: bool,
-    /// The most connections of this process, beside the one that listens to the feed.
+    /// The most connections of this process for statements. Beside them are one that listens to the
+    /// feed, one that looks at it, and six that are kept ready once several are in use.
     pub connections_max: usize,
     /// The most calls that wait for a connection; more are refused at once.
     pub waiting_max: usize,
-    /// How long one attempt at one host may take, until it is ready for statements.
+    /// How long one attempt at one host may take, until it is ready for statements: four answers. The
+    /// other hosts of a URL with several do not wait longer than two seconds for it.
     pub connect_timeout: Duration,
     /// How long a statement waits for a lock. Over a second, or the server's own search for
     /// deadlocks (`deadlock_timeout`) would never come to its end.
@@ -53,7 +55,7 @@ impl PostgresOptions {
             pgbouncer: false,
             connections_max: 16,
             waiting_max: 512,
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(3),
             lock_timeout: Duration::from_millis(1500),
             statement_timeout: Duration::from_secs(5),
         }
@@ -299,8 +301,13 @@ const KEEPALIVES_RETRIES: u32 = 3;
 
 /// How long one attempt at one host may take.
 fn connect_timeout(config: &Config, options: &PostgresOptions) -> Duration {
-    config.get_connect_timeout().copied().unwrap_or(options.connect_timeout)
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    let ours = if hosts > 1 { AMONG_SEVERAL_MAX } else { Duration::MAX };
+    config.get_connect_timeout().copied().unwrap_or(options.connect_timeout.min(ours))
 }
+
+/// How long one attempt may take while other hosts wait.
+const AMONG_SEVERAL_MAX: Duration = Duration::from_secs(2);
 
 /// What holds in each of our sessions, whatever server, database and role say: a login is
 /// acknowledged when it is on the disk.

@@ -34,6 +34,16 @@ const ABANDONED_MAX: usize = 32;
 /// others.
 const APART_LIMIT: Duration = Duration::from_millis(250);
 
+/// How long a server that was there a moment ago may be gone before callers are told so: it is
+/// started again in this time, and most requests have more.
+const RESTART_SPAN: Duration = Duration::from_secs(2);
+
+/// Between two looks of such a caller whether it is back.
+const RETURN_EVERY: Duration = Duration::from_millis(50);
+
+/// The most callers that wait for that; the others are told at once.
+const RETURN_WAITING_MAX: usize = 256;
+
 /// A connection in or out of the pool.
 type Object = managed::Object<Connector>;
 
@@ -47,6 +57,8 @@ pub(super) struct Connections {
     answers: Arc<Guard>,
     /// Bounds the calls in the pool's own queue.
     places: Semaphore,
+    /// Bounds the calls that wait for a server's return.
+    patient: Semaphore,
     abandoned: Arc<Abandoned>,
     clock: Arc<dyn Clock>,
     pub(super) is_pooled: bool,
@@ -72,6 +84,7 @@ impl Connections {
             apart,
             answers: Arc::clone(&answers),
             places: Semaphore::new(options.waiting_max),
+            patient: Semaphore::new(RETURN_WAITING_MAX),
             abandoned: Arc::new(Abandoned { tls, answers, tasks }),
             clock,
             is_pooled,
@@ -83,9 +96,30 @@ impl Connections {
         self.answers.admit().map_err(|cause| Failure::of_breaker(cause, doing))
     }
 
+    /// The boot time.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.boottime()
+    }
+
+    /// Why a statement would be told at once that the server is silent.
+    pub(super) fn refuses(&self, doing: &'static str) -> Option<Failure> {
+        self.answers.refuses().map(|cause| Failure::of_breaker(cause, doing))
+    }
+
     /// What is left until `deadline`.
     pub(super) fn remaining(&self, deadline: Deadline) -> Duration {
         deadline.remaining(&*self.clock)
+    }
+
+    /// Waits a moment for a server that may be restarting, in a call that began at `began`;
+    /// `false`: it is not worth it.
+    pub(super) async fn wait_for_return(&self, began: Duration, deadline: Deadline) -> bool {
+        let Some(away_for) = self.pool.manager().away_for() else { return false };
+        let gone_for = away_for.max(self.now().saturating_sub(began));
+        let rest = RESTART_SPAN.saturating_sub(gone_for).min(self.remaining(deadline));
+        let Ok(_place) = self.patient.try_acquire() else { return false };
+        tokio::time::sleep(rest.min(RETURN_EVERY)).await;
+        !rest.is_zero()
     }
 
     /// Lends the connection that is apart, or one of the others where it is not at hand. It is made
@@ -191,6 +225,10 @@ struct Abandoned {
 
 impl Abandoned {
     fn cancel(&self, token: CancelToken) {
+        // Each takes a connection of its own, and a server that is silent hears none.
+        if self.answers.is_open() {
+            return;
+        }
         let tls = self.tls.clone();
         self.spawn(async move {
             // Whether the server heard it shows in nothing that we could do better.

@@ -17,7 +17,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
-use super::call::{Call, Effect, Param};
+use super::call::{Call, Effect, Param, without_head};
+use super::end::lately;
+
 use super::row::{Reader, fed_columns, fed_rows, head_columns, session_columns, user_columns};
 
 /// The generation is looked at again while the user's row is locked: between the check of the
@@ -69,6 +71,22 @@ const CREATE: &str = concat!(
     ", ",
     fed_columns!(),
     " FROM head LEFT JOIN owner u ON true LEFT JOIN fed f ON true"
+);
+
+/// What [`CREATE`] gives, if the session `$1` was created; `$2` is the id of the feed row.
+const CREATED: &str = concat!(
+    "SELECT ",
+    head_columns!(),
+    ", ",
+    user_columns!(),
+    ", ",
+    fed_columns!(),
+    " FROM nightlatch.feed_head head
+      JOIN nightlatch.sessions s ON s.id = $1 AND s.ended_at IS NULL
+      JOIN nightlatch.users u ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
+      LEFT JOIN nightlatch.feed f ON f.position > head.position - ",
+    lately!(),
+    " AND f.id = $2"
 );
 
 /// From the head outwards: the row of the head is always there, so no row at all is never taken
@@ -253,9 +271,12 @@ impl PostgresRecord {
             (&prefix, Type::BYTEA),
             (&row_id, Type::INT8),
         ];
-        let call = Call { doing, effect: Effect::Write, sql: CREATE, params };
-        let rows = self.some_rows(call, deadline).await?;
-        let reader = Reader { row: &rows[0], doing };
+        let change = Call { doing, effect: Effect::Write, sql: CREATE, params };
+        let seen: &[Param] = &[(session.id.as_uuid(), Type::UUID), (&row_id, Type::INT8)];
+        let seen = Call { doing, effect: Effect::Read, sql: CREATED, params: seen };
+        let rows = self.server.change(change, seen, deadline).await?;
+        let Some(row) = rows.first() else { return Err(without_head(doing)) };
+        let reader = Reader { row, doing };
         let Some(user) = reader.user_opt()? else { return Ok(None) };
         let (as_of, history) = (reader.as_of()?, reader.history()?);
         let value = FoundSession::new(session, user, as_of, history);

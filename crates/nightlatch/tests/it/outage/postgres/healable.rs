@@ -1,7 +1,9 @@
 //! Faults of the record that nobody has to notice but the operator.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use nightlatch_testkit::chaos_proxy::Fault;
 use nightlatch_testkit::clock::FakeClock;
 use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::postgres::PostgresServer;
@@ -144,5 +146,52 @@ async fn a_cancelled_statement_is_tried_again() {
         drill.stay_under_load().await;
     }
     drill.remark = String::from("by an operator, while they wait for a lock");
+    drill.fault_ends(UNNOTICED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_record_is_told_and_serves() {
+    let way = Way::shared().await;
+    let mut drill = Drill::begin(HEALABLE, "500 ms late", way.node()).await;
+    drill.fault_begins();
+    let half = Duration::from_millis(250);
+    way.proxy.set(Fault::Late { there: half, back: half }).await;
+    drill.wait_for_class("slow").await;
+    drill.stay_under_load().await;
+    way.proxy.set(Fault::None).await;
+    let expected = Expected { writes: Wanted::Served, checks: Wanted::Either, class: Some("slow") };
+    drill.fault_ends(expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_restart_is_waited_for() {
+    let way = Way::alone(&[]).await;
+    let mut drill = Drill::begin(HEALABLE, "fast restart", way.straight_node()).await;
+    drill.fault_begins();
+    way.postgres.stop();
+    way.postgres.start();
+    drill.stay_under_load().await;
+    // Health may look while it is away, or not.
+    let class = Some("none");
+    drill.fault_ends(Expected { class, ..UNNOTICED }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_that_was_lost_is_looked_up() {
+    let way = Way::shared().await;
+    let fault = "connection lost between commit and answer";
+    let mut drill = Drill::begin(HEALABLE, fault, way.node()).await;
+    drill.fault_begins();
+    // What only a login or a password change has in it; a logout; a password change.
+    let statements =
+        ["INSERT INTO nightlatch.sessions", "SET ended_at = v.at", "generation = generation + 1"];
+    let (mut lost, each) = (0, 2);
+    for statement in statements {
+        way.proxy.lose_answers_to(statement, each);
+        wait_until("answers are lost", LIMIT, async || way.proxy.answers_lost() == each).await;
+        lost += each;
+        drill.stay_under_load().await;
+    }
+    drill.remark = format!("{lost} times, logins, logouts and password changes");
     drill.fault_ends(UNNOTICED).await;
 }

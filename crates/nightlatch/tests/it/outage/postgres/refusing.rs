@@ -1,8 +1,10 @@
 //! The record is reached and does not do what it is asked.
 
+use nightlatch_testkit::disk::SmallDisk;
+use nightlatch_testkit::process::give_to_server;
 use nightlatch_testkit::wait::wait_until;
 
-use super::{CONNECTIONS, END_CONNECTIONS, FROM_COPIES, GONE, ROLE, ROLE_PASSWORD, Way};
+use super::{CONNECTIONS, END_CONNECTIONS, FROM_COPIES, GONE, ROLE, ROLE_PASSWORD, Way, node_on};
 use crate::outage::drill::{Drill, LIMIT};
 use crate::outage::report::{Expected, Wanted};
 
@@ -120,4 +122,40 @@ async fn a_schema_that_is_too_old_is_waited_for() {
     }
     drill.remark = String::from("columns that are not there");
     drill.fault_ends(gone("schema")).await;
+}
+
+/// Room for an empty database and some hundred sessions.
+const DISK_MEBIBYTES: u32 = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_of_the_record_stops_logins() {
+    let disk = SmallDisk::in_memory(DISK_MEBIBYTES);
+    let way = Way::alone(&[]).await;
+    let place = disk.file("tables");
+    std::fs::create_dir(&place).expect("the disk has room");
+    give_to_server(&place);
+    let place = place.display();
+    way.postgres.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{place}'"));
+    way.postgres.sql("postgres", "CREATE DATABASE on_small TABLESPACE small");
+    let url = way.postgres.url("on_small");
+    let mut drill = Drill::begin(GONE, "disk full", node_on(&url)).await;
+    let session = way.postgres.session("on_small").await;
+    drill.fault_begins();
+    disk.fill();
+    // What is left in pages that were begun is used up first: by long rows, then by short ones.
+    for length in [600, 1] {
+        let fill = format!(
+            "INSERT INTO nightlatch.sessions SELECT gen_random_uuid(), sha256(token_hash), user_id,
+                 generation, created_at, last_seen_at, expires_at, remember, address,
+                 repeat('x', {length}), ended_at
+             FROM nightlatch.sessions ON CONFLICT DO NOTHING"
+        );
+        while session.try_run(&fill).await.is_ok() {}
+    }
+    until_refused(&drill, "disk_full").await;
+    disk.make_room();
+    drill.remark = String::from("the tables on a full tmpfs, the log elsewhere");
+    let expected =
+        Expected { writes: Wanted::Refused, checks: Wanted::Served, class: Some("disk_full") };
+    drill.fault_ends(expected).await;
 }
