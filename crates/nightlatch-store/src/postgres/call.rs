@@ -144,24 +144,26 @@ impl Server {
         seen: Call<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut result = self.rows(change, deadline).await;
-        if !result.as_ref().is_err_and(is_lost) {
-            return result;
-        }
-        for _ in 1..ATTEMPTS_MAX {
-            match self.rows(seen, deadline).await {
-                Ok(rows) if rows.is_empty() => {}
-                Ok(rows) => return Ok(rows),
-                Err(_) => return result,
+        let lost = match self.rows(change, deadline).await {
+            Err(error) if is_lost(&error) => error,
+            answered => return answered,
+        };
+        let mut did_nothing = None;
+        for _ in 0..ATTEMPTS_MAX {
+            match (self.rows(seen, deadline).await, did_nothing.take()) {
+                (Ok(rows), None) if rows.is_empty() => {}
+                (Ok(rows), Some(nothing)) if rows.is_empty() => return Ok(nothing),
+                (Ok(rows), _) => return Ok(rows),
+                (Err(_), _) => break,
             }
             match self.rows(change, deadline).await {
-                Ok(rows) if rows.is_empty() => result = Ok(rows),
+                Ok(rows) if rows.is_empty() => did_nothing = Some(rows),
                 Ok(rows) => return Ok(rows),
                 // What has become of the first is still not known.
                 Err(_) => {}
             }
         }
-        result
+        Err(lost)
     }
 
     /// A random id for a feed row, with room above it: a statement that writes several rows counts
