@@ -225,10 +225,12 @@ impl Coherence {
         Learned { ask_again: true, forked: false, copies_are_void: true }
     }
 
-    /// The record has answered [`Question::Compare`].
-    pub fn told_comparison(&mut self, news: &FeedNews) -> Learned {
+    /// The record has answered [`Question::Compare`] with what is after `after`.
+    pub fn told_comparison(&mut self, news: &FeedNews, after: Position) -> Learned {
         self.failed_at = None;
-        if let Some(comparison) = &mut self.comparison
+        // History may have forked again while the answer was on its way.
+        if let (Some(comparison), Phase::Following(_)) = (&mut self.comparison, &self.phase)
+            && comparison.through() == after
             && comparison.compare(news)
         {
             self.lost.add(comparison.lost());
@@ -292,10 +294,7 @@ impl Coherence {
     /// For how long the view has not been confirmed; `None`: there is none.
     #[must_use]
     pub fn unconfirmed_for(&self, now: Duration) -> Option<Duration> {
-        match &self.phase {
-            Phase::Following(view) => Some(now.saturating_sub(view.confirmed_at())),
-            Phase::Blind | Phase::Forked(_) => None,
-        }
+        self.view().map(|view| now.saturating_sub(view.confirmed_at()))
     }
 
     /// Whether there is no view to judge by, and the record may well give one.
@@ -340,17 +339,18 @@ impl Coherence {
     /// The end of the feed as far as it is known.
     #[must_use]
     pub fn through(&self) -> Option<Position> {
-        match &self.phase {
-            Phase::Following(view) => Some(view.through().position),
-            Phase::Blind | Phase::Forked(_) => None,
-        }
+        self.view().map(|view| view.through().position)
     }
 
     /// The epoch that is followed.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
+        self.view().map(|view| view.history().epoch)
+    }
+
+    const fn view(&self) -> Option<&View> {
         match &self.phase {
-            Phase::Following(view) => Some(view.history().epoch),
+            Phase::Following(view) => Some(view),
             Phase::Blind | Phase::Forked(_) => None,
         }
     }

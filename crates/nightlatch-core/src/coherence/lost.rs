@@ -18,17 +18,20 @@ impl Lost {
         self.0.everything |= lost.everything;
     }
 
-    /// At most `max` names of it; `None`: nothing is left. What ends everything comes first: it
-    /// ends the most.
+    /// At most `max` names of it; `None`: nothing is left. What ends everything comes first and by
+    /// itself: with others it would be repeated while one of them cannot be written.
     pub(super) fn first(&self, max: usize) -> Option<LostRevocations> {
         let Self(LostRevocations { sessions, users, everything }) = self;
         if sessions.is_empty() && users.is_empty() && !everything {
             return None;
         }
+        if *everything {
+            return Some(LostRevocations { everything: true, ..LostRevocations::default() });
+        }
         let users: Vec<_> = users.iter().take(max).copied().collect();
         let room = max.saturating_sub(users.len());
         let sessions = sessions.iter().take(room).copied().collect();
-        Some(LostRevocations { sessions, users, everything: *everything })
+        Some(LostRevocations { sessions, users, everything: false })
     }
 
     pub(super) fn remove(&mut self, batch: &LostRevocations) {

@@ -247,7 +247,7 @@ impl CachedRecord {
         Some(match question {
             Question::Head | Question::NewEpoch(_) => rule.told_head(news.head, asked),
             Question::Rows(_) => rule.told_rows(news, asked, now),
-            Question::Compare(_) => rule.told_comparison(news),
+            Question::Compare(after) => rule.told_comparison(news, after),
         })
     }
 

@@ -48,6 +48,12 @@ pub(super) struct Call<'a> {
     pub(super) params: &'a [Param<'a>],
 }
 
+impl Call<'_> {
+    fn types(&self) -> Vec<Type> {
+        self.params.iter().map(|(_, kind)| kind.clone()).collect()
+    }
+}
+
 /// Where statements go: all of the record but what it remembers of its callers.
 pub(super) struct Server {
     pub(super) connections: Connections,
@@ -117,16 +123,18 @@ impl Server {
 
     /// Sends it as often as that may help.
     async fn patiently(&self, call: Call<'_>, deadline: Deadline) -> Result<Vec<Row>, StoreError> {
-        let (began, mut attempt) = (self.connections.now(), 1);
+        let (began, mut attempt, mut waits) = (self.connections.now(), 1, 0);
         loop {
             match self.attempt(&call, deadline).await {
                 Ok(rows) => return Ok(rows),
                 Err(failure) if failure.may_repeat && attempt < ATTEMPTS_MAX => attempt += 1,
                 Err(failure) => {
-                    let waits = failure.is_away && call.effect != Effect::Look;
-                    if !(waits && self.connections.wait_for_return(began, deadline).await) {
+                    let is_worth_it = waits < failure.waits_max && call.effect != Effect::Look;
+                    let moment = (began, waits);
+                    if !is_worth_it || !self.connections.wait_for_return(moment, deadline).await {
                         return Err(failure.error);
                     }
+                    waits += 1;
                 }
             }
         }
@@ -148,20 +156,16 @@ impl Server {
             Err(error) if is_lost(&error) => error,
             answered => return answered,
         };
-        let mut did_nothing = None;
+        let mut repeated = None;
         for _ in 0..ATTEMPTS_MAX {
-            match (self.rows(seen, deadline).await, did_nothing.take()) {
+            match (self.rows(seen, deadline).await, repeated.take()) {
                 (Ok(rows), None) if rows.is_empty() => {}
-                (Ok(rows), Some(nothing)) if rows.is_empty() => return Ok(nothing),
+                (Ok(rows), Some(answer)) if rows.is_empty() => return Ok(answer),
                 (Ok(rows), _) => return Ok(rows),
                 (Err(_), _) => break,
             }
-            match self.rows(change, deadline).await {
-                Ok(rows) if rows.is_empty() => did_nothing = Some(rows),
-                Ok(rows) => return Ok(rows),
-                // What has become of the first is still not known.
-                Err(_) => {}
-            }
+            // If it fails, what has become of the first is still not known.
+            repeated = self.rows(change, deadline).await.ok();
         }
         Err(lost)
     }
@@ -205,7 +209,10 @@ impl Server {
                 match call.effect {
                     // A server that is a little too slow for this caller is not for the next one,
                     // and a new connection would cost it more than the answer that is on its way.
-                    Effect::Read | Effect::Look => drop(loan),
+                    Effect::Read | Effect::Look if self.connections.is_pooled => drop(loan),
+                    Effect::Read | Effect::Look => {
+                        loan.finish_preparing(&self.schema.apply(call.sql), call.types());
+                    }
                     Effect::Write => loan.cancel(),
                 }
                 Err(Failure::of_deadline(sent, call.doing))
@@ -229,7 +236,7 @@ impl Server {
             *sent = sent_by;
             return client.query_typed(&sql, call.params).await;
         }
-        let types: Vec<Type> = call.params.iter().map(|(_, kind)| kind.clone()).collect();
+        let types = call.types();
         let mut preparing = pin!(client.prepare_typed_cached(&sql, &types));
         let prepared = poll_fn(|context| Poll::Ready(preparing.as_mut().poll(context))).await;
         match prepared {

@@ -27,14 +27,15 @@ const CONNECTING_MAX: usize = 4;
 
 /// Connections that are kept ready by a process that needs several: on a slow way, making one takes
 /// longer than most callers have.
-const SPARES_KEPT: usize = 6;
+pub(super) const SPARES_KEPT: usize = 6;
 
 /// Makes a pool's connections.
 pub(super) struct Connector {
     ways: Arc<Ways>,
     turns: Arc<Semaphore>,
     spares: Arc<Spares>,
-    /// Whether this pool needed a connection before.
+    /// How many are kept ready once this pool has needed a second connection.
+    spares_kept: usize,
     is_begun: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -69,7 +70,7 @@ struct Presence {
 
 impl Connector {
     pub(super) fn new(
-        target: Target,
+        (target, spares_kept): (Target, usize),
         tls: MakeRustlsConnect,
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     ) -> Self {
@@ -83,12 +84,13 @@ impl Connector {
             clock,
             presence: Mutex::default(),
         };
-        Self::along(Arc::new(ways))
+        Self::along(Arc::new(ways), spares_kept)
     }
 
-    /// Makes the connections of another pool, by what this one knows of the ways.
+    /// Makes the connections of another pool, which keeps none ready, by what this one knows of the
+    /// ways.
     pub(super) fn twin(&self) -> Self {
-        Self::along(Arc::clone(&self.ways))
+        Self::along(Arc::clone(&self.ways), 0)
     }
 
     /// For how long a server that was there has not been; `None`: it never was.
@@ -98,11 +100,12 @@ impl Connector {
         presence.has_been.then_some(away_for)
     }
 
-    fn along(ways: Arc<Ways>) -> Self {
+    fn along(ways: Arc<Ways>, spares_kept: usize) -> Self {
         Self {
             ways,
             turns: Arc::new(Semaphore::new(CONNECTING_MAX)),
             spares: Arc::default(),
+            spares_kept,
             is_begun: AtomicBool::new(false),
             tasks: Mutex::default(),
         }
@@ -116,8 +119,9 @@ impl Connector {
             return;
         }
         let (ways, spares) = (Arc::clone(&self.ways), Arc::clone(&self.spares));
+        let kept = self.spares_kept;
         self.spawn(async move {
-            while spares.len() < SPARES_KEPT {
+            while spares.len() < kept {
                 // Nobody waits for it: whether the server is there, others find out.
                 let Some(client) = ways.make_spare().await else { break };
                 spares.add(client);
@@ -152,7 +156,7 @@ impl Manager for Connector {
         let (ways, spares) = (Arc::clone(&self.ways), Arc::clone(&self.spares));
         self.spawn(async move {
             let connected = ways.try_each().await;
-            ways.note(connected.is_ok());
+            ways.note(connected.as_ref().err());
             admitted.settle(match &connected {
                 Ok(_) => CallEnd::Answered,
                 Err(error) => CallEnd::Failed(error.cause()),
@@ -182,6 +186,7 @@ impl Manager for Connector {
         if client.is_closed() {
             return Err(RecycleError::message("it was closed"));
         }
+        self.ways.note(None);
         Ok(())
     }
 }
@@ -204,13 +209,15 @@ impl Ways {
         Err(failure)
     }
 
-    fn note(&self, is_there: bool) {
-        let now = self.clock.boottime();
+    /// Notes that somebody is there, or that connecting failed: with nobody, not by a refusal.
+    fn note(&self, failure: Option<&ConnectError>) {
         let mut presence = self.presence();
-        if is_there {
-            *presence = Presence { has_been: true, away_since: None };
-        } else {
-            presence.away_since.get_or_insert(now);
+        match failure.map(ConnectError::cause) {
+            None => *presence = Presence { has_been: true, away_since: None },
+            Some(cause) if cause.is_absence() => {
+                presence.away_since.get_or_insert_with(|| self.clock.boottime());
+            }
+            Some(_) => {}
         }
     }
 
@@ -225,6 +232,7 @@ impl Ways {
             return None;
         }
         let connected = self.try_each().await;
+        self.note(connected.as_ref().err());
         admitted.settle(if connected.is_ok() { CallEnd::Answered } else { CallEnd::Nothing });
         connected.ok()
     }

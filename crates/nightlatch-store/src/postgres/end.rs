@@ -78,15 +78,17 @@ macro_rules! lately {
 
 /// What [`END_EACH`] gives of those that it has ended: the ids of their feed rows tell.
 const ENDED_EACH: &str = concat!(
-    "SELECT a.number, 1::bigint AS ended, ",
+    "SELECT a.number, (s.ended_at = f.at)::int::bigint AS ended, ",
     fed_columns!(),
-    " FROM unnest($1::uuid[], $2::bytea[]) WITH ORDINALITY AS a (session_id, token, number)
+    " FROM unnest($1::uuid[], $2::bytea[], $4::uuid[])
+          WITH ORDINALITY AS a (session_id, token, user_id, number)
       CROSS JOIN nightlatch.feed_head head
       JOIN nightlatch.feed f ON f.position > head.position - ",
     lately!(),
     " AND f.id > $3 AND f.id <= $3 + cardinality($1)
       JOIN nightlatch.sessions s
           ON s.id = f.session_id AND (s.id = a.session_id OR s.token_hash = a.token)
+          AND s.user_id = coalesce(a.user_id, s.user_id)
       ORDER BY a.number"
 );
 
@@ -341,7 +343,8 @@ impl Server {
             (&row_id, Type::INT8),
         ];
         let change = Call { doing: DOING, effect: Effect::Write, sql: END_EACH, params };
-        let seen: &[Param] = &[params[0].clone(), params[1].clone(), params[4].clone()];
+        let seen: &[Param] =
+            &[params[0].clone(), params[1].clone(), params[4].clone(), params[2].clone()];
         let seen = Call { doing: DOING, effect: Effect::Read, sql: ENDED_EACH, params: seen };
         let rows = self.change(change, seen, deadline).await?;
         answers(&rows, singles.len())

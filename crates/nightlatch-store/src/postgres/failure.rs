@@ -34,6 +34,14 @@ impl Cause {
     pub(super) const SILENCE: Self =
         Self { kind: StoreErrorKind::Deadline, class: FailureClass::Timeout };
 
+    /// Whether nobody is there, or not yet again.
+    pub(super) const fn is_absence(self) -> bool {
+        matches!(
+            self.class,
+            FailureClass::Unreachable | FailureClass::Closed | FailureClass::Loading
+        )
+    }
+
     const fn away(class: FailureClass) -> Self {
         Self { kind: StoreErrorKind::Unavailable, class }
     }
@@ -59,13 +67,17 @@ impl ConnectError {
     }
 }
 
+/// How often a call waits whose connections have ended under it. Then nobody is met any more, or it
+/// is no restart.
+const UNHEARD_WAITS_MAX: u32 = 3;
+
 /// An error with what the pool has to know of it.
 pub(super) struct Failure {
     pub(super) error: StoreError,
     /// Nothing happened and the same may well succeed at once.
     pub(super) may_repeat: bool,
-    /// Nobody is there, or not yet again.
-    pub(super) is_away: bool,
+    /// How often it is worth waiting for a server that may be restarting.
+    pub(super) waits_max: u32,
     /// The connection will not get better.
     pub(super) spoils_connection: bool,
     /// What it says of a server that we are connected to.
@@ -81,7 +93,8 @@ impl Failure {
         let unheard = class == FailureClass::Closed && outcome == Outcome::NotApplied;
         Self {
             may_repeat: undone || unheard,
-            is_away: unheard,
+            // A server that lets in and ends each connection is not asked again and again.
+            waits_max: if unheard { UNHEARD_WAITS_MAX } else { 0 },
             shows: shown_by(error.as_db_error(), class),
             spoils_connection: error.as_db_error().is_none_or(spoils_connection),
             error: StoreError::new(StoreErrorKind::Unavailable, class, outcome, doing)
@@ -101,20 +114,17 @@ impl Failure {
     /// A breaker let nothing through.
     pub(super) fn of_breaker(cause: Cause, doing: &'static str) -> Self {
         let error = StoreError::new(cause.kind, cause.class, Outcome::NotApplied, doing);
-        let is_away = matches!(
-            cause.class,
-            FailureClass::Unreachable | FailureClass::Closed | FailureClass::Loading
-        );
+        let waits_max = if cause.is_absence() { u32::MAX } else { 0 };
         let shows = CallEnd::Nothing;
-        Self { error, may_repeat: false, is_away, spoils_connection: true, shows }
+        Self { error, may_repeat: false, waits_max, spoils_connection: true, shows }
     }
 
     /// Our own queue is full.
     pub(super) fn of_full_queue(doing: &'static str) -> Self {
         let (kind, class) = (StoreErrorKind::Overloaded, FailureClass::Busy);
         let error = StoreError::new(kind, class, Outcome::NotApplied, doing);
-        let (may_repeat, is_away, spoils_connection) = (false, false, false);
-        Self { error, may_repeat, is_away, spoils_connection, shows: CallEnd::Nothing }
+        let (may_repeat, waits_max, spoils_connection) = (false, 0, false);
+        Self { error, may_repeat, waits_max, spoils_connection, shows: CallEnd::Nothing }
     }
 
     /// Our own deadline, before there was a connection.
@@ -131,7 +141,7 @@ impl Failure {
         let error =
             StoreError::new(StoreErrorKind::Deadline, FailureClass::Timeout, outcome, doing);
         let shows = CallEnd::Silent(Cause::SILENCE);
-        Self { error, may_repeat: false, is_away: false, spoils_connection: true, shows }
+        Self { error, may_repeat: false, waits_max: 0, spoils_connection: true, shows }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A password change: the new hash, the end of all sessions and the next one, in one statement.
 
 use nightlatch_core::{
-    ChangedPassword, Deadline, FoundSession, PasswordChange, StoreError, Written,
+    ChangedPassword, Deadline, FailureClass, FoundSession, Outcome, PasswordChange, StoreError,
+    StoreErrorKind, Written,
 };
 use tokio_postgres::types::Type;
 
@@ -34,8 +35,8 @@ const CHANGE_PASSWORD: &str = concat!(
     " FROM owner u LEFT JOIN nightlatch.feed_head head ON true LEFT JOIN fed f ON true"
 );
 
-/// What [`CHANGE_PASSWORD`] gives, if it has happened and nothing since: its feed row `$2` of the
-/// user `$1` is there.
+/// What [`CHANGE_PASSWORD`] gives, if it has happened: its feed row `$2` is there. Without the user's
+/// columns if more has happened to the user `$1` or to the next session `$3` since.
 const PASSWORD_CHANGED: &str = concat!(
     "SELECT ",
     head_columns!(),
@@ -47,7 +48,10 @@ const PASSWORD_CHANGED: &str = concat!(
       JOIN nightlatch.feed f ON f.position > head.position - ",
     lately!(),
     " AND f.id = $2
-      JOIN nightlatch.users u ON u.id = $1 AND u.generation = f.generation"
+      LEFT JOIN nightlatch.users u ON u.id = $1 AND u.generation = f.generation
+          AND ($3 IS NULL OR EXISTS (
+              SELECT FROM nightlatch.sessions s WHERE s.id = $3 AND s.ended_at IS NULL
+          ))"
 );
 
 impl PostgresRecord {
@@ -78,12 +82,16 @@ impl PostgresRecord {
             (&session.map(|s| s.client.user_agent.as_str()), Type::TEXT),
         ];
         let write = Call { doing, effect: Effect::Write, sql: CHANGE_PASSWORD, params };
-        let seen: &[Param] = &[(change.user_id.as_uuid(), Type::UUID), (&row_id, Type::INT8)];
+        let seen: &[Param] = &[
+            (change.user_id.as_uuid(), Type::UUID),
+            (&row_id, Type::INT8),
+            (&session.map(|s| *s.id.as_uuid()), Type::UUID),
+        ];
         let seen = Call { doing, effect: Effect::Read, sql: PASSWORD_CHANGED, params: seen };
         let rows = self.server.change(write, seen, deadline).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let reader = Reader { row, doing };
-        let user = reader.user()?;
+        let Some(user) = reader.user_opt()? else { return Err(overtaken(doing)) };
         let (as_of, history) = (reader.as_of()?, reader.history()?);
         let next = change.next_session.map(|next| {
             let (session, user) = (next.session, user.clone());
@@ -92,4 +100,10 @@ impl PostgresRecord {
         let value = ChangedPassword { user, next };
         Ok(Some(Written { value, rows: fed_rows(&rows, doing)? }))
     }
+}
+
+/// It has happened, and more after it: who asked has no session by it.
+fn overtaken(doing: &'static str) -> StoreError {
+    let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Closed);
+    StoreError::new(kind, class, Outcome::Unknown, doing)
 }

@@ -14,9 +14,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::CancelToken;
+use tokio_postgres::types::Type;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connect::Connector;
+use super::connect::{Connector, SPARES_KEPT};
 use super::failure::Failure;
 use super::guard::{Admitted, Guard};
 use super::options::{PostgresOptions, Target};
@@ -38,8 +39,9 @@ const APART_LIMIT: Duration = Duration::from_millis(250);
 /// started again in this time, and most requests have more.
 const RESTART_SPAN: Duration = Duration::from_secs(2);
 
-/// Between two looks of such a caller whether it is back.
-const RETURN_EVERY: Duration = Duration::from_millis(50);
+/// How long such a caller waits before it looks whether it is back: twice as long each time.
+const RETURN_WAIT: Duration = Duration::from_millis(50);
+const RETURN_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// The most callers that wait for that; the others are told at once.
 const RETURN_WAITING_MAX: usize = 256;
@@ -74,9 +76,11 @@ impl Connections {
         let tls = MakeRustlsConnect::new(target.tls.clone());
         let is_pooled = target.is_pooled;
         let ports = (Arc::clone(&clock), Arc::clone(&entropy));
-        let connector = Connector::new(target, tls.clone(), ports);
+        let most = options.connections_max.max(1);
+        let spares_kept = SPARES_KEPT.min(most - 1);
+        let connector = Connector::new((target, spares_kept), tls.clone(), ports);
         let apart = pool_of(connector.twin(), 1);
-        let pool = pool_of(connector, options.connections_max.max(1));
+        let pool = pool_of(connector, most);
         let answers = Arc::new(Guard::new(Arc::clone(&clock), entropy));
         let tasks = Mutex::new(JoinSet::new());
         Self {
@@ -111,14 +115,19 @@ impl Connections {
         deadline.remaining(&*self.clock)
     }
 
-    /// Waits a moment for a server that may be restarting, in a call that began at `began`;
-    /// `false`: it is not worth it.
-    pub(super) async fn wait_for_return(&self, began: Duration, deadline: Deadline) -> bool {
+    /// Waits a moment, longer each `round`, for a server that may be restarting, in a call that began
+    /// at `began`; `false`: it is not worth it.
+    pub(super) async fn wait_for_return(
+        &self,
+        (began, round): (Duration, u32),
+        deadline: Deadline,
+    ) -> bool {
         let Some(away_for) = self.pool.manager().away_for() else { return false };
         let gone_for = away_for.max(self.now().saturating_sub(began));
         let rest = RESTART_SPAN.saturating_sub(gone_for).min(self.remaining(deadline));
         let Ok(_place) = self.patient.try_acquire() else { return false };
-        tokio::time::sleep(rest.min(RETURN_EVERY)).await;
+        let wait = RETURN_WAIT.saturating_mul(1 << round.min(8)).min(RETURN_WAIT_MAX);
+        tokio::time::sleep(rest.min(wait)).await;
         !rest.is_zero()
     }
 
@@ -197,6 +206,14 @@ impl Loan<'_> {
         drop(self.object.take().map(Object::take));
     }
 
+    /// The caller's time is over, the statement's answer is still to come: it is prepared then, or
+    /// the next one of its kind would wait twice again.
+    pub(super) fn finish_preparing(mut self, sql: &str, types: Vec<Type>) {
+        if let Some(object) = self.object.take() {
+            self.abandoned.finish(object, Some((sql.to_owned(), types)));
+        }
+    }
+
     /// A statement has outlived its deadline: the connection is closed, and the server told.
     pub(super) fn cancel(mut self) {
         if let Some(object) = self.object.take() {
@@ -211,7 +228,7 @@ impl Drop for Loan<'_> {
     /// new connection for each who leaves would let anybody keep the server busy with that.
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            self.abandoned.finish(object);
+            self.abandoned.finish(object, None);
         }
     }
 }
@@ -236,14 +253,22 @@ impl Abandoned {
         });
     }
 
-    fn finish(self: &Arc<Self>, object: Object) {
+    fn finish(self: &Arc<Self>, object: Object, statement: Option<(String, Vec<Type>)>) {
         let (this, answers) = (Arc::downgrade(self), Arc::clone(&self.answers));
         let mut busy = Busy(Some(object));
         self.spawn(async move {
             let Some(object) = &busy.0 else { return };
             let token = object.cancel_token();
             // Answered only after everything that was asked before.
-            if let Ok(Ok(())) = timeout(FINISH_LIMIT, object.check_connection()).await {
+            let preparing = async {
+                match &statement {
+                    Some((sql, types)) => object.prepare_typed_cached(sql, types).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            // One that is prepared already is no answer.
+            let finishing = async { tokio::try_join!(preparing, object.check_connection()) };
+            if let Ok(Ok(_)) = timeout(FINISH_LIMIT, finishing).await {
                 answers.hear();
                 drop(busy.0.take());
                 return;
