@@ -22,6 +22,12 @@ pub(crate) struct Resident {
     pub(crate) anonymous: u64,
 }
 
+impl Resident {
+    pub(crate) const fn anonymous_bytes(&self) -> u64 {
+        self.anonymous * 1024
+    }
+}
+
 impl Process {
     /// Starts `program` on the measured core. The kernel kills it when this process dies.
     pub(crate) fn spawn(

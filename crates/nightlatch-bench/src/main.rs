@@ -23,6 +23,7 @@ mod session_checks;
 mod start;
 mod stored_sessions;
 mod storm;
+mod two_nodes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ pub(crate) fn row(what: String, resident: Resident) -> Row {
     Row::new(what, said).with_aim("under 25 MB", all < BYTES_MAX)
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }

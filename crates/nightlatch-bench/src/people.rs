@@ -23,6 +23,14 @@ pub(crate) fn check_request(token: &str) -> String {
     )
 }
 
+/// A request that changes something, with the session's CSRF token.
+pub(crate) fn change_request(method_and_path: &str, token: &str, csrf: &str) -> String {
+    format!(
+        "{method_and_path} HTTP/1.1\r\nhost: login.example.org\r\n\
+         cookie: {SESSION_COOKIE}={token}\r\nx-csrf-token: {csrf}\r\ncontent-length: 0\r\n\r\n"
+    )
+}
+
 /// Registers the users.
 pub(crate) async fn register(server: SocketAddr) -> anyhow::Result<()> {
     let mut connection = Connection::open(server).await?;

@@ -11,6 +11,12 @@ pub(crate) struct Plan {
     pub(crate) turns: usize,
     /// How many sessions are stored, in turn, while checks are measured.
     pub(crate) stored_sessions: &'static [usize],
+    /// Logouts whose way to another server is measured.
+    pub(crate) logouts: usize,
+    /// Logouts as fast as they go.
+    pub(crate) revocations: usize,
+    /// Sessions that end in one go.
+    pub(crate) revoked_at_once: usize,
     /// One turn of session checks.
     pub(crate) check_turn: Duration,
     /// One turn of logins, and of raw hashing.
@@ -29,6 +35,9 @@ impl Plan {
         Self {
             sessions: 1000,
             stored_sessions: &[1000, 100_000, 1_000_000],
+            logouts: 100,
+            revocations: 5000,
+            revoked_at_once: 100_000,
             turns: 5,
             check_turn: Duration::from_secs(3),
             login_turn: Duration::from_secs(6),
@@ -43,6 +52,9 @@ impl Plan {
         Self {
             sessions: 50,
             stored_sessions: &[100, 1000],
+            logouts: 3,
+            revocations: 50,
+            revoked_at_once: 500,
             turns: 2,
             check_turn: Duration::from_millis(300),
             login_turn: Duration::from_millis(500),

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
     allocations, conditions, logins, memory, people, session_checks, start, stored_sessions, storm,
+    two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
@@ -83,6 +84,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let existing = std::iter::repeat_n(home.path(), plan.starts);
     rows.push(start::measure(program, "existing database", existing).await?);
     rows.extend(stored_sessions::measure(program, plan).await?);
+    rows.extend(two_nodes::measure(program, plan).await?);
     Ok(rows)
 }
 

@@ -14,11 +14,11 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use crate::load::{Load, Outcome, Requests};
-use crate::people;
 use crate::plan::Plan;
 use crate::report::{Row, micros};
 use crate::server::{DATABASE_FILE, Program, SESSION_SECRET_KEY, Server};
 use crate::start;
+use crate::{memory, people};
 
 const CONNECTIONS: usize = 32;
 
@@ -34,6 +34,8 @@ const AGE: Duration = Duration::from_hours(24);
 struct Cost {
     first: Duration,
     again: Duration,
+    /// What the server's memory grew by in the first checks, for each of them: bytes.
+    copy_bytes: u64,
 }
 
 /// Measures with each number of stored sessions.
@@ -55,7 +57,8 @@ pub(crate) async fn measure(program: &Program, plan: &Plan) -> anyhow::Result<Ve
     Ok(rows(plan.stored_sessions, &costs))
 }
 
-async fn ready(program: &Program, home: &Path) -> anyhow::Result<Server> {
+/// Starts a server on what is there, and waits until it answers.
+pub(crate) async fn ready(program: &Program, home: &Path) -> anyhow::Result<Server> {
     let server = program.start(home)?;
     start::become_ready(&server).await?;
     Ok(server)
@@ -68,13 +71,16 @@ async fn cost(server: &Server, mut checks: Vec<String>, plan: &Plan) -> anyhow::
         connections: CONNECTIONS,
         every: Duration::ZERO,
     };
+    let before = server.process.resident()?.anonymous_bytes();
     let first = load(Requests::once(checks.clone()));
     let first = core_each(server, first.run(plan.check_turn)).await?;
+    let grown = server.process.resident()?.anonymous_bytes().saturating_sub(before);
+    let copy_bytes = grown / u64::try_from(checks.len())?.max(1);
     let step = (checks.len() / CHECKED_AGAIN).max(1);
     checks = checks.into_iter().step_by(step).collect();
     let again = load(Requests::new(checks));
     let again = core_each(server, again.run(plan.check_turn)).await?;
-    Ok(Cost { first, again })
+    Ok(Cost { first, again, copy_bytes })
 }
 
 /// What each answer of a load took of the server's core.
@@ -102,24 +108,31 @@ fn rows(counts: &[usize], costs: &[Cost]) -> Vec<Row> {
             said(|cost| cost.first),
         ),
         Row::new(format!("the checks after it, {counts} stored"), said(|cost| cost.again)),
+        Row::new("memory of 100,000 sessions that are known".to_owned(), copies(costs)),
     ]
 }
 
+/// Of the run with the most sessions: with few, what a server needs in any case would count, too.
+fn copies(costs: &[Cost]) -> String {
+    let bytes = costs.last().map_or(0, |cost| cost.copy_bytes);
+    format!("{}, {bytes} bytes each", memory::megabytes(bytes * 100_000))
+}
+
 /// The sessions in the file of a stopped server.
-struct Stored {
+pub(crate) struct Stored {
     file: PathBuf,
     count: usize,
     tokens: SessionTokens,
 }
 
 impl Stored {
-    fn new(home: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(home: &Path) -> anyhow::Result<Self> {
         let tokens = SessionTokens::new(&secrets::master_keys(SESSION_SECRET_KEY)?);
         Ok(Self { file: home.join(DATABASE_FILE), count: 0, tokens })
     }
 
     /// Writes sessions until there are `count`, and gives tokens of the new ones, evenly chosen.
-    fn fill_up_to(&mut self, count: usize) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn fill_up_to(&mut self, count: usize) -> anyhow::Result<Vec<String>> {
         let mut database = Connection::open(&self.file).context("opening the server's file")?;
         // Nothing is lost with it that could not be written again.
         database.pragma_update(None, "synchronous", "OFF")?;
