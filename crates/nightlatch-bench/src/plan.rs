@@ -37,7 +37,7 @@ impl Plan {
             stored_sessions: &[1000, 100_000, 1_000_000],
             logouts: 100,
             revocations: 5000,
-            revoked_at_once: 100_000,
+            revoked_at_once: 20_000,
             turns: 5,
             check_turn: Duration::from_secs(3),
             login_turn: Duration::from_secs(6),
