@@ -8,7 +8,7 @@ mod feed;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::throttle::AddressPrefix;
@@ -125,6 +125,8 @@ pub struct FoundSession {
     pub history: History,
     /// When it was last used, as far as those who share this copy know.
     pub last_use: LastUse,
+    /// Its CSRF token, once somebody has needed it.
+    pub csrf_token: OnceLock<Box<str>>,
 }
 
 impl FoundSession {
@@ -132,7 +134,7 @@ impl FoundSession {
     #[must_use]
     pub const fn new(session: Session, user: User, as_of: AsOf, history: History) -> Self {
         let last_use = LastUse::at(session.last_seen_at);
-        Self { session, user, as_of, history, last_use }
+        Self { session, user, as_of, history, last_use, csrf_token: OnceLock::new() }
     }
 }
 

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::Service;
 use crate::{
-    Deadline, FoundSession, Session, SessionVerdict, StoreError, Timestamp, TokenCheck, TokenHash,
-    User,
+    CsrfTokens, Deadline, FoundSession, Session, SessionVerdict, StoreError, Timestamp, TokenCheck,
+    TokenHash, User,
 };
 
 /// A session that is good now.
@@ -36,6 +36,12 @@ impl ActiveSession {
     #[must_use]
     pub fn user(&self) -> &User {
         &self.found.user
+    }
+
+    /// Its CSRF token, made by the first who asks for it and kept with the copy.
+    #[must_use]
+    pub fn csrf_token(&self, tokens: &CsrfTokens) -> &str {
+        self.found.csrf_token.get_or_init(|| tokens.for_session(self.token).into_boxed_str())
     }
 }
 

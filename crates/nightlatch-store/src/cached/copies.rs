@@ -13,8 +13,9 @@ use nightlatch_core::{FeedKind, FeedRow, FoundSession, SessionEnd, SessionId, To
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-/// What the cache itself needs for an entry: key, pointer, counters, and the counts of the `Arc`.
-const ENTRY_BYTES: usize = size_of::<TokenHash>() + 64;
+/// What the cache itself needs for an entry: key, pointer, counters, and the counts of the `Arc`; and
+/// the CSRF token, which comes later.
+const ENTRY_BYTES: usize = size_of::<TokenHash>() + 64 + 48;
 
 /// How many entries there is room for at first.
 const ENTRIES_EXPECTED: usize = 1024;

@@ -26,6 +26,6 @@ pub(crate) async fn session(
     State(app): State<Arc<App>>,
     Authenticated(active): Authenticated,
 ) -> Response {
-    let csrf_token = app.service.keys().csrf.for_session(active.token);
-    json(&SessionAnswer::of_active(&active, &csrf_token))
+    let csrf_token = active.csrf_token(&app.service.keys().csrf);
+    json(&SessionAnswer::of_active(&active, csrf_token))
 }

@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
         let Some(active) = found.map_err(IntoResponse::into_response)? else {
             return Err(to_login(app, parts.uri.path()));
         };
-        let csrf_token = app.service.keys().csrf.for_session(active.token);
+        let csrf_token = active.csrf_token(&app.service.keys().csrf).to_owned();
         Ok(Self { active, csrf_token })
     }
 }
