@@ -151,7 +151,7 @@ pub enum SessionEnd {
     OthersOf(UserId, SessionId),
     /// All of a user: raises the credential generation.
     AllOf(UserId),
-    /// Every session of the record.
+    /// Every session of the record: raises everybody's credential generation.
     Everything,
 }
 

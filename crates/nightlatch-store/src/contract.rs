@@ -192,6 +192,7 @@ macro_rules! contract_tests {
             feed: many_lost_revocations_are_written_back_at_once;
             race: a_login_at_the_old_generation_never_survives_a_password_change;
             race: a_login_never_survives_a_disabling;
+            race: a_login_never_survives_the_end_of_everything;
             race: of_two_password_changes_at_one_generation_one_wins;
             race: two_hundred_logins_of_one_user_all_succeed;
             race: each_who_revokes_at_once_is_told_its_own_rows;

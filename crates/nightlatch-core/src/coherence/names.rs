@@ -95,8 +95,8 @@ impl Names {
             FeedKind::UserEnabled(id) | FeedKind::RefetchUser(id) => {
                 raise(&mut self.users.entry(id).or_default().refetch, position, number);
             }
-            // Not "every copy is dead": a login may have passed it in flight and live. The record
-            // knows which.
+            // Not "every copy is dead": who registered while it was under way may live. The record
+            // knows.
             FeedKind::Everything | FeedKind::Unknown(_) => {
                 self.reread = self.reread.max(Some(position));
             }

@@ -145,6 +145,7 @@ fn is_overtaken(model: &Model<'_>, op: &Op) -> bool {
     let raises = |other: &Op| match other.action {
         Action::RevokeAll { person: whose } | Action::Disable { person: whose } => whose == person,
         Action::ChangePassword { session, .. } => model.session(session).person == person,
+        Action::RevokeEverything => true,
         _ => false,
     };
     let within = |other: &Op| other.effect.is_some_and(|at| op.began.is_before(at));

@@ -223,6 +223,7 @@ pub async fn a_lost_end_of_everything_is_written_back(subject: Subject) {
     for login in &logins {
         assert!(!record.lives(login).await);
     }
+    assert!(record.try_login(record.session_of(&alice)).await.is_none(), "it was under way");
 }
 
 fn of_users(users: impl IntoIterator<Item = LostUser>) -> LostRevocations {

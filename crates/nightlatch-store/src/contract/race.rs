@@ -71,6 +71,29 @@ pub async fn a_login_never_survives_a_disabling(subject: Subject) {
     assert!(record.list(&enabled, 100).await.is_empty());
 }
 
+pub async fn a_login_never_survives_the_end_of_everything(subject: Subject) {
+    let record = Arc::new(Fixture::over(subject).await);
+    let mut user = record.user("alice").await;
+    record.user("bob").await;
+    for round in 0..ROUNDS {
+        let late = record.session_of(&user);
+        let token = late.token;
+        all_at_once(&record, 2, move |record, caller| {
+            let late = late.clone();
+            Box::pin(async move {
+                if caller == 0 {
+                    record.try_login(late).await;
+                } else {
+                    record.end(SessionEnd::Everything).await;
+                }
+            })
+        })
+        .await;
+        assert!(record.found(token).await.is_none(), "round {round}");
+        user = record.find("alice").await.expect("she stays").user;
+    }
+}
+
 pub async fn of_two_password_changes_at_one_generation_one_wins(subject: Subject) {
     let record = Arc::new(Fixture::over(subject).await);
     let mut user = record.user("alice").await;

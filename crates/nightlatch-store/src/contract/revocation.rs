@@ -132,6 +132,7 @@ pub async fn everything_ends_for_everybody(subject: Subject) {
     for login in &logins {
         assert!(!record.lives(login).await);
     }
+    assert!(record.try_login(record.session_of(&alice)).await.is_none(), "it was under way");
     let again = record.find("alice").await.expect("users stay").user;
     assert!(record.lives(&record.login(&again).await).await);
 }

@@ -151,6 +151,9 @@ impl State {
             },
             SessionEnd::Everything => {
                 let ended = self.end_where(at, |_| true).len();
+                for row in self.users.values_mut() {
+                    row.user.generation = Generation(row.user.generation.0 + 1);
+                }
                 Written { value: ended as u64, rows: vec![self.append(FeedKind::Everything, at)] }
             }
         }

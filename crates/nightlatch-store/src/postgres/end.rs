@@ -201,9 +201,18 @@ const END_ALL_OF: &str = concat!(
     " FROM done LEFT JOIN fed f ON true"
 );
 
+/// Everybody's generation rises, so that no login which is under way outlives it. Users are locked
+/// before sessions, and both in the order of their ids, as everywhere.
 const END_EVERYTHING: &str = concat!(
-    "WITH victims AS MATERIALIZED (
-         SELECT id FROM nightlatch.sessions WHERE ended_at IS NULL
+    "WITH everybody AS MATERIALIZED (
+         SELECT id FROM nightlatch.users ORDER BY id FOR NO KEY UPDATE
+     ), raised AS (
+         UPDATE nightlatch.users u SET generation = generation + 1
+         FROM everybody e WHERE u.id = e.id
+         RETURNING 1
+     ), victims AS MATERIALIZED (
+         SELECT id FROM nightlatch.sessions
+         WHERE ended_at IS NULL AND (SELECT count(*) FROM raised) >= 0
          ORDER BY id FOR NO KEY UPDATE
      ), ended AS (
          UPDATE nightlatch.sessions s SET ended_at = $1 FROM victims v WHERE s.id = v.id

@@ -177,6 +177,7 @@ pub(super) fn end(
                 .map(|ended| ended.unwrap_or(Written { value: 0, rows: Vec::new() }));
         }
         SessionEnd::Everything => {
+            user::raise_everybody(change.conn)?;
             let rows = vec![change.append_to_feed(FeedKind::Everything, now)?];
             let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
             let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?;

@@ -317,6 +317,11 @@ pub(super) fn end_all(
     Ok(Some(Written { value: end_sessions(change, id, now)?, rows }))
 }
 
+/// Raises everybody's generation, so that no login which is under way outlives this moment.
+pub(super) fn raise_everybody(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE users SET generation = generation + 1")?.execute([]).map(drop)
+}
+
 /// Ends all sessions of a user without a word to the feed. How many.
 pub(super) fn end_sessions(
     change: &Change<'_>,
