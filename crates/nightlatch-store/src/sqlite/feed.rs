@@ -26,16 +26,30 @@ impl Change<'_> {
         kind: FeedKind,
         at: Timestamp,
     ) -> rusqlite::Result<FeedRow> {
-        let id = random_63_bits(self.entropy);
-        let position: i64 = self
+        Ok(self.append_all_to_feed(&[kind], at)?[0])
+    }
+
+    /// Appends a row for each.
+    pub(super) fn append_all_to_feed(
+        &self,
+        kinds: &[FeedKind],
+        at: Timestamp,
+    ) -> rusqlite::Result<Vec<FeedRow>> {
+        let ids: Vec<i64> = kinds.iter().map(|_| random_63_bits(self.entropy)).collect();
+        let Some(last) = ids.last() else { return Ok(Vec::new()) };
+        let before: i64 = self
             .conn
             .prepare_cached(
-                "UPDATE feed_head SET position = position + 1, row_id = ?1 RETURNING position",
+                "UPDATE feed_head SET position = position + ?1, row_id = ?2
+                 RETURNING position - ?1",
             )?
-            .query_row([id], |row| row.get(0))?;
-        let row = FeedRow { at: AsOf { position: Position(position), row_id: id }, kind };
-        insert(self.conn, row, at)?;
-        Ok(row)
+            .query_row(params![kinds.len().cast_signed(), last], |row| row.get(0))?;
+        let places = (before + 1..).map(Position).zip(ids);
+        let rows = kinds.iter().zip(places).map(|(&kind, (position, row_id))| {
+            let row = FeedRow { at: AsOf { position, row_id }, kind };
+            insert(self.conn, row, at).map(|()| row)
+        });
+        rows.collect()
     }
 
     /// Begins an epoch if the record still is in history `from`; where the feed then ends.

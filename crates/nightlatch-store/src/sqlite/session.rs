@@ -200,12 +200,14 @@ pub(super) fn end_where(
     let at = now.as_micros();
     let mut params: Vec<&dyn ToSql> = vec![&at];
     params.extend_from_slice(ids);
-    let ended: Vec<SessionId> = change
+    let ended: Vec<FeedKind> = change
         .conn
         .prepare_cached(&sql)?
-        .query_map(params.as_slice(), |row| row::uuid(row, 0).map(SessionId::from_uuid))?
+        .query_map(params.as_slice(), |row| {
+            row::uuid(row, 0).map(SessionId::from_uuid).map(FeedKind::Session)
+        })?
         .collect::<Result<_, _>>()?;
-    ended.iter().map(|id| change.append_to_feed(FeedKind::Session(*id), now)).collect()
+    change.append_all_to_feed(&ended, now)
 }
 
 pub(super) fn touch(conn: &Connection, seen: &[(SessionId, Timestamp)]) -> rusqlite::Result<()> {
