@@ -185,6 +185,9 @@ impl Server {
     }
 
     async fn ask(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
+        if self.connections.remaining(deadline).is_zero() {
+            return Err(Failure::of_waiting(call.doing));
+        }
         let loan = match call.effect {
             Effect::Look => self.connections.lend_for_look(call.doing, deadline).await?,
             Effect::Read | Effect::Write => self.connections.lend(call.doing, deadline).await?,

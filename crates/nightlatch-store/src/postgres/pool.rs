@@ -138,11 +138,7 @@ impl Connections {
         doing: &'static str,
         deadline: Deadline,
     ) -> Result<Loan<'_>, Failure> {
-        let remaining = self.remaining(deadline);
-        if remaining.is_zero() {
-            return Err(Failure::of_waiting(doing));
-        }
-        let limit = Some(remaining.min(APART_LIMIT));
+        let limit = Some(self.remaining(deadline).min(APART_LIMIT));
         let limits = Timeouts { wait: Some(Duration::ZERO), create: limit, recycle: limit };
         match self.apart.timeout_get(&limits).await {
             Ok(object) => Ok(Loan { object: Some(object), abandoned: &self.abandoned }),
@@ -157,9 +153,6 @@ impl Connections {
         deadline: Deadline,
     ) -> Result<Loan<'_>, Failure> {
         let remaining = self.remaining(deadline);
-        if remaining.is_zero() {
-            return Err(Failure::of_waiting(doing));
-        }
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Failure::of_full_queue(doing));
         };
