@@ -145,7 +145,7 @@ const SESSIONS: &[Setting] = &[
         "SESSION_IDLE_TIMEOUT",
         Seconds(0, SPAN_SECONDS_MAX),
         Preset("0"),
-        "How long an unused session lives; 0: as long as a used one.",
+        "How long an unused session lives, to within 15 s; 0: as long as a used one.",
     ),
     Setting::new(
         "SESSION_COOKIE_NAME",
