@@ -55,6 +55,55 @@ async fn nodes_are_restarted_one_after_the_other() {
     drill.fault_ends(RESTARTED).await;
 }
 
+/// What a newer release may write that this one has never heard of: a migration, a column, a kind of
+/// feed row, a shared secret, and a node that says "alive".
+const NEWER_RELEASE: &[&str] = &[
+    "ALTER TABLE nightlatch.feed ADD COLUMN family uuid",
+    "INSERT INTO nightlatch.schema_migrations (version, name, checksum, applied_at)
+     SELECT 9999, '9999_of_a_newer_release', sha256('another text'), max(applied_at)
+     FROM nightlatch.schema_migrations",
+    "INSERT INTO nightlatch.shared_secrets (name, value) VALUES ('of_a_newer_release', 'x')",
+    "INSERT INTO nightlatch.nodes (id, beat_at)
+     SELECT gen_random_uuid(), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+];
+
+/// As a newer release writes the feed: the head last, and the row at its place.
+const OF_AN_UNKNOWN_KIND: &str = "
+    WITH moved AS (
+        UPDATE nightlatch.feed_head
+        SET position = position + 1, row_id = (random() * 9007199254740992)::bigint
+        RETURNING position, row_id
+    )
+    INSERT INTO nightlatch.feed (position, id, kind, at, family)
+    SELECT position, row_id, 99, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        gen_random_uuid()
+    FROM moved";
+
+/// A node of this release goes on, and another is started, beside a newer one at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_release_goes_on_beside_a_newer_one() {
+    let way = Way::shared().await;
+    let nodes = vec![way.straight_node(), way.straight_node()];
+    let fault = "old and new release together";
+    let mut drill = Drill::begin_among(GROUP, fault, nodes, Crowd::STEADY).await;
+    let newer = way.session().await;
+    drill.fault_begins();
+    for statement in NEWER_RELEASE {
+        newer.run(statement).await;
+    }
+    for _ in 0..full_or(20, 3) {
+        newer.run(OF_AN_UNKNOWN_KIND).await;
+        drill.stay_under_load().await;
+    }
+    assert_eq!(drill.server.terminate(), Some(0), "a stop is no failure");
+    drill.start_again();
+    drill.server.wait_until_ready().await;
+    newer.run(OF_AN_UNKNOWN_KIND).await;
+    drill.stay_under_load().await;
+    drill.remark = String::from("rows of the feed, columns and migrations that it does not know");
+    drill.fault_ends_among(RESTARTED, UNNOTICED).await;
+}
+
 const OLD_SECRET: &str = "wq8ZtL3vXn6RkE1yHs9UbJ5mGd2PcAf7";
 const NEW_SECRET: &str = "Tz4KpR7cWq2NsV9eGx5YhB8mLd3JfUa6";
 const CSRF_SECRET: &str = "bV6nXk2RtW9qLs5ZdH8yPf3MgC7jEa4U";
