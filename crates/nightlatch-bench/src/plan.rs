@@ -36,7 +36,7 @@ impl Plan {
             sessions: 1000,
             stored_sessions: &[1000, 100_000, 1_000_000],
             logouts: 100,
-            revocations: 5000,
+            revocations: 100_000,
             revoked_at_once: 20_000,
             turns: 5,
             check_turn: Duration::from_secs(3),
