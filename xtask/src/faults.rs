@@ -67,8 +67,8 @@ const LIMITS: &str = "
   refusals are PostgreSQL's own.
 - **Suspended machines.** Clocks are moved by libfaketime, for one process. For a suspended machine
   all its clocks jump; on a real one those that do not count suspend stand still.
-- **An older release beside this one.** The row on a newer schema shows the half of it that a record
-  can show.
+- **A real older release.** There is none yet. The rows on a newer schema and a newer release show what
+  this one does beside one that is newer, by what that would leave in the record.
 - **Damage that SQLite cannot see.** A page of rubbish is noticed. A byte changed inside a key is
   not: SQLite keeps no checksums, so such a session is not found, as if it had never been.
 - **Power loss on real disks.** The row takes what had been written to the disk at the kill, and

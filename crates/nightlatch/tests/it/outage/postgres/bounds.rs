@@ -28,7 +28,8 @@ async fn copies_are_believed_for_so_long_and_no_longer() {
     way.proxy.set(Fault::Refuse).await;
     drill.wait_for_class("unreachable").await;
     drill.wait_for_checks(200, 20).await;
-    wait_until("copies are too old", LIMIT, async || {
+    let limit = Duration::from_secs(staleness) + LIMIT;
+    wait_until("copies are too old", limit, async || {
         drill.load.count(drill.began(), is_too_stale) >= 20
     })
     .await;
