@@ -148,10 +148,12 @@ impl CachedRecord {
                 return Ok(known.into_answer());
             }
             if self.is_unconfirmed(&token) {
-                self.look_now(deadline).await?;
+                let looked = self.look_now(deadline).await;
+                // Whoever waited in vain may know by now that the record does not answer.
                 if let Some(known) = self.find_sighted(&token, sight) {
                     return Ok(known.into_answer());
                 }
+                looked?;
             }
             if sight == Sight::Copy && self.is_too_stale(&token) {
                 return Err(too_stale());

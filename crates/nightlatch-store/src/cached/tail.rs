@@ -15,7 +15,9 @@ use tokio::sync::{Notify, watch};
 
 use super::CachedRecord;
 
-/// Between two looks while there is traffic: with [`LOOK_MAX`] well under the lease.
+/// Between the starts of two looks while there is traffic. Whatever becomes of two that follow each
+/// other, the second has ended within the lease of the first: by then the view is confirmed, or the
+/// record known not to answer.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Between two looks without: one read, so that an idle node is quiet.
@@ -24,8 +26,8 @@ const IDLE_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// No session check for this long is no traffic.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
-/// The longest a look waits for the record.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+/// The longest a look waits for the record: less than half the lease.
+const LOOK_MAX: Duration = Duration::from_millis(900);
 
 /// Rows that one look reads.
 const ROWS_MAX: u32 = 2000;
@@ -125,13 +127,15 @@ impl CachedRecord {
     /// Follows the feed until it is dropped. Without it no copy is believed.
     pub async fn tail(&self, observer: &dyn LookObserver) {
         loop {
+            let began = self.now();
             self.catch_up(observer).await;
             self.restore().await;
-            self.until_next_look().await;
+            self.until_next_look(began).await;
         }
     }
 
-    async fn until_next_look(&self) {
+    /// The last look began at `began`.
+    async fn until_next_look(&self, began: Duration) {
         let now = self.now();
         if self.rule().is_away(now) {
             // Whoever waits for it cannot have it sooner: a record that comes back is not stormed.
@@ -143,7 +147,7 @@ impl CachedRecord {
             biased;
             () = self.looks.wanted.notified() => {}
             () = self.record.changed() => {}
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(every.saturating_sub(now.saturating_sub(began))) => {}
         }
     }
 

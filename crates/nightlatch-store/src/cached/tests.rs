@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use nightlatch_core::{
     AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, NewSession, NewUser,
@@ -82,6 +82,9 @@ struct Gates {
     calls: Mutex<BTreeMap<&'static str, usize>>,
     /// Calls of this name wait after they have taken effect, until the gate has a permit for them.
     held: Mutex<Option<(&'static str, Arc<Semaphore>)>>,
+    /// Looks at the feed take so long, and fail at their deadline.
+    looks_take: Mutex<Duration>,
+    clock: OnceLock<Arc<dyn Clock>>,
     is_away: AtomicBool,
     waiting: AtomicUsize,
 }
@@ -122,10 +125,19 @@ impl Interceptor for Gates {
     fn after(
         &self,
         call: &'static str,
-        _deadline: Deadline,
+        deadline: Deadline,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         let held = self.held.lock().unwrap().clone();
+        let takes = *self.looks_take.lock().unwrap();
         Box::pin(async move {
+            if call == "poll_feed" && !takes.is_zero() {
+                let left = deadline.remaining(&**self.clock.get().expect("the world has begun"));
+                tokio::time::sleep(takes.min(left)).await;
+                if takes > left {
+                    let (kind, class) = (StoreErrorKind::Deadline, FailureClass::Timeout);
+                    return Err(StoreError::new(kind, class, Outcome::NotApplied, call));
+                }
+            }
             if let Some((name, gate)) = held
                 && name == call
             {
@@ -153,6 +165,7 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let memory = Arc::new(MemoryRecord::new(Arc::clone(&clock), Arc::clone(&entropy)));
         let gates = Arc::new(Gates::default());
+        assert!(gates.clock.set(Arc::clone(&clock)).is_ok());
         let record = Arc::new(InterceptedRecord::new(
             Arc::clone(&memory) as Arc<dyn Record>,
             Arc::clone(&gates) as Arc<dyn Interceptor>,
@@ -391,4 +404,25 @@ async fn a_logout_whose_answer_was_lost_binds_before_its_repetition_is_told() {
     let again = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
     assert_eq!(again.value, 0);
     assert!(!world.is_good(token).await.unwrap());
+}
+
+/// A look that takes long is followed by one that is never answered, in every phase of their rhythm.
+#[tokio::test(start_paused = true)]
+async fn looks_that_are_late_and_then_silent_keep_nobody_from_a_copy() {
+    let world = World::new().await;
+    let (token, _) = world.login(1).await;
+    let millis = Duration::from_millis;
+    for phase in 0..20 {
+        for (takes, span) in
+            [(0, millis(1000)), (850, millis(2000 + 50 * phase)), (10_000, millis(5000))]
+        {
+            *world.gates.looks_take.lock().unwrap() = millis(takes);
+            let until = world.clock.boottime() + span;
+            while world.clock.boottime() < until {
+                let good = world.is_good(token).await;
+                assert!(good.is_ok_and(|good| good), "phase {phase}, looks take {takes} ms");
+                tokio::time::sleep(millis(50)).await;
+            }
+        }
+    }
 }
