@@ -172,6 +172,20 @@ impl Drill {
         .await;
     }
 
+    /// The same of each server by itself: what one is told says nothing of another.
+    pub(crate) async fn wait_for_writes_everywhere(&self, status: u16, least: usize) {
+        for node in 0..=self.others.len() {
+            let is_so = |operation: &Operation| {
+                let is_write = operation.asked != Asked::Check;
+                operation.node == node && is_write && operation.status() == Some(status)
+            };
+            wait_until(&format!("writes of node {node} are told {status}"), LIMIT, async || {
+                self.load.count(self.faulty.0, is_so) >= least
+            })
+            .await;
+        }
+    }
+
     /// Waits until so many checks that were sent since the fault began were told this status.
     pub(crate) async fn wait_for_checks(&self, status: u16, least: usize) {
         let is_so = |operation: &Operation| {

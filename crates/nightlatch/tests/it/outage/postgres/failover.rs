@@ -35,7 +35,7 @@ async fn a_synchronous_standby_takes_over_with_all_that_was_acknowledged() {
     drill.fault_begins();
     way.postgres.kill_9();
     drill.wait_for_class_everywhere("unreachable|readonly").await;
-    drill.wait_for_writes(503, 5).await;
+    drill.wait_for_writes_everywhere(503, 3).await;
     standby.promote();
     drill.fault_ends(FAILOVER).await;
 }
@@ -59,7 +59,7 @@ async fn an_asynchronous_standby_takes_over_without_undoing_a_logout() {
     way.postgres.kill_9();
     drill.lost_writes = Some((drill.began(), drill.load.now()));
     drill.wait_for_class_everywhere("unreachable|readonly").await;
-    drill.wait_for_writes(503, 5).await;
+    drill.wait_for_writes_everywhere(503, 3).await;
     behind.set(Fault::Reset).await;
     standby.promote();
     drill.wait_from_now(WRITE_BACK).await;
@@ -80,7 +80,7 @@ async fn a_backup_takes_over_without_undoing_a_logout() {
     way.postgres.kill_9();
     drill.lost_writes = Some((drill.began(), drill.load.now()));
     drill.wait_for_class_everywhere("unreachable").await;
-    drill.wait_for_writes(503, 5).await;
+    drill.wait_for_writes_everywhere(503, 3).await;
     way.postgres.restore(&backup);
     drill.wait_from_now(WRITE_BACK).await;
     drill.remark = String::from("taken seconds before");
