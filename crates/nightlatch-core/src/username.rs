@@ -115,9 +115,23 @@ impl Username {
     }
 }
 
+/// How often a name is folded until it stays the same: RFC 8264, 7, asks for one time and three more.
+const FOLDS_MAX: usize = 4;
+
 /// RFC 8265, 3.3: width mapping, case mapping, NFC, the bidi rule, and identifier characters only.
+///
+/// One fold may give what the next one changes or refuses (the lower-case letter of a Cherokee
+/// one is newer than the tables of identifiers): such a text is nobody's name.
 fn fold(typed: &str) -> Option<String> {
-    UsernameCaseMapped::enforce(typed).ok().map(Into::into)
+    let mut folded = UsernameCaseMapped::enforce(typed).ok()?.into_owned();
+    for _ in 1..FOLDS_MAX {
+        let again = UsernameCaseMapped::enforce(folded.as_str()).ok()?.into_owned();
+        if again == folded {
+            return Some(folded);
+        }
+        folded = again;
+    }
+    None
 }
 
 /// What somebody typed where a user name or an e-mail is asked for, folded for look-up and
@@ -192,6 +206,7 @@ mod tests {
             ("a\u{200b}b", UsernameError::Characters),
             ("a\u{202e}b", UsernameError::Characters),
             ("a\0b", UsernameError::Characters),
+            ("\u{13a0}", UsernameError::Characters),
             ("Admin", UsernameError::Reserved),
             ("ＲＯＯＴ", UsernameError::Reserved),
         ] {
