@@ -21,6 +21,7 @@ mod fork;
 mod limits;
 mod lost;
 mod names;
+mod question;
 mod stamp;
 mod view;
 
@@ -32,9 +33,10 @@ use self::limits::COPY_LIFE;
 pub use self::limits::{CoherenceLimits, LEASE};
 use self::lost::Lost;
 use self::names::Names;
+pub use self::question::{Learned, Question};
 pub use self::stamp::Stamp;
 use self::view::{Followed, View};
-use crate::{AsOf, Epoch, FeedNews, FeedRow, Head, History, LostRevocations, Position};
+use crate::{Epoch, FeedNews, FeedRow, Head, History, LostRevocations, Position};
 
 /// Whether a copy may be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,30 +54,6 @@ pub enum Verdict {
     Unconfirmed,
     /// The record does not answer, and has not for longer than the staleness bound.
     TooStale,
-}
-
-/// What the driver is to ask the record next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Where the feed ends: there is no view to go on from.
-    Head,
-    /// What came after this row.
-    Rows(AsOf),
-    /// History has forked: begin a new epoch, unless somebody else has.
-    NewEpoch(History),
-    /// The rows of the new history after this position, to see what it has lost.
-    Compare(Position),
-}
-
-/// What an answer of the record changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
-    /// The view is not at the end of the feed yet, or there is another question: ask at once.
-    pub ask_again: bool,
-    /// History has forked: every copy is void, and what is remembered must be written back.
-    pub forked: bool,
-    /// Every copy is void: it is of no use to keep them.
-    pub copies_are_void: bool,
 }
 
 /// The state of a node.
@@ -340,6 +318,12 @@ impl Coherence {
     #[must_use]
     pub fn through(&self) -> Option<Position> {
         self.view().map(|view| view.through().position)
+    }
+
+    /// The history that is followed.
+    #[must_use]
+    pub fn history(&self) -> Option<History> {
+        self.view().map(View::history)
     }
 
     /// The epoch that is followed.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::{FailureClass, FeedKind, Generation, LostUser, SessionId, UserId};
+use crate::{AsOf, FailureClass, FeedKind, Generation, LostUser, SessionId, UserId};
 
 const STALENESS: Duration = Duration::from_mins(5);
 const EPOCH: History = History { record: Uuid::nil(), epoch: Epoch(1) };
