@@ -46,6 +46,16 @@ pub enum FailureClass {
     OutOfMemory,
     /// It is busy with something else.
     Busy,
+    /// It cannot save what it holds, and takes no changes meanwhile.
+    Misconf,
+    /// It has lost its primary, and does not answer meanwhile.
+    MasterDown,
+    /// It has too few replicas, and takes no changes meanwhile.
+    NoReplicas,
+    /// It takes no more clients.
+    MaxClients,
+    /// A part of the cluster is not served, or served elsewhere.
+    ClusterDown,
     /// It takes no more connections.
     TooManyConnections,
     /// A lock is held by somebody else.
@@ -89,6 +99,11 @@ impl FailureClass {
             Self::Loading => "loading",
             Self::OutOfMemory => "out_of_memory",
             Self::Busy => "busy",
+            Self::Misconf => "misconf",
+            Self::MasterDown => "masterdown",
+            Self::NoReplicas => "noreplicas",
+            Self::MaxClients => "maxclients",
+            Self::ClusterDown => "cluster_down",
             Self::TooManyConnections => "too_many_connections",
             Self::Locked => "locked",
             Self::DiskFull => "disk_full",
@@ -117,6 +132,9 @@ impl FailureClass {
             | Self::AuthRequired
             | Self::AuthFailed
             | Self::Loading
+            | Self::MasterDown
+            | Self::MaxClients
+            | Self::ClusterDown
             | Self::TooManyConnections => true,
             Self::Timeout
             | Self::Slow
@@ -126,6 +144,8 @@ impl FailureClass {
             | Self::Readonly
             | Self::OutOfMemory
             | Self::Busy
+            | Self::Misconf
+            | Self::NoReplicas
             | Self::Locked
             | Self::DiskFull
             | Self::IoError

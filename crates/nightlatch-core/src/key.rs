@@ -82,17 +82,54 @@ impl MacKeys {
     }
 }
 
+/// The keys by which values are sealed that go through other hands: the first seals, all open.
+#[derive(Clone, Debug)]
+pub struct SealingKeys(Vec<SealingKey>);
+
+/// A key of 256 bits, with the id by which a sealed value names it.
+#[derive(Clone, Debug)]
+pub struct SealingKey {
+    /// Not secret.
+    pub id: [u8; 4],
+    /// For an AEAD.
+    pub key: Secret<[u8; 32]>,
+}
+
+impl SealingKeys {
+    /// Derives the keys of the use called `label`.
+    #[must_use]
+    pub fn derive(masters: &MasterKeys, label: &str) -> Self {
+        let keys = masters.0.iter().map(|master| {
+            let (id, key) = derive(master, label);
+            SealingKey { id, key }
+        });
+        Self(keys.collect())
+    }
+
+    /// The keys, the sealing one first: one at least.
+    #[must_use]
+    pub fn as_slice(&self) -> &[SealingKey] {
+        &self.0
+    }
+}
+
+/// The key of a use, and its id.
+fn derive(master: &Secret<Vec<u8>>, label: &str) -> (KeyId, Secret<[u8; 32]>) {
+    let hkdf = Hkdf::<Sha256>::new(None, master.expose());
+    let expand = |purpose: &str, out: &mut [u8]| {
+        hkdf.expand_multi_info(&[b"nightlatch/v1/", label.as_bytes(), purpose.as_bytes()], out)
+            .expect("at most 32 bytes are asked of HKDF, which gives 8160");
+    };
+    let mut id = KeyId::default();
+    expand("/id", &mut id);
+    let mut key = Secret::new([0_u8; 32]);
+    expand("/key", key.expose_mut());
+    (id, key)
+}
+
 impl MacKey {
     fn derive(master: &Secret<Vec<u8>>, label: &str) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(None, master.expose());
-        let expand = |purpose: &str, out: &mut [u8]| {
-            hkdf.expand_multi_info(&[b"nightlatch/v1/", label.as_bytes(), purpose.as_bytes()], out)
-                .expect("at most 32 bytes are asked of HKDF, which gives 8160");
-        };
-        let mut id = KeyId::default();
-        expand("/id", &mut id);
-        let mut key = Secret::new([0_u8; 32]);
-        expand("/key", key.expose_mut());
+        let (id, key) = derive(master, label);
         let keyed =
             Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes any key length");
         Self { id, keyed }

@@ -47,7 +47,7 @@ pub use failure::FailureClass;
 pub use feed::{
     AsOf, Epoch, FEED_RETENTION, FeedKind, FeedNews, FeedRow, Head, History, Position, Written,
 };
-pub use key::{KeyError, MacKeys, MasterKeys};
+pub use key::{KeyError, MacKeys, MasterKeys, SealingKey, SealingKeys};
 pub use node::{
     Cluster, HEARTBEAT_EVERY, NODE_LIFE, NODE_RETENTION, NODE_SWEEP_MAX, NodeId, NodeStore,
 };

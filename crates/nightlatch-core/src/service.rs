@@ -36,7 +36,7 @@ use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
     Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId, PasswordAssessor,
-    PasswordHasher, Record, RecordClock, SessionTokens, Throttle, Timestamp,
+    PasswordHasher, Record, RecordClock, SealingKeys, SessionTokens, Throttle, Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -65,6 +65,8 @@ pub struct Keys {
     pub csrf: CsrfTokens,
     /// Of device cookies.
     pub devices: DeviceCookies,
+    /// Of copies of sessions that are kept elsewhere.
+    pub copies: SealingKeys,
 }
 
 impl Keys {
@@ -75,6 +77,7 @@ impl Keys {
             tokens: SessionTokens::new(session),
             csrf: CsrfTokens::new(csrf),
             devices: DeviceCookies::new(session),
+            copies: SealingKeys::derive(session, "copy"),
         }
     }
 }
