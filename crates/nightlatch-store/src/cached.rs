@@ -13,25 +13,37 @@
 mod copies;
 mod flights;
 mod ports;
+mod shared;
 mod tail;
+mod untold;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use nightlatch_core::coherence::{Coherence, CoherenceLimits, Stamp, Verdict};
 use nightlatch_core::{
     Deadline, Entropy, FailureClass, FeedRow, FoundSession, Outcome, Record, RecordClock,
-    StoreError, StoreErrorKind, TokenHash, Written,
+    SessionEnd, StoreError, StoreErrorKind, TokenHash, Written,
 };
 
 use self::copies::{Copies, Copy};
 use self::flights::{Boarding, Flights, Landing};
+pub use self::shared::{SharedCopies, SharedCopy};
 use self::tail::Looks;
 pub use self::tail::{Look, LookObserver};
+use self::untold::Untold;
 
 /// How often a request asks again when what it was told cannot be judged: each round needs the feed
 /// to move under it.
 const ROUNDS_MAX: u32 = 4;
+
+/// What part of the time that a request has left it waits for copies of other nodes, and the least
+/// that is worth it.
+const SHARED_PART: u32 = 4;
+const SHARED_LIMIT_MIN: Duration = Duration::from_millis(5);
+
+/// How far the clocks of two nodes may be apart.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A record in front of which copies of sessions are kept.
 pub struct CachedRecord {
@@ -41,6 +53,8 @@ pub struct CachedRecord {
     /// Never held across an await, and written only when the feed has moved.
     rule: RwLock<Coherence>,
     copies: Copies,
+    shared: OnceLock<Arc<dyn SharedCopies>>,
+    untold: Untold,
     flights: Flights,
     looks: Looks,
 }
@@ -103,9 +117,24 @@ impl CachedRecord {
             entropy,
             rule: RwLock::new(Coherence::new(limits)),
             copies: Copies::new(copies_bytes_max),
+            shared: OnceLock::new(),
+            untold: Untold::default(),
             flights: Flights::default(),
             looks: Looks::default(),
         }
+    }
+
+    /// Where this node has no copy, one that another has shared will do, too.
+    pub fn share(&self, shared: Arc<dyn SharedCopies>) {
+        // They are wired once, when the node starts.
+        let _ = self.shared.set(shared);
+    }
+
+    /// Drops what a revocation is about and no row of the feed tells of, and takes no copy of it from
+    /// other nodes that was read before.
+    fn drop_untold(&self, which: SessionEnd, rows: &[FeedRow]) {
+        self.copies.drop_untold(which, rows);
+        self.untold.note(which, rows, self.clock.now());
     }
 
     /// Somebody is interested in the record: it is looked at as often as under traffic.
@@ -143,7 +172,7 @@ impl CachedRecord {
         sight: Sight,
         deadline: Deadline,
     ) -> Result<Option<Arc<FoundSession>>, StoreError> {
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             if let Some(known) = self.find_sighted(&token, sight) {
                 return Ok(known.into_answer());
             }
@@ -157,6 +186,14 @@ impl CachedRecord {
             }
             if sight == Sight::Copy && self.is_too_stale(&token) {
                 return Err(too_stale());
+            }
+            // Once: a request waits for it no longer than that.
+            if sight == Sight::Copy
+                && round == 0
+                && self.find_shared(token, deadline).await
+                && let Some(known) = self.find_copy(&token)
+            {
+                return Ok(known.into_answer());
             }
             match self.load(token, deadline).await {
                 Ok(Loaded { found: None, .. }) => return Ok(None),
@@ -181,6 +218,47 @@ impl CachedRecord {
         }
         let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Busy);
         Err(StoreError::new(kind, class, Outcome::NotApplied, FINDING))
+    }
+
+    /// Takes over another node's copy, if there is one that may be of use.
+    async fn find_shared(&self, token: TokenHash, deadline: Deadline) -> bool {
+        let Some(shared) = self.shared.get() else { return false };
+        let Some(history) = self.rule().history() else { return false };
+        // The record needs the most of the time that is left.
+        let limit = deadline.remaining(self.clock.clock()) / SHARED_PART;
+        if limit < SHARED_LIMIT_MIN {
+            return false;
+        }
+        let found = shared.find(token, history, limit).await;
+        let Some(SharedCopy { found, read_at }) = found else { return false };
+        let now = self.clock.now();
+        // By a clock that is not ours it would live too long.
+        if read_at > now.after(CLOCK_TOLERANCE) || self.untold.names(&token, &found, read_at) {
+            return false;
+        }
+        let read_at = self.now().saturating_sub(now.since(read_at));
+        let copy = Copy { found, read_at };
+        match self.judge(&copy) {
+            Verdict::Miss => false,
+            // Of two copies the one that was read later knows more.
+            _ if self.copies.find(&token).is_some_and(|own| own.read_at >= read_at) => false,
+            Verdict::Believed
+            | Verdict::BelievedStale
+            | Verdict::Revoked
+            | Verdict::Unconfirmed
+            | Verdict::TooStale => {
+                self.copies.keep(token, copy);
+                true
+            }
+        }
+    }
+
+    /// What the record was asked for at `began` is shared with the other nodes.
+    fn keep_shared(&self, token: TokenHash, found: &Arc<FoundSession>, began: Duration) {
+        if let Some(shared) = self.shared.get() {
+            let age = self.now().saturating_sub(began);
+            shared.keep(token, found, self.clock.now().before(age));
+        }
     }
 
     fn find_sighted(&self, token: &TokenHash, sight: Sight) -> Option<Known> {
@@ -237,6 +315,9 @@ impl CachedRecord {
                 Boarding::Lead(lead) => {
                     let began = lead.began();
                     let answer = self.record.find_session(token, deadline).await;
+                    if let Ok(Some(found)) = &answer {
+                        self.keep_shared(token, found, began);
+                    }
                     return lead.land(answer).map(|found| Loaded { found, began });
                 }
                 Boarding::Follow(flight) => {
@@ -272,7 +353,9 @@ impl CachedRecord {
     /// A session that this node has just created is as good as one that was read.
     fn keep_created(&self, token: TokenHash, found: &FoundSession, began: Duration) {
         if self.judge_answer(found, began) == Verdict::Believed {
-            self.copies.keep(token, Copy { found: Arc::new(found.clone()), read_at: began });
+            let found = Arc::new(found.clone());
+            self.keep_shared(token, &found, began);
+            self.copies.keep(token, Copy { found, read_at: began });
         }
     }
 

@@ -13,6 +13,10 @@ mod lookups;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod throttle;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod tls;

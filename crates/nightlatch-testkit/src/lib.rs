@@ -1,5 +1,6 @@
 //! Real servers for tests: started on free ports of 127.0.0.1, stopped by pid.
 
+pub mod authority;
 pub mod browser;
 pub mod chance;
 pub mod chaos_proxy;
@@ -11,6 +12,7 @@ pub mod load;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod server;
 pub mod sqlite;
 pub mod strace;

@@ -70,7 +70,6 @@ const MANIFESTS: &[Manifest] = &[
             "tower-http",
             "clap",
             "askama",
-            "serde",
             "anyhow",
             "nightlatch",
             "nightlatch-testkit",

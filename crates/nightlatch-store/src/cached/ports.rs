@@ -33,7 +33,7 @@ impl SessionStore for CachedRecord {
             let created = self.record.create_session(session, prefix, deadline).await;
             let created = self.heard(created)?.map(|created| self.wrote(created));
             if let (Some(replaced), Some(created)) = (replaces, &created) {
-                self.copies.drop_untold(SessionEnd::Token(replaced), &created.rows);
+                self.drop_untold(SessionEnd::Token(replaced), &created.rows);
             }
             if let Some(created) = &created {
                 self.keep_created(token, &created.value, began);
@@ -91,7 +91,7 @@ impl SessionStore for CachedRecord {
         Box::pin(async move {
             let ended = self.record.end_sessions(which, now, deadline).await;
             let ended = self.wrote(self.heard(ended)?);
-            self.copies.drop_untold(which, &ended.rows);
+            self.drop_untold(which, &ended.rows);
             if ended.rows.is_empty() {
                 // Whatever it names has ended before, here or elsewhere, perhaps in an answer that
                 // was lost: copies must be bound by that row before this is told. Or the record has

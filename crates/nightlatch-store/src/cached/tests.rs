@@ -2,14 +2,15 @@
 //! hoped for.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, NewSession, NewUser,
-    Session, SessionEnd, SessionId, SessionStore, SystemClock, SystemEntropy, Timestamp, User,
-    UserId, UserStore, Username,
+    AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, History, NewSession,
+    NewUser, Session, SessionEnd, SessionId, SessionStore, SystemClock, SystemEntropy, Timestamp,
+    User, UserId, UserStore, Username,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -152,11 +153,33 @@ impl Interceptor for Gates {
 /// One record with one node in front of it, and another that has none of its copies.
 struct World {
     gates: Arc<Gates>,
+    record: Arc<dyn Record>,
     node: Arc<CachedRecord>,
     other: Arc<MemoryRecord>,
     clock: Arc<dyn Clock>,
     user: User,
     _following: Mutex<JoinSet<()>>,
+}
+
+/// Where nodes share copies, as Redis is.
+#[derive(Default)]
+struct Shelf(Mutex<BTreeMap<[u8; 32], SharedCopy>>);
+
+impl SharedCopies for Shelf {
+    fn find(
+        &self,
+        token: TokenHash,
+        history: History,
+        _limit: Duration,
+    ) -> BoxFuture<'_, Option<SharedCopy>> {
+        let copy = self.0.lock().unwrap().get(token.as_bytes()).cloned();
+        Box::pin(ready(copy.filter(|copy| copy.found.history == history)))
+    }
+
+    fn keep(&self, token: TokenHash, found: &Arc<FoundSession>, read_at: Timestamp) {
+        let copy = SharedCopy { found: Arc::clone(found), read_at };
+        self.0.lock().unwrap().insert(*token.as_bytes(), copy);
+    }
 }
 
 impl World {
@@ -166,12 +189,12 @@ impl World {
         let memory = Arc::new(MemoryRecord::new(Arc::clone(&clock), Arc::clone(&entropy)));
         let gates = Arc::new(Gates::default());
         assert!(gates.clock.set(Arc::clone(&clock)).is_ok());
-        let record = Arc::new(InterceptedRecord::new(
+        let record: Arc<dyn Record> = Arc::new(InterceptedRecord::new(
             Arc::clone(&memory) as Arc<dyn Record>,
             Arc::clone(&gates) as Arc<dyn Interceptor>,
         ));
         let node = Arc::new(CachedRecord::new(
-            record,
+            Arc::clone(&record),
             Arc::new(RecordClock::new(Arc::clone(&clock))),
             entropy,
             (CoherenceLimits::new(STALENESS), COPIES_BYTES),
@@ -180,7 +203,20 @@ impl World {
         let created = memory.create_user(alice(), deadline).await.unwrap();
         let CreateUser::Created(user) = created else { panic!("{created:?}") };
         let following = follow(&node);
-        Self { gates, node, other: memory, clock, user, _following: following }
+        Self { gates, record, node, other: memory, clock, user, _following: following }
+    }
+
+    /// A node without a copy of its own, on the same record and shelf.
+    fn another_node(&self, shared: &Arc<Shelf>) -> (Arc<CachedRecord>, Mutex<JoinSet<()>>) {
+        let node = Arc::new(CachedRecord::new(
+            Arc::clone(&self.record),
+            Arc::new(RecordClock::new(Arc::clone(&self.clock))),
+            Arc::new(SystemEntropy),
+            (CoherenceLimits::new(STALENESS), COPIES_BYTES),
+        ));
+        node.share(Arc::clone(shared) as _);
+        let following = follow(&node);
+        (node, following)
     }
 
     fn deadline(&self) -> Deadline {
@@ -425,4 +461,63 @@ async fn looks_that_are_late_and_then_silent_keep_nobody_from_a_copy() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_another_node_has_shared_spares_the_record_and_is_judged() {
+    let world = World::new().await;
+    let shelf = Arc::new(Shelf::default());
+    world.node.share(Arc::clone(&shelf) as _);
+    let (token, id) = world.login(1).await;
+    assert!(world.is_good(token).await.unwrap(), "read, and shared");
+    let asked = world.gates.count("find_session");
+    let (second, _following) = world.another_node(&shelf);
+    assert!(second.find_session(token, world.deadline()).await.unwrap().is_some());
+    assert_eq!(world.gates.count("find_session"), asked, "the record was not asked");
+    world.end_elsewhere(id).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (third, _following) = world.another_node(&shelf);
+    for node in [&second, &third] {
+        assert!(node.find_session(token, world.deadline()).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_copy_of_another_time_is_no_copy() {
+    let world = World::new().await;
+    let shelf = Arc::new(Shelf::default());
+    world.node.share(Arc::clone(&shelf) as _);
+    let (token, _) = world.login(1).await;
+    assert!(world.is_good(token).await.unwrap());
+    let now = world.clock.wall();
+    for (what, read_at, spares) in [
+        ("of now", now, true),
+        ("of long ago", now.before(Duration::from_mins(11)), false),
+        ("of a clock that is ahead", now.after(Duration::from_mins(1)), false),
+    ] {
+        shelf.0.lock().unwrap().get_mut(token.as_bytes()).unwrap().read_at = read_at;
+        let asked = world.gates.count("find_session");
+        let (node, _following) = world.another_node(&shelf);
+        assert!(node.find_session(token, world.deadline()).await.unwrap().is_some(), "{what}");
+        assert_eq!(world.gates.count("find_session") == asked, spares, "{what}");
+    }
+}
+
+/// The record has gone back in time over a login; no row of the feed tells of its end.
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_no_row_tells_of_is_not_undone_by_a_shared_copy() {
+    let world = World::new().await;
+    let shelf = Arc::new(Shelf::default());
+    world.node.share(Arc::clone(&shelf) as _);
+    let (token, _) = world.login(1).await;
+    assert!(world.is_good(token).await.unwrap());
+    let mut lost = shelf.0.lock().unwrap().remove(token.as_bytes()).expect("it was shared");
+    let unheard = TokenHash::from_bytes([77; 32]);
+    Arc::make_mut(&mut lost.found).session.id = SessionId::from_uuid(Uuid::from_u128(77));
+    shelf.0.lock().unwrap().insert(*unheard.as_bytes(), lost);
+    assert!(world.is_good(unheard).await.unwrap(), "as long as nothing else is known");
+    let end = SessionEnd::Token(unheard);
+    let ended = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    assert_eq!(ended.rows, []);
+    assert!(!world.is_good(unheard).await.unwrap());
 }

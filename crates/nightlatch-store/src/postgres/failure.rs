@@ -8,9 +8,10 @@ use std::io;
 
 use nightlatch_core::{FailureClass, Outcome, StoreError, StoreErrorKind};
 use nightlatch_resilience::CallEnd;
-use rustls::{AlertDescription, CertificateError};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
+
+use crate::tls;
 
 /// Whether the server may have got what would change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,8 +233,8 @@ fn classify(error: &Error) -> FailureClass {
 }
 
 fn classify_io(error: &io::Error, is_connecting: bool) -> FailureClass {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return classify_tls(tls);
+    if let Some(refusal) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return tls::classify(refusal);
     }
     match error.kind() {
         io::ErrorKind::TimedOut => FailureClass::Timeout,
@@ -251,28 +252,6 @@ fn classify_io(error: &io::Error, is_connecting: bool) -> FailureClass {
         _ if is_connecting && error.raw_os_error().is_none() => FailureClass::Dns,
         _ if is_connecting => FailureClass::Unreachable,
         _ => FailureClass::Closed,
-    }
-}
-
-fn classify_tls(error: &rustls::Error) -> FailureClass {
-    match error {
-        rustls::Error::InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => FailureClass::TlsExpired,
-        rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => FailureClass::TlsHostname,
-        rustls::Error::InvalidCertificate(_) => FailureClass::TlsUntrusted,
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            FailureClass::TlsClientCert
-        }
-        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
-        | rustls::Error::PeerIncompatible(_) => FailureClass::TlsVersion,
-        rustls::Error::InvalidMessage(_) => FailureClass::TlsNotSpoken,
-        _ => FailureClass::Protocol,
     }
 }
 

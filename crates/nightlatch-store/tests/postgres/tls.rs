@@ -1,58 +1,13 @@
 //! TLS to the record: who is believed, and how each refusal is told apart.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use nightlatch_core::{FailureClass, RecordStore};
+use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::postgres::{PASSWORD, PostgresServer};
-use nightlatch_testkit::process::run;
-use tempfile::TempDir;
 
 use crate::support::{open, options, soon};
-
-/// Private authorities and certificates of theirs, made by openssl.
-struct Authority {
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
-        let this = Self { folder };
-        for name in ["ca", "stranger"] {
-            this.openssl(&format!(
-                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-                 -subj /CN={name} -keyout {name}.key -out {name}.pem"
-            ));
-        }
-        this
-    }
-
-    /// A certificate for `host`, with its key.
-    fn issue(&self, host: &str, days: i32) -> (String, String) {
-        fs::write(self.path("san"), format!("subjectAltName=DNS:{host}")).expect("our folder");
-        self.openssl(&format!(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={host} \
-             -keyout server.key -out server.csr"
-        ));
-        self.openssl(&format!(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days {days} -extfile san \
-             -out server.pem"
-        ));
-        let read = |name| fs::read_to_string(self.path(name)).expect("openssl has written it");
-        (read("server.pem"), read("server.key"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let arguments = arguments.split_whitespace();
-        run(Command::new("openssl").args(arguments).current_dir(self.folder.path()));
-    }
-}
 
 /// Gives the server a certificate and takes its clients by `rules`.
 fn speak_tls(server: &PostgresServer, (certificate, key): &(String, String), rules: &str) {

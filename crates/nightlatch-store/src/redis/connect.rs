@@ -1,0 +1,258 @@
+//! Making a connection, phase by phase, so that each failure is told apart: name, socket, TLS, and
+//! Redis's own greeting with user and password.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nightlatch_core::FailureClass;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::failure::{classify, classify_io};
+use super::options::{Handshake, RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
+
+/// How many commands the connection's own queue holds: as many as may be under way, so that none
+/// waits for a place in it.
+pub(super) const PIPELINE_MAX: usize = 1024;
+
+/// How long a handshake of TLS may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long it is looked for what else the other side speaks.
+const LOOK_LIMIT: Duration = Duration::from_millis(500);
+
+/// What a record of TLS begins with: the server's alert to somebody who speaks none.
+const TLS_ALERT: u8 = 21;
+
+/// Makes connections to one Redis.
+pub(super) struct Connector {
+    options: RedisOptions,
+    handshake: Option<Handshake>,
+}
+
+/// A connection, and the task that drives it: it ends with the last who holds this.
+pub(super) struct Connection {
+    pub(super) commands: MultiplexedConnection,
+    _driver: JoinSet<()>,
+}
+
+impl Connector {
+    pub(super) fn new(options: RedisOptions) -> Result<Self, RedisOptionsError> {
+        let handshake = options.handshake()?;
+        Ok(Self { options, handshake })
+    }
+
+    /// Connects and logs in. The caller ends what takes too long.
+    pub(super) async fn connect(&self) -> Result<Connection, FailureClass> {
+        match self.greet(ProtocolVersion::RESP3).await {
+            // A server or a proxy from before Redis 6.
+            Err(Refusal::Older) => self.greet(ProtocolVersion::RESP2).await.map_err(Refusal::class),
+            // OpenSSL says nothing to somebody who speaks no TLS.
+            Err(Refusal::Greeting(FailureClass::Closed)) if self.speaks_tls().await => {
+                Err(FailureClass::TlsRequired)
+            }
+            // Redis waits for the end of a line when somebody speaks TLS to it.
+            Err(Refusal::Stream(FailureClass::Timeout)) if self.speaks_plainly().await => {
+                Err(FailureClass::TlsNotSpoken)
+            }
+            greeted => greeted.map_err(Refusal::class),
+        }
+    }
+
+    /// Whether a server that has ended a connection without TLS takes one with it.
+    async fn speaks_tls(&self) -> bool {
+        let (None, RedisAddress::Tcp { host, port }) = (&self.handshake, &self.options.address)
+        else {
+            return false;
+        };
+        let (Ok(config), Ok(name)) = (RedisTls::of_anybody(), ServerName::try_from(host.clone()))
+        else {
+            return false;
+        };
+        let Ok(tcp) = connect_tcp(host, *port).await else { return false };
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+        match timeout(LOOK_LIMIT, shaken).await {
+            Ok(Ok(_)) => true,
+            // It wants more of us, but that is TLS.
+            Ok(Err(error)) => classify_io(&error) == FailureClass::TlsClientCert,
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a server that is silent in TLS answers without it.
+    async fn speaks_plainly(&self) -> bool {
+        let (Some(_), RedisAddress::Tcp { host, port }) = (&self.handshake, &self.options.address)
+        else {
+            return false;
+        };
+        let Ok(mut tcp) = connect_tcp(host, *port).await else { return false };
+        let asking = async {
+            tcp.write_all(b"PING\r\n").await?;
+            tcp.read_u8().await
+        };
+        // PONG, or that it wants a password first.
+        matches!(timeout(LOOK_LIMIT, asking).await, Ok(Ok(b'+' | b'-')))
+    }
+
+    async fn greet(&self, protocol: ProtocolVersion) -> Result<Connection, Refusal> {
+        let (stream, first_byte) = self.stream().await.map_err(Refusal::Stream)?;
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PIPELINE_MAX);
+        let login = self.login(protocol);
+        let greeted = MultiplexedConnection::new_with_config(&login, stream, config).await;
+        let (commands, driver) = greeted.map_err(|error| refusal(&error, &first_byte))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver);
+        Ok(Connection { commands, _driver: tasks })
+    }
+
+    fn login(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
+        let mut login = RedisConnectionInfo::default()
+            .set_protocol(protocol)
+            .set_db(self.options.database.into())
+            .set_skip_set_lib_name();
+        if let Some(username) = &self.options.username {
+            login = login.set_username(username.expose());
+        }
+        if let Some(password) = &self.options.password {
+            login = login.set_password(password.expose());
+        }
+        login
+    }
+
+    async fn stream(&self) -> Result<(Box<dyn Stream>, FirstByte), FailureClass> {
+        let first_byte = FirstByte::default();
+        let plain: Box<dyn Stream> = match &self.options.address {
+            RedisAddress::Unix(path) => {
+                Box::new(UnixStream::connect(path).await.map_err(|error| classify_io(&error))?)
+            }
+            RedisAddress::Tcp { host, port } => {
+                let tcp = connect_tcp(host, *port).await?;
+                let Some(Handshake { config, name }) = &self.handshake else {
+                    let watched = Watched { stream: tcp, first_byte: first_byte.clone() };
+                    return Ok((Box::new(watched), first_byte));
+                };
+                let connector = TlsConnector::from(Arc::clone(config));
+                let shaken = timeout(HANDSHAKE_LIMIT, connector.connect(name.clone(), tcp)).await;
+                let secure = shaken.map_err(|_| FailureClass::Timeout)?;
+                Box::new(secure.map_err(|error| classify_io(&error))?)
+            }
+        };
+        Ok((plain, first_byte))
+    }
+}
+
+/// The first address of the host that takes us.
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
+    let addresses = lookup_host((host, port)).await.map_err(|_| FailureClass::Dns)?;
+    let mut failure = FailureClass::Dns;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it a small command may wait for the answer to the one before.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = classify_io(&error),
+        }
+    }
+    Err(failure)
+}
+
+/// Why there is no connection.
+enum Refusal {
+    /// Before Redis was heard.
+    Stream(FailureClass),
+    /// By what it answered to the greeting.
+    Greeting(FailureClass),
+    /// It does not know the greeting.
+    Older,
+}
+
+impl Refusal {
+    const fn class(self) -> FailureClass {
+        match self {
+            Self::Stream(class) | Self::Greeting(class) => class,
+            Self::Older => FailureClass::Protocol,
+        }
+    }
+}
+
+fn refusal(error: &RedisError, first_byte: &FirstByte) -> Refusal {
+    if first_byte.get() == TLS_ALERT {
+        return Refusal::Greeting(FailureClass::TlsRequired);
+    }
+    let detail = error.detail().unwrap_or_default();
+    let is_older = match (error.kind(), error.code()) {
+        (ErrorKind::RESP3NotSupported, _) | (_, Some("NOPROTO")) => true,
+        (_, Some("ERR")) => detail.contains("unknown command"),
+        _ => false,
+    };
+    if is_older { Refusal::Older } else { Refusal::Greeting(classify(error)) }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// The first byte that came, 0 before.
+#[derive(Clone, Default)]
+struct FirstByte(Arc<AtomicU8>);
+
+impl FirstByte {
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream whose first byte is noted: it tells TLS from Redis.
+struct Watched {
+    stream: TcpStream,
+    first_byte: FirstByte,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.first_byte.get() == 0
+            && let Some(first) = buf.filled().get(before)
+        {
+            self.first_byte.0.store(*first, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,215 @@
+//! Keeping a link: connecting beside the requests, looking every second how it is, and letting
+//! requests use it again only when it does well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::FailureClass;
+use nightlatch_resilience::Backoff;
+use redis::{Pipeline, Value};
+use tokio::time::{sleep, timeout};
+
+use super::failure::{RedisFailure, Shows};
+use super::link::{Connected, RedisLink};
+
+/// How long a connection may take: name, socket, TLS, user and password.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Between two tries to connect. The longest is how late a Redis that is back is found.
+const BACKOFF: Backoff =
+    Backoff { base: Duration::from_millis(500), max: Duration::from_millis(1500) };
+
+/// A try is never sooner than this after one that failed, as chance would have it: less than two in
+/// a second.
+const REST: Duration = Duration::from_millis(500);
+
+/// How often a connection is looked at: one that hangs is found before a request finds it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a look waits: longer than a request, to tell what is slow from what is silent.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
+/// For how long what a look writes is kept, in milliseconds.
+const LOOKED_KEPT_MS: u32 = 10_000;
+
+/// A new connection is used after so many good looks in a row, so close together. Of one that is
+/// late at random requests would wait again and again.
+const PROOFS: u32 = 3;
+const PROOF_EVERY: Duration = Duration::from_millis(50);
+
+/// A connection that does badly at so many looks in a row is made anew: its name may lead to another
+/// by now.
+const BAD_LOOKS_MAX: u32 = 5;
+
+/// Looks in a row that are slower than a request needs, and the connection is not used any more. One
+/// may be this process's own doing.
+const SLOW_LOOKS_MAX: u32 = 2;
+
+/// A connection that did well for so long was a good one: the next is tried at once.
+const WELL_FROM: Duration = Duration::from_secs(10);
+
+/// What the keeper has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// That it can be used, or why not.
+    pub outcome: Result<(), FailureClass>,
+    /// The boot time when it was asked.
+    pub began: Duration,
+    /// The boot time when that ended.
+    pub ended: Duration,
+}
+
+/// Who wants to know how a link does.
+pub trait LinkObserver: Send + Sync {
+    /// It was looked at.
+    fn observed(&self, seen: Observation);
+}
+
+impl RedisLink {
+    /// Keeps the link connected, for as long as the caller lets it run, and tells how it does.
+    pub async fn keep(&self, observer: &dyn LinkObserver) {
+        let mut keeper = Keeper { link: self, name: String::new(), observer };
+        // Its own: another node's look must not come between its two halves.
+        keeper.name = format!("{}look:{:016x}", self.key_prefix, keeper.random());
+        let mut attempt = 0;
+        loop {
+            let well_for = keeper.use_connection().await;
+            if well_for >= WELL_FROM {
+                attempt = 0;
+                continue;
+            }
+            let delay = BACKOFF.delay(attempt, keeper.random());
+            sleep(delay.max(REST)).await;
+            attempt = attempt.saturating_add(1);
+        }
+    }
+}
+
+/// How the use of a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is of no use any more.
+    Lost,
+    /// It answers, if not well.
+    Unwell,
+}
+
+struct Keeper<'a> {
+    link: &'a RedisLink,
+    /// Of the key that looks write and read.
+    name: String,
+    observer: &'a dyn LinkObserver,
+}
+
+impl Keeper<'_> {
+    /// Connects, and lets requests use the connection while it does well. For how long it did.
+    async fn use_connection(&self) -> Duration {
+        let began = self.now();
+        let connected = match timeout(CONNECT_LIMIT, self.link.connector.connect()).await {
+            Ok(Ok(connection)) => Connected::new(connection),
+            Ok(Err(class)) => {
+                self.tell(Err(class), began);
+                return Duration::ZERO;
+            }
+            Err(_) => {
+                self.tell(Err(FailureClass::Timeout), began);
+                return Duration::ZERO;
+            }
+        };
+        let mut well_for = Duration::ZERO;
+        while self.prove(&connected).await {
+            let used_from = self.now();
+            self.link.publish(&connected);
+            let end = self.watch(&connected).await;
+            well_for = self.now().saturating_sub(used_from);
+            if end == End::Lost {
+                break;
+            }
+        }
+        well_for
+    }
+
+    /// Looks at a connection until it does well; `false`: it will not.
+    async fn prove(&self, connected: &Arc<Connected>) -> bool {
+        let (mut proofs, mut bad) = (0, 0);
+        while proofs < PROOFS {
+            let began = self.now();
+            match self.look_at(connected).await {
+                Ok(()) => (proofs, bad) = (proofs + 1, 0),
+                Err(failure) => {
+                    (proofs, bad) = (0, bad + 1);
+                    self.tell(Err(failure.class), began);
+                    if connected.is_lost_by(failure) || bad >= BAD_LOOKS_MAX {
+                        return false;
+                    }
+                    sleep(LOOK_EVERY.saturating_sub(self.now().saturating_sub(began))).await;
+                }
+            }
+            sleep(PROOF_EVERY).await;
+        }
+        true
+    }
+
+    /// Looks at the connection in use every second, until requests must not use it any more.
+    async fn watch(&self, connected: &Arc<Connected>) -> End {
+        self.tell(Ok(()), self.now());
+        let mut slow = 0;
+        loop {
+            // An old word of another connection is nothing but an early look.
+            let _ = timeout(LOOK_EVERY, self.link.lost.notified()).await;
+            let began = self.now();
+            if let Some(why) = self.link.absence_of(connected) {
+                self.tell(Err(why), began);
+                return End::Lost;
+            }
+            let Err(failure) = self.look_at(connected).await else {
+                slow = 0;
+                self.tell(Ok(()), began);
+                continue;
+            };
+            if failure.class == FailureClass::Slow && slow + 1 < SLOW_LOOKS_MAX {
+                slow += 1;
+                continue;
+            }
+            self.link.empty(connected, failure.class);
+            self.tell(Err(failure.class), began);
+            let is_lost = connected.is_lost_by(failure);
+            return if is_lost { End::Lost } else { End::Unwell };
+        }
+    }
+
+    /// One look: answered well, and as soon as a request needs it. It writes and reads, as what we ask
+    /// for does: a Redis that takes no changes, or answers other questions than ours, is found out
+    /// before anybody needs it.
+    async fn look_at(&self, connected: &Connected) -> Result<(), RedisFailure> {
+        let (began, value) = (self.now(), self.random().to_string());
+        let mut look = Pipeline::with_capacity(2);
+        look.cmd("SET").arg(&self.name).arg(&value).arg("PX").arg(LOOKED_KEPT_MS);
+        look.cmd("GETRANGE").arg(&self.name).arg(0).arg(value.len());
+        let answers = connected.send(&look, LOOK_LIMIT).await?;
+        if answers != [Value::Okay, Value::BulkString(value.into_bytes())] {
+            return Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt });
+        }
+        if self.now().saturating_sub(began) <= self.link.deadline {
+            return Ok(());
+        }
+        Err(RedisFailure { class: FailureClass::Slow, shows: Shows::Answered })
+    }
+
+    fn tell(&self, outcome: Result<(), FailureClass>, began: Duration) {
+        if let Err(class) = outcome {
+            self.link.note_absence(class);
+        }
+        self.observer.observed(Observation { outcome, began, ended: self.now() });
+    }
+
+    fn now(&self) -> Duration {
+        self.link.clock.boottime()
+    }
+
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.link.entropy.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
+}

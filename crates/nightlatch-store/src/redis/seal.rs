@@ -1,0 +1,110 @@
+//! Sealing: what lies in Redis can be read and written by whoever has access to it, so it is
+//! encrypted, and opens only in the place that it was sealed for.
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use nightlatch_core::SealingKeys;
+
+/// The id of the key, the nonce, and the tag behind the text.
+const KEY_ID_BYTES: usize = 4;
+const NONCE_BYTES: usize = 12;
+const TAG_BYTES: usize = 16;
+
+/// What sealing adds to a text, in bytes.
+pub(super) const OVERHEAD: usize = KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES;
+
+/// Seals and opens, by all keys of a rotation. AES-256-GCM-SIV (RFC 8452), which a nonce that
+/// chance repeats does not break.
+pub(super) struct Seal(Vec<([u8; KEY_ID_BYTES], RandomizedNonceKey)>);
+
+/// What a sealed value turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Opened<'a> {
+    /// This text.
+    Text(&'a [u8]),
+    /// Sealed by a key that this node does not have: keys are being rotated, or it is somebody else's.
+    UnknownKey,
+    /// Not what was sealed for this place.
+    Forged,
+}
+
+impl Seal {
+    pub(super) fn new(keys: &SealingKeys) -> Self {
+        let keys = keys.as_slice().iter().map(|key| {
+            let sealing = RandomizedNonceKey::new(&AES_256_GCM_SIV, key.key.expose());
+            (key.id, sealing.expect("a key of 256 bits is what the algorithm takes"))
+        });
+        Self(keys.collect())
+    }
+
+    /// Seals a text for a place.
+    pub(super) fn seal(&self, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
+        let (id, key) = &self.0[0];
+        let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut text);
+        let nonce = nonce.expect("a short text is sealed unless the machine has no chance left");
+        let mut sealed = Vec::with_capacity(KEY_ID_BYTES + NONCE_BYTES + text.len());
+        sealed.extend_from_slice(id);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut text);
+        sealed
+    }
+
+    /// Opens, in place, what was sealed for a place.
+    pub(super) fn open<'a>(&self, place: &[u8], sealed: &'a mut [u8]) -> Opened<'a> {
+        if sealed.len() < OVERHEAD {
+            return Opened::Forged;
+        }
+        let (id, rest) = sealed.split_at_mut(KEY_ID_BYTES);
+        let (nonce, text) = rest.split_at_mut(NONCE_BYTES);
+        let Some((_, key)) = self.0.iter().find(|(known, _)| known == id) else {
+            return Opened::UnknownKey;
+        };
+        let nonce = Nonce::try_assume_unique_for_key(nonce).expect("it has the length of a nonce");
+        match key.open_in_place(nonce, Aad::from(place), text) {
+            Ok(text) => Opened::Text(text),
+            Err(_) => Opened::Forged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nightlatch_core::{MasterKeys, Secret};
+
+    use super::*;
+
+    fn seal(secrets: &[&str]) -> Seal {
+        let secrets = secrets.iter().map(|text| Secret::new(text.as_bytes().to_vec())).collect();
+        let masters = MasterKeys::try_new(secrets).expect("a short list");
+        Seal::new(&SealingKeys::derive(&masters, "copy"))
+    }
+
+    #[test]
+    fn it_opens_in_its_own_place_only_and_with_any_key_of_the_rotation() {
+        let old = seal(&["old"]);
+        let sealed = old.seal(b"here", b"text".to_vec());
+        assert_eq!(sealed.len(), 4 + OVERHEAD);
+        for (what, by, place, expected) in [
+            ("its place", seal(&["old"]), "here", Opened::Text(b"text")),
+            ("a rotation", seal(&["new", "old"]), "here", Opened::Text(b"text")),
+            ("another place", seal(&["old"]), "there", Opened::Forged),
+            ("another key", seal(&["new"]), "here", Opened::UnknownKey),
+        ] {
+            assert_eq!(by.open(place.as_bytes(), &mut sealed.clone()), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn whatever_was_changed_does_not_open() {
+        let seal = seal(&["key"]);
+        let sealed = seal.seal(b"here", b"text".to_vec());
+        for at in KEY_ID_BYTES..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(seal.open(b"here", &mut changed), Opened::Forged, "byte {at}");
+        }
+        for length in 0..sealed.len() {
+            let mut cut = sealed[..length].to_vec();
+            assert_eq!(seal.open(b"here", &mut cut), Opened::Forged, "{length} bytes");
+        }
+    }
+}
