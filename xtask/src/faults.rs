@@ -24,7 +24,10 @@ const DOCUMENT: &str = "docs/faults.md";
 const MARK: &str = "FAULT {";
 
 /// The sections of the document, in the order of the table of faults.
-const GROUPS: [&str; 6] = [
+const GROUPS: [&str; 9] = [
+    "Redis, network",
+    "Redis, answers",
+    "Redis, data",
     "PostgreSQL, short or healable",
     "PostgreSQL, gone",
     "SQLite",

@@ -2,6 +2,8 @@
 //!
 //! Everywhere else stands a port, so what is beneath can be exchanged, and left out of a test.
 
+mod accelerator;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use nightlatch_store::throttle::LocalThrottle;
 
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
+
+pub use accelerator::Accelerator;
 
 /// Counters that a node holds at once: about 130 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;

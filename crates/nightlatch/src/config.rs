@@ -12,9 +12,12 @@ pub mod key_file;
 mod limits;
 mod log;
 mod origin;
+mod percent;
 mod postgres_url;
 mod problem;
 mod reader;
+mod redis;
+mod redis_url;
 mod reference;
 mod report;
 mod resolve;
@@ -36,6 +39,7 @@ pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use origin::Origin;
 pub use problem::{ConfigErrors, Problem, ProblemLevel};
+pub use redis::RedisConfig;
 pub use reference::reference;
 pub use report::{InForce, Report, Shown};
 pub use secrets::SecretsConfig;
@@ -59,6 +63,8 @@ pub struct Config {
     pub registration: Registration,
     /// The record.
     pub database: Database,
+    /// The accelerator, if there is one.
+    pub redis: Option<RedisConfig>,
     /// What tokens are signed with.
     pub secrets: SecretsConfig,
     /// Sessions and their cookie.
@@ -106,6 +112,7 @@ impl Config {
             environment: reader.environment(),
             registration: Registration::read(&mut reader),
             database: Database::read(&mut reader),
+            redis: RedisConfig::read(&mut reader),
             secrets: SecretsConfig::read(&mut reader),
             session: SessionConfig::read(&mut reader, web.public_url.as_ref()),
             throttle: ThrottleConfig::read(&mut reader),

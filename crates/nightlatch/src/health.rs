@@ -11,6 +11,7 @@ use nightlatch_core::{
 };
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
 use nightlatch_store::cached::{CachedRecord, CopiesState, Look, LookObserver};
+use nightlatch_store::redis::{LinkObserver, Observation};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start may take before the record is asked all the same.
@@ -46,8 +47,16 @@ struct State {
     write_failure: Option<FailureClass>,
     /// Why it serves no look-ups, though it answers.
     lookups: LookupFailures,
+    cache: Option<CacheState>,
     stopping: bool,
     since: Timestamp,
+}
+
+/// What is known of Redis.
+struct CacheState {
+    redis: Dependency,
+    /// `None`: as it should be.
+    class: Option<FailureClass>,
 }
 
 /// How it is, in one word.
@@ -73,6 +82,17 @@ impl Status {
     }
 }
 
+/// How it is with Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// There is none.
+    Disabled,
+    /// As it should be.
+    Connected,
+    /// Failed in this way.
+    Failed(&'static str),
+}
+
 /// The state at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -80,6 +100,8 @@ pub struct Snapshot {
     pub status: Status,
     /// The class of the record's failure, if any.
     pub database_class: Option<&'static str>,
+    /// How it is with Redis.
+    pub cache: CacheStatus,
     /// Since when the status is what it is.
     pub since: Timestamp,
     /// How far the wall clock is from record time.
@@ -96,7 +118,7 @@ pub struct Snapshot {
 impl Health {
     /// Nothing is known yet, so nothing is served.
     #[must_use]
-    pub fn new(clock: Arc<RecordClock>, throttling_disabled: bool) -> Self {
+    pub fn new(clock: Arc<RecordClock>, has_redis: bool, throttling_disabled: bool) -> Self {
         let since = clock.now();
         let state = State {
             database: Dependency::new("database"),
@@ -104,6 +126,10 @@ impl Health {
             answers: false,
             write_failure: None,
             lookups: LookupFailures::default(),
+            cache: has_redis.then(|| CacheState {
+                redis: Dependency::new("redis"),
+                class: Some(FailureClass::Unreachable),
+            }),
             stopping: false,
             since,
         };
@@ -113,7 +139,9 @@ impl Health {
     /// Dependencies that are away at this moment.
     #[must_use]
     pub fn degraded(&self) -> Vec<&'static str> {
-        self.lock().class.map(|_| "database").into_iter().collect()
+        let state = self.lock();
+        let database = state.class.map(|_| "database");
+        database.into_iter().chain(state.cache_class().map(|_| "redis")).collect()
     }
 
     /// Whether session checks can be served and no stop has begun.
@@ -144,7 +172,8 @@ impl Health {
             warnings.push("clock_skew");
         }
         let serves = state.serves_checks(copies) || state.serves_logins();
-        let status = match (serves, state.class, warnings.is_empty()) {
+        let failure = state.class.or(state.cache_class());
+        let status = match (serves, failure, warnings.is_empty()) {
             (false, _, _) => Status::Unhealthy,
             (true, Some(_), _) | (true, None, false) => Status::Degraded,
             (true, None, true) => Status::Healthy,
@@ -153,6 +182,7 @@ impl Health {
         Snapshot {
             status,
             database_class: state.class.map(FailureClass::as_str),
+            cache: state.cache_status(),
             since: state.since.min(now),
             clock_skew,
             staleness: unconfirmed.filter(|age| *age > LEASE).unwrap_or_default(),
@@ -251,7 +281,40 @@ impl LookObserver for Health {
     }
 }
 
+impl LinkObserver for Health {
+    fn observed(&self, seen: Observation) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let database = state.class;
+        let Some(cache) = &mut state.cache else { return };
+        // What is the matter with the database is told first, and since when.
+        let has_changed = database.is_none() && cache.class != seen.outcome.err();
+        cache.class = seen.outcome.err();
+        let outcome = seen.outcome.map_err(FailureClass::as_str);
+        let line = cache.redis.observe(outcome, seen.began, seen.ended);
+        if has_changed {
+            state.since = now;
+        }
+        drop(state);
+        if let Some(line) = line {
+            tell(&line);
+        }
+    }
+}
+
 impl State {
+    fn cache_class(&self) -> Option<FailureClass> {
+        self.cache.as_ref().and_then(|cache| cache.class)
+    }
+
+    fn cache_status(&self) -> CacheStatus {
+        match &self.cache {
+            None => CacheStatus::Disabled,
+            Some(CacheState { class: None, .. }) => CacheStatus::Connected,
+            Some(CacheState { class: Some(class), .. }) => CacheStatus::Failed(class.as_str()),
+        }
+    }
+
     /// Whether session checks can be served: by the record, or from copies.
     fn serves_checks(&self, copies: Option<CopiesState>) -> bool {
         let by_record = self.answers && self.lookups.sessions.is_none();

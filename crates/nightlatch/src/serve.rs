@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{Base, Node, limits_by_scope};
+use crate::app::{Accelerator, Base, Node, limits_by_scope};
 use crate::background::Jobs;
 use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
@@ -59,7 +59,9 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
-    let health = Arc::new(Health::new(Arc::clone(&base.clock), config.throttle.disabled));
+    let accelerator = Accelerator::open(&base, &config);
+    let (clock, has_redis) = (Arc::clone(&base.clock), accelerator.is_some());
+    let health = Arc::new(Health::new(clock, has_redis, config.throttle.disabled));
     let (driver, drain) = Drain::new();
     let waiting = waiting_routes(&settings(&config, bound), Arc::clone(&health));
     let (publish, published) = watch::channel(waiting);
@@ -70,6 +72,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let starting = Starting {
         config: Arc::clone(&config),
         health: Arc::clone(&health),
+        accelerator,
         bound,
         tasks: tasks.clone(),
         stop: stop.clone(),
@@ -107,6 +110,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
 struct Starting {
     config: Arc<Config>,
     health: Arc<Health>,
+    accelerator: Option<Accelerator>,
     bound: SocketAddr,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -135,6 +139,11 @@ impl Starting {
             Some(keys) => keys,
             None => self.wait_for_keys(&base, &tried).await,
         };
+        if let Some(accelerator) = self.accelerator.clone() {
+            let (keys, observer) = (keys.copies.clone(), Arc::clone(&self.health));
+            let running = accelerator.run(keys, Arc::clone(&copies), observer);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(running));
+        }
         let node = base.assemble(&self.config, keys, Arc::clone(&copies) as _)?;
         let app = self.app(&node);
         publish.send_replace(routes(&app));

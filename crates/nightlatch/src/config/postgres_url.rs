@@ -6,6 +6,7 @@
 
 use nightlatch_core::Secret;
 
+use super::percent::{is_percent_encoded, percent_decoded};
 use super::reader::excerpt;
 use super::setting::Form;
 use super::value::{self, Wrong};
@@ -206,25 +207,6 @@ const PASSED_ON: &[&str] = &[
 
 fn as_query(pairs: &[String]) -> String {
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
-}
-
-fn is_percent_encoded(text: &str) -> bool {
-    let codes = text.split('%').skip(1);
-    codes
-        .into_iter()
-        .all(|code| code.get(..2).is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()))
-}
-
-/// Decodes `%XX`; the text was checked before.
-fn percent_decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (hex, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        bytes.extend(u8::from_str_radix(hex, 16).ok());
-        bytes.extend(rest.as_bytes());
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

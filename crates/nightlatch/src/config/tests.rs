@@ -299,10 +299,10 @@ fn names_that_are_nearly_ours_are_reported_and_strangers_are_not() {
 #[test]
 fn settings_of_later_releases_are_accepted_and_said_to_do_nothing() {
     let Loaded { report, .. } =
-        load(&[("REDIS_URL", "redis://:hunter2@h"), ("JWT_ACCESS_TTL", "60")]);
-    assert_eq!(names_at(&report, ProblemLevel::Info), ["REDIS_URL", "JWT_ACCESS_TTL"]);
-    assert_eq!(in_force(&report, "REDIS_URL"), "set (given by the program)");
-    assert_eq!(in_force(&report, "REDIS_HOST"), "not set (none) (default)");
+        load(&[("REDIS_CACHE_URL", "redis://:hunter2@h"), ("JWT_ACCESS_TTL", "60")]);
+    assert_eq!(names_at(&report, ProblemLevel::Info), ["REDIS_CACHE_URL", "JWT_ACCESS_TTL"]);
+    assert_eq!(in_force(&report, "REDIS_CACHE_URL"), "set (given by the program)");
+    assert_eq!(in_force(&report, "REDIS_CHANNELS_URL"), "not set (none) (default)");
     assert_eq!(report.in_force.len(), setting::all().count());
 }
 
@@ -377,7 +377,7 @@ fn the_start_block_says_what_was_read_and_warns_of_other_env_files() {
             "Nightlatch (development) listens on 0.0.0.0:8080; open http://127.0.0.1:8080\n\
              files read: {at}\n\
              database: DATABASE_URL sqlite://nightlatch.db (default)\n\
-             Redis: REDIS_URL set ({at}:2), REDIS_HOST not set (none)\n\
+             Redis: REDIS_URL redis://:***@h:6379 ({at}:2), REDIS_HOST not set (none)\n\
              secrets: SESSION_SECRET_KEY set ({at}:1), \
              CSRF_SECRET_KEY not set (derived from SESSION_SECRET_KEY)"
         )

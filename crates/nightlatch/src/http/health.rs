@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::health::{Health, Status};
+use crate::health::{CacheStatus, Health, Status};
 use crate::http::app::App;
 
 #[derive(Serialize)]
@@ -17,7 +17,8 @@ struct HealthAnswer {
     /// `connected` or `error: CLASS`.
     database: String,
     database_class: &'static str,
-    cache: &'static str,
+    /// `connected`, `disabled` or `error: CLASS`.
+    cache: String,
     cache_class: &'static str,
     auth_service: &'static str,
     /// Since when the status is what it is. RFC 3339, UTC.
@@ -59,12 +60,17 @@ pub(crate) fn answer(health: &Health) -> Response {
         None => "connected".to_owned(),
         Some(class) => format!("error: {class}"),
     };
+    let (cache, cache_class) = match snapshot.cache {
+        CacheStatus::Disabled => ("disabled".to_owned(), "none"),
+        CacheStatus::Connected => ("connected".to_owned(), "none"),
+        CacheStatus::Failed(class) => (format!("error: {class}"), class),
+    };
     let answer = HealthAnswer {
         status: snapshot.status.as_str(),
         database,
         database_class: snapshot.database_class.unwrap_or("none"),
-        cache: "disabled",
-        cache_class: "none",
+        cache,
+        cache_class,
         auth_service: "disabled",
         since: snapshot.since.to_rfc3339(),
         clock_skew_ms: whole_millis(snapshot.clock_skew),

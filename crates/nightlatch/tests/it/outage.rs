@@ -16,6 +16,7 @@ mod locked;
 mod nodes;
 mod output;
 mod postgres;
+mod redis;
 mod report;
 mod starved;
 mod watch;

@@ -255,24 +255,39 @@ const LOG: &[Setting] = &[
 ];
 
 const REDIS: &[Setting] = &[
-    Setting::later(
+    Setting::new(
         "REDIS_URL",
         SecretUrl("URL"),
-        "The accelerator. Optional: only speed depends on it.",
+        Unset("none"),
+        "The accelerator: `redis://`, `rediss://` (TLS) or `unix://`. Optional: only speed depends on \
+         it. Parameters: `ssl_cert_reqs` (`required`, `none`), `ssl_ca_certs`, `ssl_certfile`, \
+         `ssl_keyfile`, `db`.",
     ),
-    Setting::later("REDIS_HOST", Text("host"), "Instead of REDIS_URL."),
-    Setting::later("REDIS_PORT", Text("port"), "Instead of REDIS_URL."),
-    Setting::later("REDIS_USERNAME", Text("text"), "Instead of REDIS_URL."),
-    Setting::later("REDIS_PASSWORD", Secret("text"), "Instead of REDIS_URL."),
-    Setting::later("REDIS_ACCESS_KEY", Secret("text"), "Another name for REDIS_PASSWORD."),
-    Setting::later("REDIS_DB", Text("number"), "Instead of REDIS_URL."),
-    Setting::later("REDIS_TLS", Switch, "Instead of REDIS_URL."),
-    Setting::later(
+    Setting::new("REDIS_HOST", Text("host"), Unset("none"), "Instead of REDIS_URL, which wins."),
+    Setting::new("REDIS_PORT", Text("port"), Unset("none"), "With REDIS_HOST; else 6379."),
+    Setting::new("REDIS_USERNAME", Text("text"), Unset("none"), "With REDIS_HOST."),
+    Setting::new("REDIS_PASSWORD", Secret("text"), Unset("none"), "With REDIS_HOST."),
+    Setting::new(
+        "REDIS_ACCESS_KEY",
+        Secret("text"),
+        Unset("none"),
+        "Another name for REDIS_PASSWORD.",
+    ),
+    Setting::new("REDIS_DB", Text("number"), Unset("none"), "With REDIS_HOST; else 0."),
+    Setting::new("REDIS_TLS", Switch, Unset("none"), "With REDIS_HOST; else off.")
+        .wrong(WhenWrong::Strict("on")),
+    Setting::new(
         "REDIS_DEADLINE_MS",
         Text("milliseconds from 10 to 200"),
+        Preset("20"),
         "What a request spends on Redis at most.",
     ),
-    Setting::later("REDIS_KEY_PREFIX", Text("text"), "What all our keys begin with."),
+    Setting::new(
+        "REDIS_KEY_PREFIX",
+        Text("at most 64 printable ASCII characters"),
+        Preset("nightlatch:"),
+        "What all our keys begin with.",
+    ),
     Setting::later("REDIS_CACHE_URL", SecretUrl("URL"), "Looked at for collisions only."),
     Setting::later("REDIS_CHANNELS_URL", SecretUrl("URL"), "Looked at for collisions only."),
     Setting::later("CELERY_BROKER_URL", SecretUrl("URL"), "Looked at for collisions only."),

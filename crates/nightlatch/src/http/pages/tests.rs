@@ -141,7 +141,7 @@ fn app() -> Arc<App> {
     Arc::new(App {
         service: Arc::new(Service::new(ports, Keys::derive(&masters, &masters), policy)),
         settings,
-        health: Arc::new(Health::new(clock, false)),
+        health: Arc::new(Health::new(clock, false, false)),
         tasks: TaskTracker::new(),
         traffic: Traffic::default(),
     })

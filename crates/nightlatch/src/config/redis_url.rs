@@ -1,0 +1,412 @@
+//! Reads a Redis URL:
+//! `redis[s]://[[user]:password@]host[:port][/database][?..]`, `unix://[[user]:password@]/path[?db=..]`.
+//!
+//! It is pasted from many places, with quotes, its own name or a command in front, so what was
+//! meant is looked for and told; only what is a URL is used. Nothing that is told quotes a password.
+
+use std::path::PathBuf;
+
+use nightlatch_core::Secret;
+use nightlatch_store::redis::{ClientCertificate, RedisAddress, RedisTls};
+
+use super::percent::{is_percent_encoded, percent_decoded};
+use super::reader::excerpt;
+use super::value::{self, Wrong};
+
+/// What a URL says.
+#[derive(Debug)]
+pub(super) struct RedisUrl {
+    pub(super) address: RedisAddress,
+    pub(super) username: Option<Secret<String>>,
+    pub(super) password: Option<Secret<String>>,
+    pub(super) database: Option<u32>,
+    pub(super) tls: Option<RedisTls>,
+    /// For people: no password.
+    pub(super) shown: String,
+    /// What was left out or taken otherwise.
+    pub(super) remarks: Vec<Wrong>,
+}
+
+const EXAMPLE: &str = "redis://:PASSWORD@redis.example.com:6379/0";
+
+/// Where Redis listens if nobody says otherwise.
+pub(super) const PORT: u16 = 6379;
+
+/// Reads a URL.
+pub(super) fn parse(text: &str) -> Result<RedisUrl, Wrong> {
+    let wrong = match parse_bare(text) {
+        Ok(url) => return Ok(url),
+        Err(wrong) => wrong,
+    };
+    match unwrapped(text).map(|(why, meant)| (why, parse_bare(meant))) {
+        Some((why, Ok(url))) => Err(Wrong::new(why).better(url.shown)),
+        Some((_, Err(_))) | None => Err(wrong),
+    }
+}
+
+/// The URL inside what was pasted with it, and what that is.
+fn unwrapped(text: &str) -> Option<(&'static str, &str)> {
+    let bare = text.trim();
+    for quote in ['"', '\'', '`'] {
+        let inner = bare.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return Some(("stands in quotes", inner.trim()));
+        }
+    }
+    for name in ["REDIS_URL=", "REDIS_URL:", "export REDIS_URL="] {
+        if let Some(rest) = bare.strip_prefix(name) {
+            return Some(("begins with its own name", rest.trim().trim_matches(['"', '\''])));
+        }
+    }
+    let is_command = bare.starts_with("redis-cli ");
+    if let Some(url) = bare.split_whitespace().find(|word| is_command && word.contains("://")) {
+        return Some(("is a command", url));
+    }
+    (bare.len() < text.len()).then_some(("has blanks around it", bare))
+}
+
+fn parse_bare(text: &str) -> Result<RedisUrl, Wrong> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Wrong::new("holds a blank; in a password it is written %20").better(EXAMPLE));
+    }
+    let no_url = || Wrong::new("is no URL: it begins with none of redis://, rediss:// and unix://");
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| no_url().better(EXAMPLE))?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "redis" | "valkey" => Parts::of(rest)?.over_tcp(Scheme::Plain),
+        "rediss" | "valkeys" => Parts::of(rest)?.over_tcp(Scheme::Tls),
+        "unix" | "redis+unix" | "valkey+unix" => over_unix(rest),
+        "redis+sentinel" | "redis-sentinel" | "redis+cluster" | "redis-cluster" => {
+            Err(Wrong::new("leads to Sentinel or Cluster, which this release does not speak"))
+        }
+        _ => Err(no_url().better(EXAMPLE)),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Plain,
+    Tls,
+}
+
+impl Scheme {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "redis",
+            Self::Tls => "rediss",
+        }
+    }
+}
+
+/// A URL, cut into its parts and nothing understood yet.
+struct Parts<'a> {
+    user_info: &'a str,
+    host: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(rest: &'a str) -> Result<Self, Wrong> {
+        let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = base.split_once('/').unwrap_or((base, ""));
+        let is_torn = path.contains(['@', '/'])
+            || query.contains('@')
+            || rest.contains('#')
+            || authority.matches('@').count() > 1;
+        if is_torn {
+            let why = "holds a / ? # or @ where none belongs; in a password they are written \
+                       %2F, %3F, %23 and %40";
+            return Err(Wrong::new(why).better(EXAMPLE));
+        }
+        let (user_info, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if ![user_info, host, path, query].into_iter().all(is_percent_encoded) {
+            let why = "holds a % that begins no code such as %25, which is how a % is written";
+            return Err(Wrong::new(why).better(EXAMPLE));
+        }
+        Ok(Self { user_info, host, path, query })
+    }
+
+    fn over_tcp(self, scheme: Scheme) -> Result<RedisUrl, Wrong> {
+        let (host, port) = host_and_port(self.host)?;
+        let database = match self.path {
+            "" => None,
+            digits => Some(database(digits)?),
+        };
+        let address = RedisAddress::Tcp { host: host.to_owned(), port };
+        let mut url = RedisUrl::at(address, self.user_info);
+        url.database = database;
+        let parameters = Parameters::parse(self.query, &mut url.remarks);
+        url.take(&parameters, scheme);
+        let shown_host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let at = url.shown_user(self.user_info);
+        let number = url.database.map_or(String::new(), |number| format!("/{number}"));
+        url.shown = format!("{}://{at}{shown_host}:{port}{number}", scheme.name());
+        Ok(url)
+    }
+}
+
+fn over_unix(rest: &str) -> Result<RedisUrl, Wrong> {
+    const UNIX_EXAMPLE: &str = "unix:///run/redis/redis.sock?db=0";
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user_info, path) = base.rsplit_once('@').unwrap_or(("", base));
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(Wrong::new("names no socket: a path begins with /").better(UNIX_EXAMPLE));
+    }
+    if ![user_info, path, query].into_iter().all(is_percent_encoded) {
+        let why = "holds a % that begins no code such as %25, which is how a % is written";
+        return Err(Wrong::new(why).better(UNIX_EXAMPLE));
+    }
+    let path = PathBuf::from(percent_decoded(path));
+    let mut url = RedisUrl::at(RedisAddress::Unix(path.clone()), user_info);
+    let parameters = Parameters::parse(query, &mut url.remarks);
+    url.take(&parameters, Scheme::Plain);
+    let number = url.database.map_or(String::new(), |number| format!("?db={number}"));
+    url.shown = format!("unix://{}{}{number}", url.shown_user(user_info), path.display());
+    Ok(url)
+}
+
+impl RedisUrl {
+    fn at(address: RedisAddress, user_info: &str) -> Self {
+        let (user, password) =
+            user_info.split_once(':').map_or((user_info, None), |(user, pass)| (user, Some(pass)));
+        let mut remarks = Vec::new();
+        if password.is_none() && !user.is_empty() {
+            let why = "has a user and no password; a password alone stands behind a colon, as in \
+                       redis://:PASSWORD@host";
+            remarks.push(Wrong::new(why));
+        }
+        let given = |text: &str| (!text.is_empty()).then(|| percent_decoded(text));
+        Self {
+            address,
+            username: given(user).map(Secret::new),
+            password: password.and_then(given).map(Secret::new),
+            database: None,
+            tls: None,
+            shown: String::new(),
+            remarks,
+        }
+    }
+
+    fn take(&mut self, parameters: &Parameters, scheme: Scheme) {
+        self.database = parameters.database.or(self.database);
+        if scheme == Scheme::Tls {
+            self.tls = Some(parameters.tls(&mut self.remarks));
+        } else if parameters.is_about_tls {
+            let why = "has ssl_ parameters and speaks no TLS: rediss:// does; they are left out";
+            self.remarks.push(Wrong::new(why));
+        }
+    }
+
+    /// The part before the host, as it may be shown. A user without a password may be one.
+    fn shown_user(&self, user_info: &str) -> String {
+        match (user_info.is_empty(), &self.username, &self.password) {
+            (true, _, _) => String::new(),
+            (false, Some(user), Some(_)) => format!("{}:***@", user.expose()),
+            (false, None, Some(_)) => ":***@".to_owned(),
+            (false, _, None) => "***@".to_owned(),
+        }
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(&str, u16), Wrong> {
+    let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, ""))) => (address, None),
+        Some(Some((address, rest))) => (address, Some(rest.strip_prefix(':').unwrap_or(rest))),
+        Some(None) => return Err(Wrong::new("has a [ without a ]").better(EXAMPLE)),
+        None if text.matches(':').count() > 1 => {
+            let why = "has an IPv6 address without brackets";
+            return Err(Wrong::new(why).better("redis://[2001:db8::1]:6379/0"));
+        }
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return Err(Wrong::new("names no host").better(EXAMPLE));
+    }
+    let Some(port) = port else { return Ok((host, PORT)) };
+    match port.parse::<u16>() {
+        Ok(port @ 1..) => Ok((host, port)),
+        Ok(0) | Err(_) => {
+            Err(Wrong::new("has a port that is no number from 1 to 65535").better(EXAMPLE))
+        }
+    }
+}
+
+/// The number of a database.
+pub(super) fn database(text: &str) -> Result<u32, Wrong> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_number && *number <= DATABASE_MAX);
+    number.ok_or_else(|| {
+        Wrong::new(format!("has a database that is no number from 0 to {DATABASE_MAX}"))
+            .better(EXAMPLE)
+    })
+}
+
+/// Redis has 16 databases as it comes, and counts them in 31 bits.
+const DATABASE_MAX: u32 = i32::MAX as u32;
+
+#[derive(Default)]
+struct Parameters {
+    is_about_tls: bool,
+    verifies: Option<bool>,
+    authorities: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    database: Option<u32>,
+}
+
+const KNOWN: &[&str] = &["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db"];
+
+impl Parameters {
+    fn parse(query: &str, remarks: &mut Vec<Wrong>) -> Self {
+        let mut parameters = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_decoded(value);
+            parameters.is_about_tls |= name.starts_with("ssl_");
+            let path = (!value.is_empty()).then(|| PathBuf::from(&value));
+            match name {
+                "ssl_cert_reqs" => parameters.take_cert_reqs(&value, remarks),
+                "ssl_ca_certs" => parameters.authorities = path,
+                "ssl_certfile" => parameters.certificate = path,
+                "ssl_keyfile" => parameters.key = path,
+                "db" => match database(&value) {
+                    Ok(number) => parameters.database = Some(number),
+                    Err(wrong) => remarks.push(wrong),
+                },
+                _ => remarks.push(unknown(name)),
+            }
+        }
+        parameters
+    }
+
+    /// Doubt means that certificates are verified.
+    fn take_cert_reqs(&mut self, value: &str, remarks: &mut Vec<Wrong>) {
+        let word = value.to_ascii_lowercase();
+        self.verifies = Some(match word.strip_prefix("cert_").unwrap_or(&word) {
+            "required" => true,
+            "none" => false,
+            "optional" => {
+                let why =
+                    "ssl_cert_reqs=optional verifies nothing here or everything; taken as required";
+                remarks.push(Wrong::new(why).better("rediss://..?ssl_cert_reqs=required"));
+                true
+            }
+            _ => {
+                let why = format!(
+                    "ssl_cert_reqs={} is neither required nor none; taken as required",
+                    excerpt(value)
+                );
+                remarks.push(Wrong::new(why).better("rediss://..?ssl_cert_reqs=required"));
+                true
+            }
+        });
+    }
+
+    fn tls(&self, remarks: &mut Vec<Wrong>) -> RedisTls {
+        let client = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => {
+                Some(ClientCertificate { certificate: certificate.clone(), key: key.clone() })
+            }
+            // A file may hold both.
+            (Some(both), None) => {
+                Some(ClientCertificate { certificate: both.clone(), key: both.clone() })
+            }
+            (None, Some(_)) => {
+                let why = "has ssl_keyfile without ssl_certfile, which is left out";
+                remarks.push(Wrong::new(why));
+                None
+            }
+            (None, None) => None,
+        };
+        RedisTls {
+            verifies: self.verifies.unwrap_or(true),
+            authorities: self.authorities.clone(),
+            client,
+        }
+    }
+}
+
+fn unknown(name: &str) -> Wrong {
+    let near = KNOWN.iter().find(|near| value::distance(near, name) <= 2);
+    let hint = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
+    Wrong::new(format!(
+        "has a parameter {} that means nothing{hint}; it is left out",
+        excerpt(name)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_connected_to_and_what_people_see() {
+        for (text, shown, username, password, has_tls) in [
+            ("redis://h", "redis://h:6379", None, None, false),
+            ("redis://:p%40ss@h:1/3", "redis://:***@h:1/3", None, Some("p@ss"), false),
+            ("rediss://KEY@h:6380/0", "rediss://***@h:6380/0", Some("KEY"), None, true),
+            ("valkeys://u:p@h", "rediss://u:***@h:6379", Some("u"), Some("p"), true),
+            ("redis://[::1]:7/?db=2", "redis://[::1]:7/2", None, None, false),
+            ("unix://:p@/run/r.sock?db=1", "unix://:***@/run/r.sock?db=1", None, Some("p"), false),
+        ] {
+            let url = parse(text).unwrap_or_else(|wrong| panic!("{text} {}", wrong.why));
+            assert_eq!(url.shown, shown);
+            assert_eq!(url.username.as_ref().map(|u| u.expose().as_str()), username, "{text}");
+            assert_eq!(url.password.as_ref().map(|p| p.expose().as_str()), password, "{text}");
+            assert_eq!(url.tls.is_some(), has_tls, "{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_verified_unless_somebody_says_none() {
+        for (query, verifies, remarks) in [
+            ("", true, 0),
+            ("?ssl_cert_reqs=required", true, 0),
+            ("?ssl_cert_reqs=CERT_NONE", false, 0),
+            ("?ssl_cert_reqs=requierd", true, 1),
+            ("?ssl_cert_reqs=optional", true, 1),
+            ("?ssl_ca_cert=/ca.pem", true, 1),
+            ("?ssl_keyfile=/key.pem", true, 1),
+        ] {
+            let url = parse(&format!("rediss://h{query}")).expect("it is a URL");
+            assert_eq!(url.tls.map(|tls| tls.verifies), Some(verifies), "{query}");
+            assert_eq!(url.remarks.len(), remarks, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_was_pasted_around_a_url_is_told_and_the_password_is_not() {
+        for (text, why, better) in [
+            ("\"redis://:hunter2@h:1\"", "quotes", "redis://:***@h:1"),
+            ("REDIS_URL=redis://:hunter2@h:1", "own name", "redis://:***@h:1"),
+            ("redis-cli -u redis://:hunter2@h:1", "command", "redis://:***@h:1"),
+            (" redis://:hunter2@h:1 ", "blanks", "redis://:***@h:1"),
+            ("redis://:hunter2/x@h", "%2F", EXAMPLE),
+            ("redis://:hunter2#x@h", "%23", EXAMPLE),
+            ("redis://:hunter2%@h", "%25", EXAMPLE),
+            ("redis://:hunter2@h:port", "port", EXAMPLE),
+            ("redis://:hunter2@[::1]6380x", "port", EXAMPLE),
+            ("redis://:hunter2@h/zero", "database", EXAMPLE),
+            ("redis://::1:6379", "brackets", "redis://[2001:db8::1]:6379/0"),
+            ("h:6379", "no URL", EXAMPLE),
+            ("https://h", "no URL", EXAMPLE),
+            ("redis://", "no host", EXAMPLE),
+            ("unix://run", "no socket", "unix:///run/redis/redis.sock?db=0"),
+        ] {
+            let Err(wrong) = parse(text) else { panic!("{text} was taken") };
+            assert!(wrong.why.contains(why), "{text}: {}", wrong.why);
+            assert_eq!(wrong.better.as_deref(), Some(better), "{text}");
+            assert!(!wrong.why.contains("hunter2"), "{text}: {}", wrong.why);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "[\\PC@:/?&=%\\[\\],]{0,80}") {
+            let _ = parse(&format!("redis://{text}"));
+            let _ = parse(&text);
+        }
+    }
+}
