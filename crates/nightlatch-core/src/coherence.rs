@@ -17,6 +17,7 @@
 //!             │                      │ the lease       │
 //! ```
 
+mod announced;
 mod fork;
 mod limits;
 mod lost;
@@ -27,6 +28,8 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use self::fork::Comparison;
 use self::limits::COPY_LIFE;
@@ -324,6 +327,12 @@ impl Coherence {
     #[must_use]
     pub fn history(&self) -> Option<History> {
         self.view().map(View::history)
+    }
+
+    /// The record, as far as one is known.
+    #[must_use]
+    pub fn record(&self) -> Option<Uuid> {
+        self.known_history().map(|history| history.record)
     }
 
     /// The epoch that is followed.

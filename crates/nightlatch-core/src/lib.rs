@@ -15,6 +15,7 @@
 //! assert_eq!(LoginName::fold("  Alice "), LoginName::fold("alice"));
 //! ```
 
+mod announcer;
 mod clock;
 pub mod coherence;
 mod csrf;
@@ -38,6 +39,7 @@ mod throttle_store;
 mod user;
 mod username;
 
+pub use announcer::Announcer;
 pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
 pub use csrf::{CsrfTokens, PreSession};
 pub use device::{Device, DeviceCookies};

@@ -35,8 +35,9 @@ use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
-    Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId, PasswordAssessor,
-    PasswordHasher, Record, RecordClock, SealingKeys, SessionTokens, Throttle, Timestamp,
+    Announcer, Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId,
+    PasswordAssessor, PasswordHasher, Record, RecordClock, SealingKeys, SessionTokens, Throttle,
+    Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -49,6 +50,8 @@ pub struct Ports {
     pub assessor: Arc<dyn PasswordAssessor>,
     /// Counts tries.
     pub throttle: Arc<dyn Throttle>,
+    /// Tells the other nodes what waits for the record.
+    pub announcer: Arc<dyn Announcer>,
     /// Record time.
     pub clock: Arc<RecordClock>,
     /// Secret bytes.
@@ -67,6 +70,8 @@ pub struct Keys {
     pub devices: DeviceCookies,
     /// Of copies of sessions that are kept elsewhere.
     pub copies: SealingKeys,
+    /// Of what nodes tell each other.
+    pub news: SealingKeys,
 }
 
 impl Keys {
@@ -78,6 +83,7 @@ impl Keys {
             csrf: CsrfTokens::new(csrf),
             devices: DeviceCookies::new(session),
             copies: SealingKeys::derive(session, "copy"),
+            news: SealingKeys::derive(session, "news"),
         }
     }
 }

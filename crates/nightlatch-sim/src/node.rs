@@ -103,6 +103,7 @@ impl Node {
             hasher: Arc::clone(&hasher) as _,
             assessor: hasher,
             throttle: Arc::clone(&throttle) as _,
+            announcer: Arc::new(()),
             clock: Arc::clone(&clock),
             entropy,
             node: server_id,

@@ -12,6 +12,7 @@
 
 mod copies;
 mod flights;
+mod news;
 mod ports;
 mod shared;
 mod tail;
@@ -28,6 +29,7 @@ use nightlatch_core::{
 
 use self::copies::{Copies, Copy};
 use self::flights::{Boarding, Flights, Landing};
+pub use self::news::{Announcement, Announcements, News};
 pub use self::shared::{SharedCopies, SharedCopy};
 use self::tail::Looks;
 pub use self::tail::{Look, LookObserver};
@@ -36,14 +38,6 @@ use self::untold::Untold;
 /// How often a request asks again when what it was told cannot be judged: each round needs the feed
 /// to move under it.
 const ROUNDS_MAX: u32 = 4;
-
-/// What part of the time that a request has left it waits for copies of other nodes, and the least
-/// that is worth it.
-const SHARED_PART: u32 = 4;
-const SHARED_LIMIT_MIN: Duration = Duration::from_millis(5);
-
-/// How far the clocks of two nodes may be apart.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A record in front of which copies of sessions are kept.
 pub struct CachedRecord {
@@ -54,6 +48,7 @@ pub struct CachedRecord {
     rule: RwLock<Coherence>,
     copies: Copies,
     shared: OnceLock<Arc<dyn SharedCopies>>,
+    announcements: OnceLock<Arc<dyn Announcements>>,
     untold: Untold,
     flights: Flights,
     looks: Looks,
@@ -118,16 +113,11 @@ impl CachedRecord {
             rule: RwLock::new(Coherence::new(limits)),
             copies: Copies::new(copies_bytes_max),
             shared: OnceLock::new(),
+            announcements: OnceLock::new(),
             untold: Untold::default(),
             flights: Flights::default(),
             looks: Looks::default(),
         }
-    }
-
-    /// Where this node has no copy, one that another has shared will do, too.
-    pub fn share(&self, shared: Arc<dyn SharedCopies>) {
-        // They are wired once, when the node starts.
-        let _ = self.shared.set(shared);
     }
 
     /// Drops what a revocation is about and no row of the feed tells of, and takes no copy of it from
@@ -220,47 +210,6 @@ impl CachedRecord {
         Err(StoreError::new(kind, class, Outcome::NotApplied, FINDING))
     }
 
-    /// Takes over another node's copy, if there is one that may be of use.
-    async fn find_shared(&self, token: TokenHash, deadline: Deadline) -> bool {
-        let Some(shared) = self.shared.get() else { return false };
-        let Some(history) = self.rule().history() else { return false };
-        // The record needs the most of the time that is left.
-        let limit = deadline.remaining(self.clock.clock()) / SHARED_PART;
-        if limit < SHARED_LIMIT_MIN {
-            return false;
-        }
-        let found = shared.find(token, history, limit).await;
-        let Some(SharedCopy { found, read_at }) = found else { return false };
-        let now = self.clock.now();
-        // By a clock that is not ours it would live too long.
-        if read_at > now.after(CLOCK_TOLERANCE) || self.untold.names(&token, &found, read_at) {
-            return false;
-        }
-        let read_at = self.now().saturating_sub(now.since(read_at));
-        let copy = Copy { found, read_at };
-        match self.judge(&copy) {
-            Verdict::Miss => false,
-            // Of two copies the one that was read later knows more.
-            _ if self.copies.find(&token).is_some_and(|own| own.read_at >= read_at) => false,
-            Verdict::Believed
-            | Verdict::BelievedStale
-            | Verdict::Revoked
-            | Verdict::Unconfirmed
-            | Verdict::TooStale => {
-                self.copies.keep(token, copy);
-                true
-            }
-        }
-    }
-
-    /// What the record was asked for at `began` is shared with the other nodes.
-    fn keep_shared(&self, token: TokenHash, found: &Arc<FoundSession>, began: Duration) {
-        if let Some(shared) = self.shared.get() {
-            let age = self.now().saturating_sub(began);
-            shared.keep(token, found, self.clock.now().before(age));
-        }
-    }
-
     fn find_sighted(&self, token: &TokenHash, sight: Sight) -> Option<Known> {
         match sight {
             Sight::Copy => self.find_copy(token),
@@ -347,6 +296,7 @@ impl CachedRecord {
             let now = self.now();
             self.rule_mut().wrote(rows, now);
             self.looks.want();
+            self.announce_rows(rows);
         }
     }
 

@@ -7,9 +7,11 @@
 mod connect;
 mod copies;
 mod failure;
+mod intake;
 mod keeper;
 mod layout;
 mod link;
+mod news;
 mod options;
 mod seal;
 
@@ -17,6 +19,7 @@ pub use self::copies::RedisCopies;
 pub use self::failure::RedisFailure;
 pub use self::keeper::{LinkObserver, Observation};
 pub use self::link::RedisLink;
+pub use self::news::RedisNews;
 pub use self::options::{
     ClientCertificate, RedisAddress, RedisOptions, RedisOptionsError, RedisTls,
 };

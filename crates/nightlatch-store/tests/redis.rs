@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nightlatch_core::{
     AsOf, Client, Epoch, FailureClass, FoundSession, Generation, Groups, History, MasterKeys,
-    Position, RecordClock, SealingKeys, Secret, Session, SessionId, SystemClock, SystemEntropy,
-    TokenHash, User, UserId, Username,
+    Position, RecordClock, SealingKeys, Secret, Session, SessionEnd, SessionId, SystemClock,
+    SystemEntropy, TokenHash, User, UserId, Username,
 };
-use nightlatch_store::cached::SharedCopies as _;
+use nightlatch_store::cached::{Announcement, Announcements as _, News, SharedCopies as _};
 use nightlatch_store::redis::{
-    ClientCertificate, LinkObserver, Observation, RedisAddress, RedisCopies, RedisLink,
+    ClientCertificate, LinkObserver, Observation, RedisAddress, RedisCopies, RedisLink, RedisNews,
     RedisOptions, RedisTls,
 };
 use nightlatch_testkit::authority::Authority;
@@ -28,11 +28,18 @@ const DEADLINE: Duration = Duration::from_millis(100);
 
 /// What the keeper said last.
 #[derive(Default)]
-struct Heard(Mutex<Option<Result<(), FailureClass>>>);
+struct Heard {
+    outcome: Mutex<Option<Result<(), FailureClass>>>,
+    listens: Mutex<Option<Result<(), FailureClass>>>,
+}
 
 impl LinkObserver for Heard {
     fn observed(&self, seen: Observation) {
-        *self.0.lock().expect("nobody panics with it") = Some(seen.outcome);
+        *self.outcome.lock().expect("nobody panics with it") = Some(seen.outcome);
+    }
+
+    fn listens(&self, outcome: Result<(), FailureClass>) {
+        *self.listens.lock().expect("nobody panics with it") = Some(outcome);
     }
 }
 
@@ -40,7 +47,9 @@ impl LinkObserver for Heard {
 struct Kept {
     link: Arc<RedisLink>,
     copies: Arc<RedisCopies>,
+    news: Arc<RedisNews>,
     heard: Arc<Heard>,
+    told: Arc<Mutex<Vec<Announcement>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -50,17 +59,22 @@ impl Kept {
         let link = RedisLink::new(options, Arc::new(SystemClock), Arc::new(SystemEntropy));
         let link = Arc::new(link.expect("it can be tried"));
         let copies = Arc::new(RedisCopies::new(Arc::clone(&link), clock, &keys("secret")));
-        let heard = Arc::new(Heard::default());
+        let news = Arc::new(RedisNews::new(Arc::clone(&link), &keys("secret")));
+        let (heard, told) = (Arc::new(Heard::default()), Arc::default());
         let mut tasks = JoinSet::new();
+        let sent = Arc::clone(&news);
+        tasks.spawn(async move { sent.send().await });
+        let (listening, telling) = (Arc::clone(&news), Arc::clone(&told));
+        tasks.spawn(async move { listening.listen(|said| note(&telling, said)).await });
         let (kept, observer) = (Arc::clone(&link), Arc::clone(&heard));
         tasks.spawn(async move { kept.keep(&*observer).await });
         let written = Arc::clone(&copies);
         tasks.spawn(async move { written.write().await });
-        Self { link, copies, heard, _tasks: tasks }
+        Self { link, copies, news, heard, told, _tasks: tasks }
     }
 
     fn last_heard(&self) -> Option<Result<(), FailureClass>> {
-        *self.heard.0.lock().expect("nobody panics with it")
+        *self.heard.outcome.lock().expect("nobody panics with it")
     }
 
     async fn hears(&self, outcome: Result<(), FailureClass>) {
@@ -82,6 +96,10 @@ impl Kept {
         })
         .await;
     }
+}
+
+fn note(told: &Mutex<Vec<Announcement>>, said: Announcement) {
+    told.lock().expect("nobody panics with it").push(said);
 }
 
 fn options(port: u16) -> RedisOptions {
@@ -306,4 +324,80 @@ async fn over_tls_it_is_believed_who_should_be() {
         let kept = Kept::new(RedisOptions { address, tls, ..options(0) });
         wait_until(what, LIMIT, async || kept.last_heard() == Some(outcome)).await;
     }
+}
+
+impl Kept {
+    /// Tells the others until one of them has heard it.
+    async fn tells(&self, said: &Announcement, other: &Self) {
+        wait_until("it is heard", LIMIT, async || {
+            self.news.announce(said.clone());
+            other.told.lock().expect("nobody panics with it").contains(said)
+        })
+        .await;
+    }
+}
+
+fn pending(token_of: u8) -> Announcement {
+    let said_at = RecordClock::new(Arc::new(SystemClock)).now();
+    let news = News::Pending(SessionEnd::Token(token(token_of)));
+    Announcement { history: history(), said_at, news }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_tells_the_others_hear_after_a_restart_too() {
+    let redis = RedisServer::launch();
+    let [one, two] = [(); 2].map(|()| Kept::new(options(redis.port())));
+    for node in [&one, &two] {
+        node.hears(Ok(())).await;
+    }
+    one.tells(&pending(1), &two).await;
+    redis.stop();
+    two.hears(Err(FailureClass::Unreachable)).await;
+    redis.start();
+    one.tells(&pending(2), &two).await;
+    two.tells(&pending(3), &one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_say_on_the_channel_is_not_heard() {
+    let redis = RedisServer::launch();
+    let [one, two] = [(); 2].map(|()| Kept::new(options(redis.port())));
+    for node in [&one, &two] {
+        node.hears(Ok(())).await;
+    }
+    one.tells(&pending(1), &two).await;
+    let (said, noise) = (pending(2), "n".repeat(10_000));
+    for forged in ["", "{}", &noise] {
+        redis.tell(&["PUBLISH", "nightlatch:news", forged]);
+    }
+    one.tells(&said, &two).await;
+    let told = two.told.lock().expect("nobody panics with it");
+    assert!(told.iter().all(|heard| [&pending(1).news, &said.news].contains(&&heard.news)));
+    assert!(two.link.is_connected(), "anybody may say anything there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_right_to_the_channel_shares_copies_all_the_same() {
+    let redis = RedisServer::launch();
+    let rules = ["on", ">secret", "resetchannels", "~nightlatch:*", "+@all"];
+    redis.tell(&[&["ACL", "SETUSER", "modest"], &rules[..]].concat());
+    let mut options = options(redis.port());
+    options.username = Some(Secret::new("modest".to_owned()));
+    options.password = Some(Secret::new("secret".to_owned()));
+    let kept = Kept::new(options);
+    kept.hears(Ok(())).await;
+    let listens = *kept.heard.listens.lock().expect("nobody panics with it");
+    assert_eq!(listens, Some(Err(FailureClass::Forbidden)));
+    kept.keeps(token(1), &session(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_twenty_megabytes_costs_the_connection_and_not_our_memory() {
+    let redis = RedisServer::launch();
+    let kept = Kept::new(options(redis.port()));
+    kept.hears(Ok(())).await;
+    let huge = "return redis.call('PUBLISH', 'nightlatch:news', string.rep('x', 20000000))";
+    redis.tell(&["EVAL", huge, "0"]);
+    kept.hears(Err(FailureClass::Protocol)).await;
+    kept.hears(Ok(())).await;
 }

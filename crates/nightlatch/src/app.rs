@@ -12,8 +12,8 @@ use anyhow::{Context, bail};
 use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports, Record, RecordClock,
-    Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
+    Announcer, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports, Record,
+    RecordClock, Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
@@ -180,7 +180,8 @@ impl Base {
         Arc::new(CachedRecord::new(record, clock, entropy, (limits, COPIES_BYTES_MAX)))
     }
 
-    /// Joins everything beneath the HTTP layer, over the record as it is or with copies in front.
+    /// Joins everything beneath the HTTP layer, over the record as it is or with copies in front, and
+    /// with a way to the other nodes if there is one.
     ///
     /// # Errors
     /// The system gives no threads.
@@ -188,7 +189,7 @@ impl Base {
         self,
         config: &Config,
         keys: Keys,
-        record: Arc<dyn Record>,
+        (record, announcer): (Arc<dyn Record>, Arc<dyn Announcer>),
     ) -> anyhow::Result<Node> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
@@ -205,6 +206,7 @@ impl Base {
             hasher: Arc::clone(&hasher) as _,
             assessor: Arc::clone(&hasher) as _,
             throttle: Arc::clone(&throttle) as _,
+            announcer,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             node: id,

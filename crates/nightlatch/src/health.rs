@@ -57,6 +57,8 @@ struct CacheState {
     redis: Dependency,
     /// `None`: as it should be.
     class: Option<FailureClass>,
+    /// Why no news of other nodes come by it.
+    deaf: Option<FailureClass>,
 }
 
 /// How it is, in one word.
@@ -129,6 +131,7 @@ impl Health {
             cache: has_redis.then(|| CacheState {
                 redis: Dependency::new("redis"),
                 class: Some(FailureClass::Unreachable),
+                deaf: None,
             }),
             stopping: false,
             since,
@@ -298,6 +301,24 @@ impl LinkObserver for Health {
         drop(state);
         if let Some(line) = line {
             tell(&line);
+        }
+    }
+
+    fn listens(&self, outcome: Result<(), FailureClass>) {
+        let mut state = self.lock();
+        let Some(cache) = &mut state.cache else { return };
+        let was = std::mem::replace(&mut cache.deaf, outcome.err());
+        drop(state);
+        // Each connection tries again, and its answer is nearly always the same.
+        match outcome {
+            Ok(()) if was.is_some() => tracing::info!(event = "redis.news_on"),
+            Err(class) if was != Some(class) => tracing::warn!(
+                event = "redis.news_off",
+                class = class.as_str(),
+                "revocations reach this server by the database alone; Redis must speak RESP3, and \
+                 its user be let onto the channel (ACL SETUSER ... &<REDIS_KEY_PREFIX>news)"
+            ),
+            Ok(()) | Err(_) => {}
         }
     }
 }

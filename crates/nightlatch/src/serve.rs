@@ -139,12 +139,13 @@ impl Starting {
             Some(keys) => keys,
             None => self.wait_for_keys(&base, &tried).await,
         };
+        let ports = (Arc::clone(&copies) as _, Arc::clone(&copies) as _);
+        let node = base.assemble(&self.config, keys, ports)?;
         if let Some(accelerator) = self.accelerator.clone() {
-            let (keys, observer) = (keys.copies.clone(), Arc::clone(&self.health));
-            let running = accelerator.run(keys, Arc::clone(&copies), observer);
+            let (service, observer) = (Arc::clone(&node.service), Arc::clone(&self.health));
+            let running = accelerator.run(service, Arc::clone(&copies), observer);
             tasks.spawn(stop.clone().run_until_cancelled_owned(running));
         }
-        let node = base.assemble(&self.config, keys, Arc::clone(&copies) as _)?;
         let app = self.app(&node);
         publish.send_replace(routes(&app));
         tasks.spawn(Arc::clone(&node.throttle).run(stop.clone().cancelled_owned()));

@@ -18,6 +18,11 @@ impl Lost {
         self.0.everything |= lost.everything;
     }
 
+    /// How many names wait.
+    pub(super) const fn len(&self) -> usize {
+        self.0.sessions.len() + self.0.users.len()
+    }
+
     /// At most `max` names of it; `None`: nothing is left. What ends everything comes first and by
     /// itself: with others it would be repeated while one of them cannot be written.
     pub(super) fn first(&self, max: usize) -> Option<LostRevocations> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Stamp;
-use crate::{FeedKind, Generation, LostRevocations, LostUser, Position, SessionId, UserId};
+use crate::{FeedKind, Generation, LostRevocations, Position, SessionId, UserId};
 
 /// Names with the order in which they were learned.
 #[derive(Debug, Default)]
@@ -82,15 +82,11 @@ impl Names {
 
     /// A row of the feed, at its position in the history that is followed.
     pub(super) fn learn(&mut self, kind: FeedKind, position: Position, at: Duration) {
-        let number = self.next;
-        self.next += 1;
+        let number = self.number();
         match kind {
             FeedKind::Start => return,
-            FeedKind::Session(id) => {
-                self.sessions.insert(id, number);
-            }
-            FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
-                raise(&mut self.users.entry(id).or_default().below, generation, number);
+            FeedKind::Session(_) | FeedKind::UserBelow(..) | FeedKind::UserDisabled(..) => {
+                self.end(kind, number);
             }
             FeedKind::UserEnabled(id) | FeedKind::RefetchUser(id) => {
                 raise(&mut self.users.entry(id).or_default().refetch, position, number);
@@ -104,23 +100,18 @@ impl Names {
         self.order.push_back(Learned { number, at, kind, position: Some(position) });
     }
 
-    /// Ends whose positions are no longer known, as far as writing them twice does no harm.
-    pub(super) fn of_no_position(&self) -> LostRevocations {
-        let mut ends = LostRevocations::default();
-        for learned in self.order.iter().filter(|learned| learned.position.is_none()) {
-            match learned.kind {
-                FeedKind::Session(id) => ends.sessions.push(id),
-                FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
-                    ends.users.push(LostUser { id, below: Some(generation), enabled: None });
-                }
-                FeedKind::Start
-                | FeedKind::Everything
-                | FeedKind::RefetchUser(_)
-                | FeedKind::UserEnabled(_)
-                | FeedKind::Unknown(_) => {}
-            }
+    /// A row of a history that is not followed: who has ended in it has ended.
+    pub(super) fn learn_elsewhere(&mut self, kind: FeedKind, at: Duration) {
+        let number = self.number();
+        if self.end(kind, number) {
+            self.order.push_back(Learned { number, at, kind, position: None });
         }
-        ends
+    }
+
+    /// Ends whose positions are no longer known.
+    pub(super) fn of_no_position(&self) -> LostRevocations {
+        let unplaced = self.order.iter().filter(|learned| learned.position.is_none());
+        LostRevocations::of_ends(unplaced.map(|learned| learned.kind))
     }
 
     /// Gives out what was learned from the history that is given up, in its order: its positions
@@ -176,6 +167,31 @@ impl Names {
 
     pub(super) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    const fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Notes whom a row ends by name; `false`: nobody.
+    fn end(&mut self, kind: FeedKind, number: u64) -> bool {
+        match kind {
+            FeedKind::Session(id) => {
+                self.sessions.insert(id, number);
+                true
+            }
+            FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
+                raise(&mut self.users.entry(id).or_default().below, generation, number);
+                true
+            }
+            FeedKind::Start
+            | FeedKind::Everything
+            | FeedKind::RefetchUser(_)
+            | FeedKind::UserEnabled(_)
+            | FeedKind::Unknown(_) => false,
+        }
     }
 
     fn forget_of_user(&mut self, id: UserId, number: u64) {

@@ -506,3 +506,63 @@ fn what_one_fork_kept_is_written_back_if_the_next_goes_further_back() {
         assert!(lost.users.iter().all(|user| user.enabled == Some(false)), "{lost:?}");
     }
 }
+
+#[test]
+fn what_another_node_announces_binds_and_confirms_nothing() {
+    let mut node = node();
+    let ended = row(6, FeedKind::Session(session(1)));
+    assert!(!node.announced(EPOCH, &[ended], at(100)));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
+    // It is no look at the feed: the lease runs out as it would have.
+    let other = Stamp { session: session(2), ..copy(5) };
+    assert_eq!(node.judge(&other, at(2_001)), Verdict::Unconfirmed);
+    assert_eq!(node.question(), Question::Rows(place(5)));
+    // And it is a row that the feed must have from now on.
+    let learned = node.told_rows(&news(5, Some(50), vec![]), at(200), at(201));
+    assert!(learned.forked);
+}
+
+#[test]
+fn what_is_announced_of_another_record_says_nothing_here() {
+    let mut node = node();
+    let staging = History { record: Uuid::from_u128(9), ..EPOCH };
+    let ends = [row(6, FeedKind::Session(session(1))), row(7, FeedKind::Everything)];
+    assert!(!node.announced(staging, &ends, at(100)));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Believed);
+    // Nor does anything say something to a node that does not know yet which record it serves.
+    let mut blind = Coherence::new(CoherenceLimits::new(STALENESS));
+    blind.announced(EPOCH, &ends, at(100));
+    assert_eq!(blind.remembered(), 0);
+}
+
+/// The record has forked, and only one of the two nodes knows.
+#[test]
+fn an_end_in_another_epoch_is_an_end_and_is_written_back() {
+    let mut node = node();
+    let other = History { epoch: Epoch(2), ..EPOCH };
+    let ends = [
+        row(3, FeedKind::Session(session(1))),
+        row(4, FeedKind::UserBelow(user(2), Generation(2))),
+        row(5, FeedKind::RefetchUser(user(3))),
+    ];
+    assert!(!node.announced(other, &ends, at(100)));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
+    let of_two = Stamp { session: session(2), user: user(2), ..copy(5) };
+    assert_eq!(node.judge(&of_two, at(101)), Verdict::Revoked);
+    let of_three = Stamp { session: session(3), user: user(3), ..copy(5) };
+    assert_eq!(node.judge(&of_three, at(101)), Verdict::Believed);
+    let lost = node.lost(10).expect("who wrote it may be gone");
+    assert_eq!((lost.sessions, lost.users.len()), (vec![session(1)], 1));
+    assert_eq!(node.forks(), 0, "only the record shows that");
+}
+
+#[test]
+fn an_end_of_everything_in_another_epoch_leaves_nothing_to_believe() {
+    let mut node = node();
+    let other = History { epoch: Epoch(2), ..EPOCH };
+    assert!(node.announced(other, &[row(3, FeedKind::Everything)], at(100)));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Unconfirmed);
+    node.record_failed(at(102));
+    assert_eq!(node.judge(&copy(5), at(103)), Verdict::Miss, "not even while the record is away");
+    assert_eq!(node.question(), Question::Head);
+}

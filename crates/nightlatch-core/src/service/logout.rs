@@ -40,7 +40,7 @@ impl Service {
         match ended.map(|written| written.value) {
             Ok(0) => Err(LogoutError::NoSession),
             Ok(_) => Ok(()),
-            Err(error) if self.pending.refuse_token(token) => Err(LogoutError::Pending(error)),
+            Err(error) if self.wait_for_record(end) => Err(LogoutError::Pending(error)),
             Err(error) => Err(LogoutError::Record(error)),
         }
     }
@@ -60,9 +60,7 @@ impl Service {
         match ended.map(|written| written.value) {
             Ok(0) => Err(LogoutError::NoSession),
             Ok(_) => Ok(()),
-            Err(error) if self.pending.refuse_session(user, session) => {
-                Err(LogoutError::Pending(error))
-            }
+            Err(error) if self.wait_for_record(end) => Err(LogoutError::Pending(error)),
             Err(error) => Err(LogoutError::Record(error)),
         }
     }

@@ -32,23 +32,24 @@ struct Waiting {
 }
 
 impl PendingEnds {
-    /// Refuses a token from now on; `false` when too many wait.
-    pub(super) fn refuse_token(&self, token: TokenHash) -> bool {
+    /// Refuses what a logout names from now on; `false` when too many wait.
+    fn refuse(&self, end: SessionEnd) -> bool {
         let mut waiting = self.lock();
         let room = waiting.has_room();
         if room {
-            waiting.tokens.insert(*token.as_bytes());
-            self.any.store(true, Ordering::SeqCst);
-        }
-        room
-    }
-
-    /// Refuses a user's session from now on; `false` when too many wait.
-    pub(super) fn refuse_session(&self, user: UserId, session: SessionId) -> bool {
-        let mut waiting = self.lock();
-        let room = waiting.has_room();
-        if room {
-            waiting.sessions.insert(session, user);
+            match end {
+                SessionEnd::Token(token) => {
+                    waiting.tokens.insert(*token.as_bytes());
+                }
+                SessionEnd::OneOf(user, session) => {
+                    waiting.sessions.insert(session, user);
+                }
+                // Whoever ends these is told of the failure, and asks again.
+                SessionEnd::One(_)
+                | SessionEnd::OthersOf(..)
+                | SessionEnd::AllOf(_)
+                | SessionEnd::Everything => return false,
+            }
             self.any.store(true, Ordering::SeqCst);
         }
         room
@@ -107,6 +108,22 @@ impl Waiting {
 }
 
 impl Service {
+    /// Refuses what a logout names until the record has it, here and on every node that hears of it;
+    /// `false` when too many wait.
+    pub(super) fn wait_for_record(&self, end: SessionEnd) -> bool {
+        let waits = self.pending.refuse(end);
+        if waits {
+            self.ports.announcer.announce_pending(end);
+        }
+        waits
+    }
+
+    /// Another node has a logout waiting: it is refused here, too, and tried, since that node may be
+    /// gone before the record is back. When too many wait here, it is left to that node.
+    pub fn hear_pending(&self, end: SessionEnd) {
+        self.pending.refuse(end);
+    }
+
     /// Tries the revocations that wait for the record. The caller does this twice a second.
     ///
     /// # Errors

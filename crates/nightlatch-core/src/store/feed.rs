@@ -4,8 +4,8 @@ use std::future::pending;
 
 use super::{BoxFuture, StoreResult};
 use crate::{
-    Deadline, Epoch, FailureClass, FeedNews, FeedRow, Generation, Head, History, Position,
-    SessionId, Timestamp, UserId,
+    Deadline, Epoch, FailureClass, FeedKind, FeedNews, FeedRow, Generation, Head, History,
+    Position, SessionId, Timestamp, UserId,
 };
 
 /// What a node remembers of revocations that the record has lost.
@@ -17,6 +17,28 @@ pub struct LostRevocations {
     pub users: Vec<LostUser>,
     /// Every session had ended.
     pub everything: bool,
+}
+
+impl LostRevocations {
+    /// Whom rows of the feed end by name, as far as writing it twice does no harm.
+    #[must_use]
+    pub fn of_ends(kinds: impl IntoIterator<Item = FeedKind>) -> Self {
+        let mut ends = Self::default();
+        for kind in kinds {
+            match kind {
+                FeedKind::Session(id) => ends.sessions.push(id),
+                FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
+                    ends.users.push(LostUser { id, below: Some(generation), enabled: None });
+                }
+                FeedKind::Start
+                | FeedKind::Everything
+                | FeedKind::RefetchUser(_)
+                | FeedKind::UserEnabled(_)
+                | FeedKind::Unknown(_) => {}
+            }
+        }
+        ends
+    }
 }
 
 /// What the record has lost about one user.

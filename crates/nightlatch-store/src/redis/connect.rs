@@ -1,24 +1,26 @@
 //! Making a connection, phase by phase, so that each failure is told apart: name, socket, TLS, and
 //! Redis's own greeting with user and password.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nightlatch_core::FailureClass;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError};
+use redis::aio::SendError;
+use redis::{
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo,
+    RedisError, Value,
+};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::failure::{classify, classify_io};
+use super::intake::{Intake, Watched};
 use super::options::{Handshake, RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
@@ -38,18 +40,24 @@ const TLS_ALERT: u8 = 21;
 pub(super) struct Connector {
     options: RedisOptions,
     handshake: Option<Handshake>,
+    /// Where messages go that nobody has asked for.
+    push: mpsc::Sender<Vec<u8>>,
 }
 
 /// A connection, and the task that drives it: it ends with the last who holds this.
 pub(super) struct Connection {
     pub(super) commands: MultiplexedConnection,
+    pub(super) intake: Intake,
     _driver: JoinSet<()>,
 }
 
 impl Connector {
-    pub(super) fn new(options: RedisOptions) -> Result<Self, RedisOptionsError> {
+    pub(super) fn new(
+        options: RedisOptions,
+        push: mpsc::Sender<Vec<u8>>,
+    ) -> Result<Self, RedisOptionsError> {
         let handshake = options.handshake()?;
-        Ok(Self { options, handshake })
+        Ok(Self { options, handshake, push })
     }
 
     /// Connects and logs in. The caller ends what takes too long.
@@ -105,16 +113,42 @@ impl Connector {
     }
 
     async fn greet(&self, protocol: ProtocolVersion) -> Result<Connection, Refusal> {
-        let (stream, first_byte) = self.stream().await.map_err(Refusal::Stream)?;
-        let config = AsyncConnectionConfig::new()
+        let stream = self.stream().await.map_err(Refusal::Stream)?;
+        let intake = Intake::default();
+        let watched = Watched { stream, intake: intake.clone() };
+        let mut config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_MAX);
+        if protocol == ProtocolVersion::RESP3 {
+            config = config.set_push_sender(self.pushed(intake.clone()));
+        }
         let login = self.login(protocol);
-        let greeted = MultiplexedConnection::new_with_config(&login, stream, config).await;
-        let (commands, driver) = greeted.map_err(|error| refusal(&error, &first_byte))?;
+        let greeted = MultiplexedConnection::new_with_config(&login, watched, config).await;
+        let (commands, driver) = greeted.map_err(|error| refusal(&error, &intake))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(driver);
-        Ok(Connection { commands, _driver: tasks })
+        Ok(Connection { commands, intake, _driver: tasks })
+    }
+
+    /// What becomes of a message that nobody has asked for.
+    fn pushed(
+        &self,
+        intake: Intake,
+    ) -> impl Fn(PushInfo) -> Result<(), SendError> + Send + Sync + 'static {
+        let push = self.push.clone();
+        move |PushInfo { kind, mut data }| {
+            // By which the client says that there will be no more.
+            if kind != PushKind::Disconnection {
+                intake.begin();
+            }
+            if kind == PushKind::Message
+                && let Some(Value::BulkString(message)) = data.pop()
+            {
+                // More than can be read are dropped: nobody may hold up the connection.
+                let _ = push.try_send(message);
+            }
+            Ok(())
+        }
     }
 
     fn login(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
@@ -131,25 +165,22 @@ impl Connector {
         login
     }
 
-    async fn stream(&self) -> Result<(Box<dyn Stream>, FirstByte), FailureClass> {
-        let first_byte = FirstByte::default();
-        let plain: Box<dyn Stream> = match &self.options.address {
+    async fn stream(&self) -> Result<Box<dyn Stream>, FailureClass> {
+        Ok(match &self.options.address {
             RedisAddress::Unix(path) => {
                 Box::new(UnixStream::connect(path).await.map_err(|error| classify_io(&error))?)
             }
             RedisAddress::Tcp { host, port } => {
                 let tcp = connect_tcp(host, *port).await?;
                 let Some(Handshake { config, name }) = &self.handshake else {
-                    let watched = Watched { stream: tcp, first_byte: first_byte.clone() };
-                    return Ok((Box::new(watched), first_byte));
+                    return Ok(Box::new(tcp));
                 };
                 let connector = TlsConnector::from(Arc::clone(config));
                 let shaken = timeout(HANDSHAKE_LIMIT, connector.connect(name.clone(), tcp)).await;
                 let secure = shaken.map_err(|_| FailureClass::Timeout)?;
                 Box::new(secure.map_err(|error| classify_io(&error))?)
             }
-        };
-        Ok((plain, first_byte))
+        })
     }
 }
 
@@ -189,8 +220,8 @@ impl Refusal {
     }
 }
 
-fn refusal(error: &RedisError, first_byte: &FirstByte) -> Refusal {
-    if first_byte.get() == TLS_ALERT {
+fn refusal(error: &RedisError, intake: &Intake) -> Refusal {
+    if intake.first_byte() == TLS_ALERT {
         return Refusal::Greeting(FailureClass::TlsRequired);
     }
     let detail = error.detail().unwrap_or_default();
@@ -205,54 +236,3 @@ fn refusal(error: &RedisError, first_byte: &FirstByte) -> Refusal {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// The first byte that came, 0 before.
-#[derive(Clone, Default)]
-struct FirstByte(Arc<AtomicU8>);
-
-impl FirstByte {
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A stream whose first byte is noted: it tells TLS from Redis.
-struct Watched {
-    stream: TcpStream,
-    first_byte: FirstByte,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.first_byte.get() == 0
-            && let Some(first) = buf.filled().get(before)
-        {
-            self.first_byte.0.store(*first, Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}

@@ -14,7 +14,7 @@ use redis::{Cmd, Pipeline, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, mpsc};
 
-use super::layout;
+use super::layout::copy;
 use super::link::{Answer, RedisLink};
 use super::seal::{Opened, Seal};
 use crate::cached::{SharedCopies, SharedCopy};
@@ -86,7 +86,7 @@ impl RedisCopies {
         let name = self.name(&fill.token);
         let place = place(&name, &fill.token, fill.found.history);
         let mut value = mark(fill.found.history).to_vec();
-        value.append(&mut self.seal.seal(&place, layout::to_bytes(&fill.found, fill.read_at)));
+        value.append(&mut self.seal.seal(&place, copy::to_bytes(&fill.found, fill.read_at)));
         commands.cmd("SET").arg(name).arg(value).arg("PX").arg(millis).ignore();
     }
 
@@ -129,7 +129,7 @@ impl RedisCopies {
         }
         match self.seal.open(&place(&name, token, history), sealed) {
             Opened::Text(text) => {
-                let (found, read_at) = layout::from_bytes(text, history)?;
+                let (found, read_at) = copy::from_bytes(text, history)?;
                 Some(SharedCopy { found: Arc::new(found), read_at })
             }
             Opened::UnknownKey => None,

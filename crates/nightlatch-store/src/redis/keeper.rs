@@ -63,6 +63,9 @@ pub struct Observation {
 pub trait LinkObserver: Send + Sync {
     /// It was looked at.
     fn observed(&self, seen: Observation);
+
+    /// Whether a new connection gets the news of other nodes, or why not.
+    fn listens(&self, outcome: Result<(), FailureClass>);
 }
 
 impl RedisLink {
@@ -117,7 +120,11 @@ impl Keeper<'_> {
             }
         };
         let mut well_for = Duration::ZERO;
+        let mut listens = false;
         while self.prove(&connected).await {
+            if !listens {
+                listens = self.listen(&connected).await;
+            }
             let used_from = self.now();
             self.link.publish(&connected);
             let end = self.watch(&connected).await;
@@ -127,6 +134,13 @@ impl Keeper<'_> {
             }
         }
         well_for
+    }
+
+    /// Has a connection get the news of other nodes. One that does not is of use all the same.
+    async fn listen(&self, connected: &Connected) -> bool {
+        let listens = connected.subscribe(&self.link.channel, LOOK_LIMIT).await;
+        self.observer.listens(listens.map_err(|failure| failure.class));
+        listens.is_ok()
     }
 
     /// Looks at a connection until it does well; `false`: it will not.

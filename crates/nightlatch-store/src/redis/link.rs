@@ -9,13 +9,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use nightlatch_core::{Clock, Entropy, FailureClass};
 use redis::{Cmd, Pipeline, RedisError, Value};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, mpsc};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{Connection, Connector, PIPELINE_MAX};
 use super::failure::{RedisFailure, Shows};
 use super::options::{RedisOptions, RedisOptionsError};
+
+/// Messages of others that wait to be read; more are dropped.
+const PUSHED_MAX: usize = 4096;
 
 /// This many silences in a row, and their connection is given up: the client
 /// would keep one that hangs for ever.
@@ -30,6 +33,10 @@ pub struct RedisLink {
     pub(super) key_prefix: String,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    /// Where nodes tell each other.
+    pub(super) channel: String,
+    /// What came by it.
+    pub(super) pushed: AsyncMutex<mpsc::Receiver<Vec<u8>>>,
     slot: ArcSwapOption<Connected>,
     /// Why the slot is empty.
     absence: Mutex<FailureClass>,
@@ -70,9 +77,12 @@ impl RedisLink {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, RedisOptionsError> {
         let (deadline, key_prefix) = (options.deadline, options.key_prefix.clone());
+        let (push, pushed) = mpsc::channel(PUSHED_MAX);
         Ok(Self {
-            connector: Connector::new(options)?,
+            connector: Connector::new(options, push)?,
             deadline,
+            channel: format!("{key_prefix}news"),
+            pushed: AsyncMutex::new(pushed),
             key_prefix,
             clock,
             entropy,
@@ -189,15 +199,33 @@ impl Connected {
         self.heard(answers, sent)
     }
 
+    /// Has the connection get what is told on a channel.
+    pub(super) async fn subscribe(
+        &self,
+        channel: &str,
+        limit: Duration,
+    ) -> Result<(), RedisFailure> {
+        let mut commands = self.connection.commands.clone();
+        let (sent, asking) = (Instant::now(), commands.subscribe(channel));
+        let answer = timeout(limit, asking).await;
+        self.heard(answer, sent)
+    }
+
     fn heard<T>(
         &self,
         answer: Result<Result<T, RedisError>, Elapsed>,
         sent: Instant,
     ) -> Result<T, RedisFailure> {
         let answer = match answer {
+            Ok(Err(_)) if self.connection.intake.was_too_much() => {
+                Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt })
+            }
             Ok(answer) => answer.map_err(|error| RedisFailure::of_command(&error)),
             Err(_) => Err(RedisFailure::of_silence()),
         };
+        if answer.is_ok() {
+            self.connection.intake.begin();
+        }
         let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
         match &answer {
             Err(RedisFailure { shows: Shows::Silence, .. }) => {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use nightlatch_core::{Clock, RecordClock, SealingKeys, SystemClock};
-use nightlatch_store::cached::CachedRecord;
-use nightlatch_store::redis::{LinkObserver, RedisCopies, RedisLink, RedisOptions};
+use nightlatch_core::{Clock, RecordClock, Service, SystemClock};
+use nightlatch_store::cached::{Announcement, CachedRecord};
+use nightlatch_store::redis::{LinkObserver, RedisCopies, RedisLink, RedisNews, RedisOptions};
 
 use super::Base;
 use crate::config::{Config, RedisConfig};
@@ -32,17 +32,25 @@ impl Accelerator {
         }
     }
 
-    /// Keeps the link connected, and shares over it the copies of a record that this node has read;
-    /// the caller ends it by dropping it.
+    /// Keeps the link connected, shares over it the copies of a record that this node has read, and
+    /// tells what has ended; the caller ends it by dropping it.
     pub async fn run(
         self,
-        keys: SealingKeys,
+        service: Arc<Service>,
         record: Arc<CachedRecord>,
         observer: Arc<dyn LinkObserver>,
     ) {
-        let shared = Arc::new(RedisCopies::new(Arc::clone(&self.link), self.clock, &keys));
+        let keys = service.keys();
+        let shared = Arc::new(RedisCopies::new(Arc::clone(&self.link), self.clock, &keys.copies));
         record.share(Arc::clone(&shared) as _);
-        tokio::join!(self.link.keep(&*observer), shared.write());
+        let news = Arc::new(RedisNews::new(Arc::clone(&self.link), &keys.news));
+        record.announce_by(Arc::clone(&news) as _);
+        let hear = |announcement: Announcement| {
+            if let Some(pending) = record.hear(&announcement) {
+                service.hear_pending(pending);
+            }
+        };
+        tokio::join!(self.link.keep(&*observer), shared.write(), news.send(), news.listen(hear));
     }
 }
 

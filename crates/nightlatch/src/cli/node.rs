@@ -3,6 +3,7 @@
 //! A command runs beside servers and shares nothing with them but the record, so what it changes
 //! binds them as fast as they look there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -47,7 +48,7 @@ pub(super) fn with_node(
         ready.map_err(|error| advisor.explain_repeated(error))?;
         let keys = unused_keys(&base)?;
         let record = base.record.port();
-        let node = base.assemble(&config, keys, record)?;
+        let node = base.assemble(&config, keys, (record, Arc::new(())))?;
         command(&node, console).await
     });
     done.map_err(|error| advisor.explain(error))

@@ -100,6 +100,7 @@ impl Throttle for NoThrottle {
 fn app() -> Arc<App> {
     let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
     let ports = Ports {
+        announcer: Arc::new(()),
         record: Arc::new(MemoryRecord::new(Arc::new(SystemClock), Arc::new(SystemEntropy))),
         hasher: Arc::new(InstantHasher),
         assessor: Arc::new(Assessor),

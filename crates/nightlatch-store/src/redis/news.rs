@@ -1,0 +1,84 @@
+//! News of revocations over Redis: what one node writes to the feed, or cannot write yet, the others
+//! hear at once, a node that the record is out of reach of among them.
+//!
+//! Whoever can publish there can say what they like: only what our key has sealed is heard.
+
+use std::sync::Arc;
+
+use nightlatch_core::SealingKeys;
+use redis::Pipeline;
+use tokio::sync::{Mutex, mpsc};
+
+use super::layout::news;
+use super::link::RedisLink;
+use super::seal::{Opened, Seal};
+use crate::cached::{Announcement, Announcements};
+
+/// News that wait to be sent; more are dropped, and the others hear of them by the feed.
+const WAITING_MAX: usize = 1024;
+
+/// The most that are sent at once.
+const BATCH_MAX: usize = 64;
+
+/// What seals are made for, beside the channel.
+const USE: &[u8] = b"news/1";
+
+/// The channel by which all nodes of a record tell each other.
+pub struct RedisNews {
+    link: Arc<RedisLink>,
+    seal: Seal,
+    place: Vec<u8>,
+    tell: mpsc::Sender<Announcement>,
+    telling: Mutex<mpsc::Receiver<Announcement>>,
+}
+
+impl RedisNews {
+    /// Over the channel that a link listens to, sealed by the first of these keys.
+    #[must_use]
+    pub fn new(link: Arc<RedisLink>, keys: &SealingKeys) -> Self {
+        let (tell, telling) = mpsc::channel(WAITING_MAX);
+        let place = [USE, link.channel.as_bytes()].concat();
+        Self { link, seal: Seal::new(keys), place, tell, telling: Mutex::new(telling) }
+    }
+
+    /// Sends what is to be told, for as long as the caller lets it run.
+    pub async fn send(&self) {
+        let mut telling = self.telling.lock().await;
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while telling.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            let mut commands = Pipeline::with_capacity(batch.len());
+            for text in batch.drain(..).filter_map(|told| news::to_bytes(&told)) {
+                let sealed = self.seal.seal(&self.place, text);
+                commands.cmd("PUBLISH").arg(&self.link.channel).arg(sealed).ignore();
+            }
+            if !commands.is_empty() {
+                // Whatever became of it: the feed tells the same, a little later.
+                let _ = self.link.send(&commands).await;
+            }
+        }
+    }
+
+    /// Hands on what others tell, for as long as the caller lets it run.
+    pub async fn listen(&self, hear: impl Fn(Announcement) + Send + Sync) {
+        let mut pushed = self.link.pushed.lock().await;
+        while let Some(mut sealed) = pushed.recv().await {
+            match self.seal.open(&self.place, &mut sealed) {
+                Opened::Text(text) => {
+                    if let Some(announcement) = news::from_bytes(text) {
+                        hear(announcement);
+                    }
+                }
+                // Another installation's, or somebody plays with us: it says nothing of the
+                // connection, to which anybody's messages come.
+                Opened::UnknownKey | Opened::Forged => {}
+            }
+        }
+    }
+}
+
+impl Announcements for RedisNews {
+    fn announce(&self, announcement: Announcement) {
+        // Full, or nobody sends: they hear of it by the feed.
+        let _ = self.tell.try_send(announcement);
+    }
+}
