@@ -70,8 +70,8 @@ pub use store::{
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};
 pub use throttle::{
-    AddressPrefix, Decision, Failure, Limit, LimitError, Refused, SlidingWindows, Throttle,
-    ThrottleKey, ThrottleScope, Ticket,
+    AddressPrefix, Allowance, CounterKeys, Decision, ENTRY_TAG_BYTES, Failure, Limit, LimitError,
+    Refused, SlidingWindows, Throttle, ThrottleKey, ThrottleScope, Ticket,
 };
 pub use throttle_store::{FailureNews, FailurePosition, KeptFailures, ThrottleStore};
 pub use user::{DisplayName, DisplayNameError, Generation, Groups, GroupsError, User, UserId};

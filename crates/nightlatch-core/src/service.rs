@@ -35,7 +35,7 @@ use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
-    Announcer, Clock, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId,
+    Announcer, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId,
     PasswordAssessor, PasswordHasher, Record, RecordClock, SealingKeys, SessionTokens, Throttle,
     Timestamp,
 };
@@ -72,6 +72,8 @@ pub struct Keys {
     pub copies: SealingKeys,
     /// Of what nodes tell each other.
     pub news: SealingKeys,
+    /// Of counters that nodes keep together.
+    pub counters: CounterKeys,
 }
 
 impl Keys {
@@ -84,6 +86,7 @@ impl Keys {
             devices: DeviceCookies::new(session),
             copies: SealingKeys::derive(session, "copy"),
             news: SealingKeys::derive(session, "news"),
+            counters: CounterKeys::new(session),
         }
     }
 }

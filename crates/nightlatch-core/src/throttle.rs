@@ -3,6 +3,7 @@
 //! A try is reserved before it is evaluated and given back on success, so that a burst of
 //! concurrent tries cannot slip through between count and result.
 
+mod counter_keys;
 mod windows;
 
 use std::fmt;
@@ -16,7 +17,8 @@ use thiserror::Error;
 use crate::store::BoxFuture;
 use crate::{Deadline, Timestamp, UserId};
 
-pub use windows::{Decision, SlidingWindows};
+pub use counter_keys::{CounterKeys, ENTRY_TAG_BYTES};
+pub use windows::{Allowance, Decision, SlidingWindows};
 
 /// At most `count` in any `span`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,8 @@ use nightlatch_core::{
     SessionEnd, StoreError, StoreErrorKind, TokenHash, Written,
 };
 
+use uuid::Uuid;
+
 use self::copies::{Copies, Copy};
 use self::flights::{Boarding, Flights, Landing};
 pub use self::news::{Announcement, Announcements, News};
@@ -142,6 +144,12 @@ impl CachedRecord {
             unconfirmed_for: rule.unconfirmed_for(now),
             forks: rule.forks(),
         }
+    }
+
+    /// Which record this is; `None`: it has not answered yet.
+    #[must_use]
+    pub fn record_id(&self) -> Option<Uuid> {
+        self.rule().record()
     }
 
     /// A session by a copy that may be believed at once. `None`: somebody must be asked.

@@ -6,6 +6,7 @@
 
 mod connect;
 mod copies;
+mod counters;
 mod failure;
 mod intake;
 mod keeper;
@@ -16,6 +17,7 @@ mod options;
 mod seal;
 
 pub use self::copies::RedisCopies;
+pub use self::counters::RedisCounters;
 pub use self::failure::RedisFailure;
 pub use self::keeper::{LinkObserver, Observation};
 pub use self::link::RedisLink;

@@ -9,25 +9,31 @@
 
 mod exchange;
 mod journal;
+mod together;
 mod turnstile;
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock, Refused,
-    StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
+    Allowance, BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock,
+    Refused, StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
 };
 use tokio::sync::oneshot;
 
 use exchange::Exchange;
 pub use exchange::LOOK_EVERY;
 use journal::Journal;
+pub use together::{Reservation, SharedCounters, Together};
 use turnstile::{Entry, Turn, Turnstile, Wants};
 
 /// The most failures that are read at start: far more than the windows of a calm service hold, and
 /// still read in one go.
 const LOAD_MAX: u32 = 100_000;
+
+/// How often it is asked again whether all nodes together have room.
+const TOGETHER_EVERY: Duration = Duration::from_millis(50);
 
 /// Counts what passes through this node, in sliding windows.
 pub struct LocalThrottle {
@@ -51,6 +57,7 @@ impl LocalThrottle {
                 counters: Mutex::new(counters),
                 exchange: Exchange::new(Arc::clone(&store), node),
                 journal: Journal::new(store, node),
+                together: OnceLock::new(),
             }),
         }
     }
@@ -70,6 +77,12 @@ impl LocalThrottle {
         let since = self.shared.clock.now().before(longest);
         let kept = self.shared.journal.read(since, LOAD_MAX, deadline).await?;
         Ok(self.shared.count_loaded(&kept, limits))
+    }
+
+    /// Counts together with the other nodes, too.
+    pub fn count_together(&self, counters: Arc<dyn SharedCounters>) {
+        // They are wired once, when the node starts.
+        let _ = self.shared.together.set(counters);
     }
 
     /// Writes failures to the record in batches, and counts what other nodes wrote there, until
@@ -108,6 +121,7 @@ struct Shared {
     counters: Mutex<Counters>,
     journal: Journal,
     exchange: Exchange,
+    together: OnceLock<Arc<dyn SharedCounters>>,
 }
 
 struct Counters {
@@ -121,10 +135,63 @@ struct Counters {
 type Answer = oneshot::Sender<Result<Reserved, Refused>>;
 
 impl Shared {
-    /// Goes through the turnstile, waiting for those before while the deadline lasts.
+    /// Reserves a try here and, where nodes count together, there.
     async fn enter(
         self: &Arc<Self>,
         wants: Wants,
+        deadline: Deadline,
+    ) -> Result<Reserved, Refused> {
+        if let Some(counters) =
+            self.together.get().filter(|there| there.is_there() && !wants.is_empty())
+        {
+            let mut here = self.pass(wants.clone(), Allowance::Whole, deadline).await?;
+            match self.reserve_together(&**counters, &wants, deadline).await {
+                Together::Reserved(reservation) => {
+                    here.together = Some(reservation);
+                    return Ok(here);
+                }
+                Together::Wait => return Err(Refused::Busy),
+                Together::Throttled { key, limit, retry_after } => {
+                    let now = self.boot_now();
+                    let until = now.after(retry_after);
+                    self.counters().turnstile.refuse_until(key, until, now);
+                    return Err(Refused::Throttled { limit, retry_after });
+                }
+                // By itself this node lets no more through than its share.
+                Together::Unknown => {}
+            }
+        }
+        self.pass(wants, Allowance::Share, deadline).await
+    }
+
+    /// Asks all nodes together, waiting for those before while the deadline lasts. It is others' tries
+    /// that are waited for: the place where they are counted has no more time in all than one request
+    /// may spend there.
+    async fn reserve_together(
+        &self,
+        counters: &dyn SharedCounters,
+        wants: &Wants,
+        deadline: Deadline,
+    ) -> Together {
+        let clock = self.clock.clock();
+        let mut asked_for = Duration::ZERO;
+        loop {
+            let began = clock.boottime();
+            let left = deadline.remaining(clock);
+            let answer = counters.reserve(wants, asked_for, left).await;
+            asked_for += clock.boottime().saturating_sub(began);
+            if answer != Together::Wait || deadline.remaining(clock) <= TOGETHER_EVERY {
+                return answer;
+            }
+            tokio::time::sleep(TOGETHER_EVERY).await;
+        }
+    }
+
+    /// Goes through the turnstile, waiting for those before while the deadline lasts.
+    async fn pass(
+        self: &Arc<Self>,
+        wants: Wants,
+        allowance: Allowance,
         deadline: Deadline,
     ) -> Result<Reserved, Refused> {
         if !wants.is_empty() {
@@ -135,7 +202,7 @@ impl Shared {
         }
         let (answer, mut answered) = oneshot::channel();
         let now = self.boot_now();
-        let (entry, turns) = self.counters().turnstile.enter(wants, answer, now);
+        let (entry, turns) = self.counters().turnstile.enter(wants, (allowance, answer), now);
         self.hand_out(turns);
         let place = match entry {
             Entry::Reserved(wants) => return Ok(self.reserved(wants)),
@@ -152,14 +219,20 @@ impl Shared {
         }
     }
 
-    fn give_back(self: &Arc<Self>, wants: &Wants) {
+    fn give_back(self: &Arc<Self>, wants: &Wants, together: Option<Reservation>) {
+        if let (Some(counters), Some(reservation)) = (self.together.get(), together) {
+            counters.give_back(wants, reservation);
+        }
         let now = self.boot_now();
         let turns = self.counters().turnstile.give_back(wants, now);
         self.hand_out(turns);
     }
 
     /// Counts at once; the number up to which the journal must be written for it to be kept.
-    fn fail(self: &Arc<Self>, wants: &Wants) -> u64 {
+    fn fail(self: &Arc<Self>, wants: &Wants, together: Option<Reservation>) -> u64 {
+        if let Some(counters) = self.together.get() {
+            counters.fail(wants, together);
+        }
         let (now, at) = (self.boot_now(), self.clock.now());
         let turns = self.counters().turnstile.fail(wants, now);
         self.hand_out(turns);
@@ -220,7 +293,7 @@ impl Shared {
     }
 
     fn reserved(self: &Arc<Self>, wants: Wants) -> Reserved {
-        Reserved { shared: self.clone(), wants: Some(wants) }
+        Reserved { shared: self.clone(), wants: Some(wants), together: None }
     }
 
     /// The windows' time: since boot.
@@ -249,12 +322,14 @@ impl Drop for Place<'_> {
 struct Reserved {
     shared: Arc<Shared>,
     wants: Option<Wants>,
+    /// The same where nodes count together.
+    together: Option<Reservation>,
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
         if let Some(wants) = self.wants.take() {
-            self.shared.give_back(&wants);
+            self.shared.give_back(&wants, self.together);
         }
     }
 }
@@ -267,13 +342,13 @@ struct LocalTicket {
 impl Ticket for LocalTicket {
     fn give_back(mut self: Box<Self>) {
         if let Some(wants) = self.reserved.wants.take() {
-            self.reserved.shared.give_back(&wants);
+            self.reserved.shared.give_back(&wants, self.reserved.together);
         }
     }
 
     fn fail(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         let wants = self.reserved.wants.take().filter(|wants| !wants.is_empty());
-        let kept_at = wants.map(|wants| self.reserved.shared.fail(&wants));
+        let kept_at = wants.map(|wants| self.reserved.shared.fail(&wants, self.reserved.together));
         let shared = self.reserved.shared.clone();
         Box::pin(async move {
             if let Some(number) = kept_at {
@@ -286,7 +361,7 @@ impl Ticket for LocalTicket {
 impl Drop for LocalTicket {
     fn drop(&mut self) {
         if let Some(wants) = self.reserved.wants.take() {
-            self.reserved.shared.fail(&wants);
+            self.reserved.shared.fail(&wants, self.reserved.together);
         }
     }
 }

@@ -142,8 +142,9 @@ impl Starting {
         let ports = (Arc::clone(&copies) as _, Arc::clone(&copies) as _);
         let node = base.assemble(&self.config, keys, ports)?;
         if let Some(accelerator) = self.accelerator.clone() {
-            let (service, observer) = (Arc::clone(&node.service), Arc::clone(&self.health));
-            let running = accelerator.run(service, Arc::clone(&copies), observer);
+            let of = (Arc::clone(&node.service), Arc::clone(&node.throttle));
+            let observer = Arc::clone(&self.health);
+            let running = accelerator.run(of, Arc::clone(&copies), observer);
             tasks.spawn(stop.clone().run_until_cancelled_owned(running));
         }
         let app = self.app(&node);

@@ -29,6 +29,15 @@ pub enum Decision {
     },
 }
 
+/// How much of a limit this node may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// Its share: it counts by itself.
+    Share,
+    /// All of it: the nodes count together, elsewhere.
+    Whole,
+}
+
 /// Sliding windows of many keys, bounded in number. Times are points of a clock that never steps.
 #[derive(Debug)]
 pub struct SlidingWindows {
@@ -47,6 +56,8 @@ struct Window {
     own: VecDeque<Timestamp>,
     /// Tries that are being evaluated.
     pending: u32,
+    /// Until when all nodes together have used it up, as they told where they count together.
+    refused_until: Option<Timestamp>,
     /// From when on nothing here counts.
     idle_at: Option<Timestamp>,
 }
@@ -70,13 +81,21 @@ impl SlidingWindows {
     }
 
     /// Reserves a try in every window, or in none.
-    pub fn reserve(&mut self, wants: &[(ThrottleKey, Limit)], now: Timestamp) -> Decision {
+    pub fn reserve(
+        &mut self,
+        wants: &[(ThrottleKey, Limit)],
+        allowance: Allowance,
+        now: Timestamp,
+    ) -> Decision {
         let mut decision = Decision::Reserved;
         for (key, limit) in wants {
             let Some(window) = self.windows.get_mut(key) else { continue };
             window.forget(now, limit.span);
-            let share = limit.share(self.nodes);
-            if let Some(free_at) = window.free_at(*limit, share) {
+            let share = match allowance {
+                Allowance::Share => limit.share(self.nodes),
+                Allowance::Whole => limit.count,
+            };
+            if let Some(free_at) = window.free_at(*limit, share).max(window.refused_until) {
                 return Decision::Throttled {
                     scope: key.scope,
                     limit: *limit,
@@ -114,7 +133,7 @@ impl SlidingWindows {
         for (key, _) in wants {
             if let Some(window) = self.windows.get_mut(key) {
                 window.pending = window.pending.saturating_sub(1);
-                if window.pending == 0 && window.failures.is_empty() {
+                if window.is_empty() {
                     self.windows.remove(key);
                 }
             }
@@ -129,6 +148,17 @@ impl SlidingWindows {
             }
             self.windows.entry(key).or_default().count(at.min(now), limit);
         }
+    }
+
+    /// All nodes together have used a limit up until then: a node that has been told so refuses, too,
+    /// when they cannot be asked any more.
+    pub fn refuse_until(&mut self, key: ThrottleKey, until: Timestamp, now: Timestamp) {
+        if !self.windows.contains_key(&key) {
+            self.make_room(now);
+        }
+        let window = self.windows.entry(key).or_default();
+        window.refused_until = window.refused_until.max(Some(until));
+        window.idle_at = window.idle_at.max(Some(until));
     }
 
     /// How many counters are held.
@@ -176,6 +206,12 @@ impl Window {
                 times.pop_front();
             }
         }
+        self.refused_until.take_if(|until| *until <= now);
+    }
+
+    /// Whether there is nothing to be remembered.
+    fn is_empty(&self) -> bool {
+        self.pending == 0 && self.failures.is_empty() && self.refused_until.is_none()
     }
 
     /// When it has room again, if all of its limit or this node's share has failed.
@@ -231,19 +267,21 @@ mod tests {
         let mut windows = SlidingWindows::new(10);
         let wants = [(key(1), LIMIT)];
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
+            assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait(key(1)));
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Wait(key(1)));
         windows.give_back(&wants);
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
         for _ in 0..3 {
             windows.fail(&wants, at(1));
         }
-        let Decision::Throttled { retry_after, .. } = windows.reserve(&wants, at(11)) else {
+        let Decision::Throttled { retry_after, .. } =
+            windows.reserve(&wants, Allowance::Share, at(11))
+        else {
             panic!("three have failed");
         };
         assert_eq!(retry_after, Duration::from_secs(50));
-        assert_eq!(windows.reserve(&wants, at(61)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(61)), Decision::Reserved);
     }
 
     #[test]
@@ -253,26 +291,51 @@ mod tests {
         let mut windows = SlidingWindows::new(10);
         windows.share_among(2);
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&wants, at(0)), Decision::Reserved);
+            assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, at(0)), Decision::Wait(key(1)));
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Wait(key(1)));
         for second in 0..3 {
             windows.fail(&wants, at(second));
         }
-        let Decision::Throttled { retry_after, .. } = windows.reserve(&wants, at(3)) else {
+        let Decision::Throttled { retry_after, .. } =
+            windows.reserve(&wants, Allowance::Share, at(3))
+        else {
             panic!("the share has failed");
         };
         assert_eq!(retry_after, Duration::from_secs(57));
+        // Where they count together, no share is set apart.
+        assert_eq!(windows.reserve(&wants, Allowance::Whole, at(3)), Decision::Reserved);
+        windows.give_back(&wants);
         // The other node has gone: its share is ours at once.
         windows.share_among(1);
-        assert_eq!(windows.reserve(&wants, at(3)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(3)), Decision::Reserved);
         windows.give_back(&wants);
         // What others counted leaves no room, whosever share it was.
         for _ in 0..2 {
             windows.load(key(1), limit, at(3), at(3));
         }
-        assert!(matches!(windows.reserve(&wants, at(3)), Decision::Throttled { .. }));
-        assert_eq!(windows.reserve(&wants, at(60)), Decision::Reserved);
+        assert!(matches!(
+            windows.reserve(&wants, Allowance::Share, at(3)),
+            Decision::Throttled { .. }
+        ));
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(60)), Decision::Reserved);
+    }
+
+    #[test]
+    fn what_all_nodes_together_have_used_up_is_refused_by_each() {
+        let (wants, mut windows) = ([(key(1), LIMIT)], SlidingWindows::new(10));
+        windows.refuse_until(key(1), at(30), at(10));
+        for allowance in [Allowance::Whole, Allowance::Share] {
+            let Decision::Throttled { retry_after, .. } =
+                windows.reserve(&wants, allowance, at(20))
+            else {
+                panic!("the others have used it up");
+            };
+            assert_eq!(retry_after, Duration::from_secs(10));
+        }
+        assert_eq!(windows.reserve(&wants, Allowance::Share, at(30)), Decision::Reserved);
+        windows.give_back(&wants);
+        assert!(windows.is_empty());
     }
 
     #[test]
@@ -282,18 +345,27 @@ mod tests {
             windows.load(key(2), LIMIT, at(0), at(0));
         }
         let both = [(key(1), LIMIT), (key(2), LIMIT)];
-        assert!(matches!(windows.reserve(&both, at(1)), Decision::Throttled { .. }));
+        assert!(matches!(
+            windows.reserve(&both, Allowance::Share, at(1)),
+            Decision::Throttled { .. }
+        ));
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&both[..1], at(1)), Decision::Reserved);
+            assert_eq!(windows.reserve(&both[..1], Allowance::Share, at(1)), Decision::Reserved);
         }
     }
 
     #[test]
     fn the_table_is_bounded_and_keeps_what_is_being_evaluated() {
         let mut windows = SlidingWindows::new(4);
-        assert_eq!(windows.reserve(&[(key(0), LIMIT)], at(0)), Decision::Reserved);
+        assert_eq!(
+            windows.reserve(&[(key(0), LIMIT)], Allowance::Share, at(0)),
+            Decision::Reserved
+        );
         for n in 1..50 {
-            assert_eq!(windows.reserve(&[(key(n), LIMIT)], at(0)), Decision::Reserved);
+            assert_eq!(
+                windows.reserve(&[(key(n), LIMIT)], Allowance::Share, at(0)),
+                Decision::Reserved
+            );
             windows.fail(&[(key(n), LIMIT)], at(0));
         }
         assert!(windows.len() <= 4);
@@ -311,7 +383,7 @@ mod tests {
             let mut failed: Vec<i64> = Vec::new();
             for gap in gaps {
                 now += gap;
-                if windows.reserve(&wants, at(now)) == Decision::Reserved {
+                if windows.reserve(&wants, Allowance::Share, at(now)) == Decision::Reserved {
                     windows.fail(&wants, at(now));
                     failed.push(now);
                 }

@@ -74,7 +74,7 @@ impl RedisCopies {
                 continue;
             }
             // Whatever became of it: who does not find a copy asks the record.
-            let _ = self.link.send(&commands).await;
+            let _ = self.link.ask_all(&commands, self.link.deadline).await;
         }
     }
 
@@ -91,16 +91,7 @@ impl RedisCopies {
     }
 
     fn name(&self, token: &TokenHash) -> String {
-        let bytes = &token.as_bytes()[..NAME_BYTES];
-        let mut name = String::with_capacity(self.link.key_prefix.len() + 2 + 2 * NAME_BYTES);
-        name.push_str(&self.link.key_prefix);
-        name.push_str("s:");
-        for byte in bytes {
-            for digit in [byte >> 4, byte & 15] {
-                name.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-            }
-        }
-        name
+        self.link.name("s:", &token.as_bytes()[..NAME_BYTES])
     }
 
     async fn look_up(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use nightlatch_core::{Clock, Entropy, FailureClass};
 use redis::{Cmd, Pipeline, RedisError, Value};
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
@@ -48,6 +48,12 @@ pub struct RedisLink {
 /// What was answered, and by whom.
 pub(super) struct Answer {
     pub(super) value: Value,
+    pub(super) connected: Arc<Connected>,
+}
+
+/// What was answered to several commands, and by whom.
+pub(super) struct Answers {
+    pub(super) values: Vec<Value>,
     pub(super) connected: Arc<Connected>,
 }
 
@@ -97,35 +103,54 @@ impl RedisLink {
     /// once where there is no connection. A command that had no answer in time may still be done, at
     /// any later time.
     pub(super) async fn ask(&self, command: &Cmd, limit: Duration) -> Result<Answer, RedisFailure> {
-        let Some(connected) = self.slot.load_full() else {
-            return Err(RedisFailure::of_absence(self.absence()));
-        };
-        let Ok(_place) = self.in_flight.try_acquire() else {
-            return Err(RedisFailure::of_full_pipeline());
-        };
+        let (connected, _place) = self.take_place()?;
         match connected.ask(command, limit.min(self.deadline)).await {
             Ok(value) => Ok(Answer { value, connected }),
-            Err(failure) => {
-                if connected.is_lost_by(failure) {
-                    self.empty(&connected, failure.class);
-                }
-                Err(failure)
-            }
+            Err(failure) => Err(self.failed(&connected, failure)),
         }
     }
 
-    /// Sends several commands at once, for which nobody waits. `false`: not all of them were answered
-    /// well in time.
-    pub(super) async fn send(&self, commands: &Pipeline) -> bool {
-        let Some(connected) = self.slot.load_full() else { return false };
-        let Ok(_place) = self.in_flight.try_acquire() else { return false };
-        let sent = connected.send(commands, self.deadline).await;
-        if let Err(failure) = &sent
-            && connected.is_lost_by(*failure)
-        {
-            self.empty(&connected, failure.class);
+    /// As [`Self::ask`] for several commands that are sent at once: all answers, or the first error
+    /// among them.
+    pub(super) async fn ask_all(
+        &self,
+        commands: &Pipeline,
+        limit: Duration,
+    ) -> Result<Answers, RedisFailure> {
+        let (connected, _place) = self.take_place()?;
+        match connected.send(commands, limit.min(self.deadline)).await {
+            Ok(values) => Ok(Answers { values, connected }),
+            Err(failure) => Err(self.failed(&connected, failure)),
         }
-        sent.is_ok()
+    }
+
+    /// The connection, if there is one, and a place on it.
+    fn take_place(&self) -> Result<(Arc<Connected>, SemaphorePermit<'_>), RedisFailure> {
+        let connected = self.slot.load_full();
+        let connected = connected.ok_or_else(|| RedisFailure::of_absence(self.absence()))?;
+        let place = self.in_flight.try_acquire();
+        Ok((connected, place.map_err(|_| RedisFailure::of_full_pipeline())?))
+    }
+
+    /// What a failure of a command means for its connection.
+    fn failed(&self, connected: &Arc<Connected>, failure: RedisFailure) -> RedisFailure {
+        if connected.is_lost_by(failure) {
+            self.empty(connected, failure.class);
+        }
+        failure
+    }
+
+    /// The name of one of our keys.
+    pub(super) fn name(&self, kind: &str, id: &[u8]) -> String {
+        let mut name = String::with_capacity(self.key_prefix.len() + kind.len() + 2 * id.len());
+        name.push_str(&self.key_prefix);
+        name.push_str(kind);
+        for byte in id {
+            for digit in [byte >> 4, byte & 15] {
+                name.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+        }
+        name
     }
 
     /// An answer was not what it had to be: the connection that it came over is given up.

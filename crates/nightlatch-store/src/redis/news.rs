@@ -53,7 +53,7 @@ impl RedisNews {
             }
             if !commands.is_empty() {
                 // Whatever became of it: the feed tells the same, a little later.
-                let _ = self.link.send(&commands).await;
+                let _ = self.link.ask_all(&commands, self.link.deadline).await;
             }
         }
     }

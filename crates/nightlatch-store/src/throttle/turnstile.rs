@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use nightlatch_core::{Decision, Limit, Refused, SlidingWindows, ThrottleKey, Timestamp};
+use nightlatch_core::{
+    Allowance, Decision, Limit, Refused, SlidingWindows, ThrottleKey, Timestamp,
+};
 
 /// The counters under which a try is reserved.
 pub(super) type Wants = Vec<(ThrottleKey, Limit)>;
@@ -33,6 +35,7 @@ pub(super) enum Turn<W> {
 
 struct Waiter<W> {
     wants: Wants,
+    allowance: Allowance,
     handle: W,
 }
 
@@ -60,11 +63,11 @@ impl<W> Turnstile<W> {
     pub(super) fn enter(
         &mut self,
         wants: Wants,
-        handle: W,
+        (allowance, handle): (Allowance, W),
         now: Timestamp,
     ) -> (Entry, Vec<Turn<W>>) {
         let turns = self.turns_of(&wants, now);
-        let entry = match self.windows.reserve(&wants, now) {
+        let entry = match self.windows.reserve(&wants, allowance, now) {
             Decision::Reserved => Entry::Reserved(wants),
             Decision::Throttled { limit, retry_after, .. } => {
                 Entry::Refused(Refused::Throttled { limit, retry_after })
@@ -72,7 +75,7 @@ impl<W> Turnstile<W> {
             Decision::Wait(_) if self.places.len() >= WAITING_MAX => Entry::Refused(Refused::Busy),
             Decision::Wait(full) => {
                 self.next_number += 1;
-                self.queue(full, self.next_number, Waiter { wants, handle });
+                self.queue(full, self.next_number, Waiter { wants, allowance, handle });
                 Entry::Waiting(self.next_number)
             }
         };
@@ -113,13 +116,18 @@ impl<W> Turnstile<W> {
         self.windows.load(key, limit, at, now);
     }
 
+    /// All nodes together have used a limit up until then.
+    pub(super) fn refuse_until(&mut self, key: ThrottleKey, until: Timestamp, now: Timestamp) {
+        self.windows.refuse_until(key, until, now);
+    }
+
     fn turns_of(&mut self, wants: &Wants, now: Timestamp) -> Vec<Turn<W>> {
         let mut turns = Vec::new();
         for (key, _) in wants {
             // Bounded by the queue: each round takes one out, or ends.
             while let Some(number) = self.first_of(*key) {
                 let Some(waiter) = self.take(*key, number) else { break };
-                match self.windows.reserve(&waiter.wants, now) {
+                match self.windows.reserve(&waiter.wants, waiter.allowance, now) {
                     Decision::Reserved => turns.push(Turn::Reserved(waiter.handle, waiter.wants)),
                     Decision::Throttled { limit, retry_after, .. } => {
                         let refused = Refused::Throttled { limit, retry_after };
@@ -182,9 +190,12 @@ mod tests {
     fn turns_come_in_the_order_of_arrival() {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 1)];
-        assert!(matches!(turnstile.enter(wants.clone(), 0, at(0)).0, Entry::Reserved(_)));
+        assert!(matches!(
+            turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0)).0,
+            Entry::Reserved(_)
+        ));
         for number in 1..4 {
-            let (entry, turns) = turnstile.enter(wants.clone(), number, at(0));
+            let (entry, turns) = turnstile.enter(wants.clone(), (Allowance::Share, number), at(0));
             assert_eq!((entry, turns), (Entry::Waiting(u64::from(number)), Vec::new()));
         }
         turnstile.leave(2);
@@ -200,9 +211,9 @@ mod tests {
     fn a_failure_that_fills_the_counter_refuses_all_who_wait() {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 1)];
-        turnstile.enter(wants.clone(), 0, at(0));
-        turnstile.enter(wants.clone(), 1, at(0));
-        turnstile.enter(wants.clone(), 2, at(0));
+        turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0));
+        turnstile.enter(wants.clone(), (Allowance::Share, 1), at(0));
+        turnstile.enter(wants.clone(), (Allowance::Share, 2), at(0));
         let refused = Refused::Throttled { limit: wants[0].1, retry_after: SPAN };
         let turns = turnstile.fail(&wants, at(0));
         assert_eq!(turns, [Turn::Refused(1, refused), Turn::Refused(2, refused)]);
@@ -212,22 +223,28 @@ mod tests {
     fn who_waits_for_one_account_does_not_hold_up_another_behind_the_same_address() {
         let mut turnstile = Turnstile::new(10);
         let attacked = vec![want(1, 1), want(9, 2)];
-        turnstile.enter(attacked.clone(), 0, at(0));
-        assert_eq!(turnstile.enter(attacked, 1, at(0)).0, Entry::Waiting(1));
+        turnstile.enter(attacked.clone(), (Allowance::Share, 0), at(0));
+        assert_eq!(turnstile.enter(attacked, (Allowance::Share, 1), at(0)).0, Entry::Waiting(1));
         let neighbour = vec![want(2, 1), want(9, 2)];
-        assert_eq!(turnstile.enter(neighbour.clone(), 2, at(0)).0, Entry::Reserved(neighbour));
+        assert_eq!(
+            turnstile.enter(neighbour.clone(), (Allowance::Share, 2), at(0)).0,
+            Entry::Reserved(neighbour)
+        );
     }
 
     #[test]
     fn time_alone_lets_those_before_go_first() {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 2)];
-        turnstile.enter(wants.clone(), 0, at(0));
+        turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0));
         turnstile.fail(&wants, at(0));
-        turnstile.enter(wants.clone(), 1, at(30));
-        assert_eq!(turnstile.enter(wants.clone(), 2, at(30)).0, Entry::Waiting(1));
+        turnstile.enter(wants.clone(), (Allowance::Share, 1), at(30));
+        assert_eq!(
+            turnstile.enter(wants.clone(), (Allowance::Share, 2), at(30)).0,
+            Entry::Waiting(1)
+        );
         // The failure of second 0 counts no longer.
-        let (entry, turns) = turnstile.enter(wants.clone(), 3, at(60));
+        let (entry, turns) = turnstile.enter(wants.clone(), (Allowance::Share, 3), at(60));
         assert_eq!(turns, [Turn::Reserved(2, wants)]);
         assert_eq!(entry, Entry::Waiting(2));
     }
@@ -245,7 +262,7 @@ mod tests {
             for (n, (key, other, fails, pick)) in steps.into_iter().enumerate() {
                 let now = at(u32::try_from(n).expect("few steps"));
                 let wants = vec![want(key, 2), want(10 + other, 3)];
-                let (entry, mut turns) = turnstile.enter(wants, (), now);
+                let (entry, mut turns) = turnstile.enter(wants, (Allowance::Share, ()), now);
                 match entry {
                     Entry::Reserved(wants) => running.push(wants),
                     Entry::Waiting(_) => waiting += 1,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use nightlatch_core::{Clock, RecordClock, Service, SystemClock};
+use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock};
 use nightlatch_store::cached::{Announcement, CachedRecord};
-use nightlatch_store::redis::{LinkObserver, RedisCopies, RedisLink, RedisNews, RedisOptions};
+use nightlatch_store::redis::{
+    LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews, RedisOptions,
+};
+use nightlatch_store::throttle::LocalThrottle;
 
 use super::Base;
 use crate::config::{Config, RedisConfig};
@@ -14,6 +17,7 @@ use crate::config::{Config, RedisConfig};
 pub struct Accelerator {
     link: Arc<RedisLink>,
     clock: Arc<RecordClock>,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl Accelerator {
@@ -24,7 +28,10 @@ impl Accelerator {
         let options = options(config.redis.as_ref()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         match RedisLink::new(options, clock, Arc::clone(&base.entropy)) {
-            Ok(link) => Some(Self { link: Arc::new(link), clock: Arc::clone(&base.clock) }),
+            Ok(link) => {
+                let (clock, entropy) = (Arc::clone(&base.clock), Arc::clone(&base.entropy));
+                Some(Self { link: Arc::new(link), clock, entropy })
+            }
             Err(error) => {
                 tracing::warn!(event = "config.problem", "REDIS_URL: {error}; Redis is left out");
                 None
@@ -32,25 +39,37 @@ impl Accelerator {
         }
     }
 
-    /// Keeps the link connected, shares over it the copies of a record that this node has read, and
-    /// tells what has ended; the caller ends it by dropping it.
+    /// Keeps the link connected, shares over it the copies of a record that this node has read, tells
+    /// what has ended, and counts tries; the caller ends it by dropping it.
     pub async fn run(
         self,
-        service: Arc<Service>,
+        (service, throttle): (Arc<Service>, Arc<LocalThrottle>),
         record: Arc<CachedRecord>,
         observer: Arc<dyn LinkObserver>,
     ) {
+        let Self { link, clock, entropy } = self;
         let keys = service.keys();
-        let shared = Arc::new(RedisCopies::new(Arc::clone(&self.link), self.clock, &keys.copies));
+        let shared = RedisCopies::new(Arc::clone(&link), Arc::clone(&clock), &keys.copies);
+        let shared = Arc::new(shared);
         record.share(Arc::clone(&shared) as _);
-        let news = Arc::new(RedisNews::new(Arc::clone(&self.link), &keys.news));
+        let (of, named_by) = (Arc::clone(&record), keys.counters.clone());
+        let counters = RedisCounters::new(Arc::clone(&link), of, (clock, entropy), named_by);
+        let counters = Arc::new(counters);
+        throttle.count_together(Arc::clone(&counters) as _);
+        let news = Arc::new(RedisNews::new(Arc::clone(&link), &keys.news));
         record.announce_by(Arc::clone(&news) as _);
         let hear = |announcement: Announcement| {
             if let Some(pending) = record.hear(&announcement) {
                 service.hear_pending(pending);
             }
         };
-        tokio::join!(self.link.keep(&*observer), shared.write(), news.send(), news.listen(hear));
+        tokio::join!(
+            link.keep(&*observer),
+            shared.write(),
+            counters.write(),
+            news.send(),
+            news.listen(hear)
+        );
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use nightlatch_testkit::client::Client;
 use nightlatch_testkit::postgres::PostgresServer;
+use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::server::{Launch, NightlatchServer};
 use nightlatch_testkit::wait::wait_until;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::person::{PASSWORD, Person};
+use crate::person::{LIMIT, PASSWORD, Person};
 use crate::record::launch;
 
 const LOGIN: &str = "/api/v1/auth/login";
@@ -29,9 +30,13 @@ struct Pair {
 
 impl Pair {
     async fn serve() -> Self {
+        Self::serve_with(launch()).await
+    }
+
+    async fn serve_with(launch: Launch) -> Self {
         let postgres = PostgresServer::shared();
         let database = postgres.create_database();
-        let launch = launch()
+        let launch = launch
             .set("DATABASE_URL", &postgres.url(&database))
             .set("THROTTLE_REGISTER", "1000/h")
             .set("THROTTLE_ADDRESS", "1000/m");
@@ -132,4 +137,73 @@ async fn two_servers_together_evaluate_as_many_guesses_as_one_would() {
     assert!((2..=3).contains(&by_second), "{by_second} after {by_first}");
     let mut owner = Person::new(second, "margo");
     assert_eq!(owner.try_password(PASSWORD).await.status, 429, "a stranger to this browser");
+}
+
+/// Two servers that count together in a Redis, and the Redis.
+async fn counting_together() -> (Pair, RedisServer) {
+    let redis = RedisServer::launch();
+    // Where other tests run beside, a few milliseconds are this machine's own doing.
+    let launch = launch().set("REDIS_URL", &redis.url()).set("REDIS_DEADLINE_MS", "200");
+    let pair = Pair::serve_with(launch).await;
+    for server in &pair.servers {
+        let mut client = server.client();
+        wait_until("Redis is used", LIMIT, async || {
+            client.get("/health").await.json()["cache"] == "connected"
+        })
+        .await;
+    }
+    (pair, redis)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_redis_two_servers_evaluate_exactly_as_many_guesses_as_one_would() {
+    let (pair, redis) = counting_together().await;
+    let [first, second] = &pair.servers;
+    Person::registered(first, "margo").await;
+    let mut guesses = JoinSet::new();
+    for server in [first, second, first, second] {
+        let client = server.client();
+        guesses.spawn(async move { evaluated(client, "margo", 3).await });
+    }
+    let all: usize = guesses.join_all().await.into_iter().sum();
+    assert_eq!(all, 5, "at once on both");
+    // No share is set apart, and what one evaluates the other knows with the next try.
+    let mut client = first.client();
+    for _ in 0..4 {
+        assert_eq!(guess(&mut client, "somebody-else").await, 401);
+    }
+    assert_eq!(evaluated(second.client(), "somebody-else", 1).await, 1);
+    assert_eq!(guess(&mut client, "somebody-else").await, 429);
+
+    // An outage gives nobody a fresh allowance, nor does a Redis that has forgotten everything.
+    redis.kill_9();
+    for server in [first, second] {
+        assert_eq!(evaluated(server.client(), "margo", 2).await, 0, "Redis is gone");
+    }
+    redis.start();
+    for server in [first, second] {
+        let mut client = server.client();
+        wait_until("Redis is used again", LIMIT, async || {
+            client.get("/health").await.json()["cache"] == "connected"
+        })
+        .await;
+        assert_eq!(evaluated(client, "margo", 2).await, 0, "Redis is empty");
+    }
+}
+
+/// More who know the password than tries are left: each waits for those before, on whichever server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_redis_a_crowd_with_the_right_password_is_let_in() {
+    let (pair, _redis) = counting_together().await;
+    Person::registered(&pair.servers[0], "margo").await;
+    let mut logins = JoinSet::new();
+    for server in pair.servers.iter().cycle().take(12) {
+        let mut person = Person::new(server, "margo");
+        logins.spawn(async move { person.try_password(PASSWORD).await.status });
+    }
+    for status in logins.join_all().await {
+        // The machine may be busy hashing for other tests.
+        assert!([200, 503].contains(&status), "{status}");
+    }
+    assert_eq!(evaluated(pair.servers[1].client(), "margo", 1).await, 5, "none of them counts");
 }

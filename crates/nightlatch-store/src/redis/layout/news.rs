@@ -30,7 +30,7 @@ enum Said {
 #[derive(Serialize, Deserialize)]
 struct Row {
     position: i64,
-    row_id: i64,
+    id: i64,
     kind: Kind,
 }
 
@@ -105,7 +105,7 @@ impl Row {
             FeedKind::UserEnabled(id) => Kind::UserEnabled(bytes(id)),
             FeedKind::Unknown(code) => Kind::Unknown(code),
         };
-        Self { position: row.at.position.0, row_id: row.at.row_id, kind }
+        Self { position: row.at.position.0, id: row.at.row_id, kind }
     }
 
     fn told(self) -> FeedRow {
@@ -119,7 +119,7 @@ impl Row {
             Kind::UserEnabled(id) => FeedKind::UserEnabled(user(id)),
             Kind::Unknown(code) => FeedKind::Unknown(code),
         };
-        FeedRow { at: AsOf { position: Position(self.position), row_id: self.row_id }, kind }
+        FeedRow { at: AsOf { position: Position(self.position), row_id: self.id }, kind }
     }
 }
 

@@ -1,0 +1,315 @@
+//! Tries counted in Redis, by all nodes together.
+//!
+//! A counter is a sorted set of entries by time, each tagged for its counter by our key: the script
+//! only keeps room, and what a full counter holds is judged here. An entry that is forged, of another
+//! counter, or said again later makes the answer none at all; then each node goes by its own count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::{
+    BoxFuture, CounterKeys, ENTRY_TAG_BYTES, Entropy, Limit, RecordClock, ThrottleKey, Timestamp,
+};
+use redis::{Pipeline, Value};
+use tokio::sync::{Mutex, mpsc};
+use uuid::Uuid;
+
+use super::link::RedisLink;
+use crate::cached::CachedRecord;
+use crate::throttle::{Reservation, SharedCounters, Together};
+
+/// Settled tries that wait to be written; more are dropped, and count by the record alone.
+const WAITING_MAX: usize = 1024;
+
+/// The most that are written at once.
+const BATCH_MAX: usize = 64;
+
+/// A try that is neither given back nor counted for so long is of a node that is gone: no evaluation
+/// takes longer than a login may take, 60 s at most.
+const HELD_MAX: Duration = Duration::from_secs(70);
+
+/// How far the clocks of two nodes may be apart.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// Room for a try, or what the counter is full of: failures are added even where it is full, and
+/// pending tries stand among them. One key, so that a cluster can run it.
+///
+/// ARGV: the entry, its time, from when on entries count, up to when pending ones are of nobody, and
+/// how many there may be. Times are microseconds.
+const RESERVE: &str = "
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+local n = redis.call('ZCARD', KEYS[1])
+local max = tonumber(ARGV[5])
+if n >= max then
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])) do
+    if string.sub(entry, 1, 1) == 'p' then
+      n = n - redis.call('ZREM', KEYS[1], entry)
+    end
+  end
+end
+if n < max then
+  redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+  return 1
+end
+return redis.call('ZRANGE', KEYS[1], -2 * max, -1)";
+
+/// What an entry says of a try, before its tag: a letter, an id, and a time.
+const ENTRY_BYTES: usize = 17;
+
+/// The counters that all nodes of a record share in one Redis.
+pub struct RedisCounters {
+    link: Arc<RedisLink>,
+    /// Says which record the counters are of.
+    record: Arc<CachedRecord>,
+    clock: Arc<RecordClock>,
+    entropy: Arc<dyn Entropy>,
+    keys: CounterKeys,
+    settle: mpsc::Sender<Settled>,
+    settling: Mutex<mpsc::Receiver<Settled>>,
+}
+
+/// How a try ended.
+struct Settled {
+    wants: Vec<(ThrottleKey, Limit)>,
+    /// What is to be removed.
+    pending: Option<Reservation>,
+    /// What is to be counted.
+    failed: Option<Reservation>,
+}
+
+/// What an entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pending,
+    Failed,
+}
+
+impl Kind {
+    const fn letter(self) -> u8 {
+        match self {
+            Self::Pending => b'p',
+            Self::Failed => b'f',
+        }
+    }
+}
+
+impl RedisCounters {
+    /// Counts where a link leads.
+    #[must_use]
+    pub fn new(
+        link: Arc<RedisLink>,
+        record: Arc<CachedRecord>,
+        (clock, entropy): (Arc<RecordClock>, Arc<dyn Entropy>),
+        keys: CounterKeys,
+    ) -> Self {
+        let (settle, settling) = mpsc::channel(WAITING_MAX);
+        let settling = Mutex::new(settling);
+        Self { link, record, clock, entropy, keys, settle, settling }
+    }
+
+    /// Writes how tries ended, for as long as the caller lets it run.
+    pub async fn write(&self) {
+        let mut settling = self.settling.lock().await;
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while settling.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            let Some(record) = self.record.record_id() else { continue };
+            let mut commands = Pipeline::with_capacity(4 * batch.len());
+            for settled in batch.drain(..) {
+                self.add(&mut commands, record, &settled);
+            }
+            // Whatever became of it: each node counts by itself, and tells the record.
+            let _ = self.link.ask_all(&commands, self.link.deadline).await;
+        }
+    }
+
+    fn add(&self, commands: &mut Pipeline, record: Uuid, settled: &Settled) {
+        for (key, limit) in &settled.wants {
+            let name = self.name(record, key);
+            if let Some(pending) = settled.pending {
+                let entry = self.entry((record, key), Kind::Pending, pending);
+                commands.cmd("ZREM").arg(&name).arg(entry).ignore();
+            }
+            if let Some(failed) = settled.failed {
+                let entry = self.entry((record, key), Kind::Failed, failed);
+                commands.cmd("ZADD").arg(&name).arg(failed.at).arg(entry).ignore();
+                // The newest decide.
+                let surplus = -2 * i64::from(limit.count) - 1;
+                commands.cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus).ignore();
+                commands.cmd("PEXPIRE").arg(&name).arg(millis(limit.span)).ignore();
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        wants: &[(ThrottleKey, Limit)],
+        reservation: Reservation,
+        limit: Duration,
+    ) -> Together {
+        let Some(record) = self.record.record_id() else { return Together::Unknown };
+        let now = Timestamp::from_micros(reservation.at);
+        let mut commands = Pipeline::with_capacity(wants.len());
+        for (key, limit) in wants {
+            let command = commands.cmd("EVAL").arg(RESERVE).arg(1).arg(self.name(record, key));
+            command.arg(self.entry((record, key), Kind::Pending, reservation)).arg(reservation.at);
+            for before in [limit.span, HELD_MAX] {
+                command.arg(now.before(before).as_micros());
+            }
+            command.arg(limit.count).arg(millis(limit.span));
+        }
+        let Ok(answers) = self.link.ask_all(&commands, limit).await else {
+            return Together::Unknown;
+        };
+        let mut all = Together::Reserved(reservation);
+        for ((key, limit), answer) in wants.iter().zip(&answers.values) {
+            match self.read((record, key), *limit, answer, now) {
+                Said::Room => {}
+                Said::Foreign => return Together::Unknown,
+                Said::Nonsense => {
+                    self.link.distrust(&answers.connected);
+                    return Together::Unknown;
+                }
+                Said::Throttled(retry_after) => {
+                    all = Together::Throttled { key: *key, limit: *limit, retry_after };
+                }
+                Said::Taken if matches!(all, Together::Throttled { .. }) => {}
+                Said::Taken => all = Together::Wait,
+            }
+        }
+        if answers.values.len() == wants.len() { all } else { Together::Unknown }
+    }
+
+    fn read(
+        &self,
+        counter: (Uuid, &ThrottleKey),
+        limit: Limit,
+        answer: &Value,
+        now: Timestamp,
+    ) -> Said {
+        let entries = match answer {
+            Value::Int(1) => return Said::Room,
+            Value::Array(entries) => entries,
+            _ => return Said::Nonsense,
+        };
+        let mut failed = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let Value::BulkString(entry) = entry else { return Said::Nonsense };
+            let Some((kind, at)) = self.read_entry(counter, entry) else { return Said::Foreign };
+            // Somebody has said again what is over, or a clock is wrong.
+            if now.since(at) > limit.span.saturating_add(CLOCK_TOLERANCE)
+                || at.since(now) > CLOCK_TOLERANCE
+            {
+                return Said::Foreign;
+            }
+            if kind == Kind::Failed {
+                failed.push(at);
+            }
+        }
+        failed.sort_unstable();
+        let first = failed.len().checked_sub(limit.count as usize);
+        match first {
+            None => Said::Taken,
+            Some(first) => {
+                let retry_after = failed[first].after(limit.span).since(now);
+                Said::Throttled(retry_after.max(Duration::from_micros(1)))
+            }
+        }
+    }
+
+    fn read_entry(
+        &self,
+        (record, key): (Uuid, &ThrottleKey),
+        entry: &[u8],
+    ) -> Option<(Kind, Timestamp)> {
+        let (said, tag) = entry.split_last_chunk::<ENTRY_TAG_BYTES>()?;
+        if said.len() != ENTRY_BYTES || !self.keys.verify(record, key, (said, tag)) {
+            return None;
+        }
+        let kind = match said[0] {
+            b'p' => Kind::Pending,
+            b'f' => Kind::Failed,
+            _ => return None,
+        };
+        let at = i64::from_be_bytes(*said.last_chunk()?);
+        Some((kind, Timestamp::from_micros(at)))
+    }
+
+    fn entry(
+        &self,
+        (record, key): (Uuid, &ThrottleKey),
+        kind: Kind,
+        reservation: Reservation,
+    ) -> Vec<u8> {
+        let mut entry = Vec::with_capacity(ENTRY_BYTES + ENTRY_TAG_BYTES);
+        entry.push(kind.letter());
+        entry.extend_from_slice(&reservation.id);
+        entry.extend_from_slice(&reservation.at.to_be_bytes());
+        let tag = self.keys.tag(record, key, &entry);
+        entry.extend_from_slice(&tag);
+        entry
+    }
+
+    fn name(&self, record: Uuid, key: &ThrottleKey) -> String {
+        self.link.name("t:", &self.keys.name(record, key))
+    }
+
+    fn draw(&self) -> Reservation {
+        let mut id = [0; 8];
+        self.entropy.fill(&mut id);
+        Reservation { id, at: self.clock.now().as_micros() }
+    }
+
+    fn settle(&self, settled: Settled) {
+        // Full, or nobody writes: it counts on this node, and by the record.
+        let _ = self.settle.try_send(settled);
+    }
+}
+
+/// What one counter says.
+enum Said {
+    Room,
+    /// By tries that are being evaluated.
+    Taken,
+    Throttled(Duration),
+    /// What is in it, this node has not counted, nor any other of ours, or not now.
+    Foreign,
+    /// No answer to this question: they have got out of step.
+    Nonsense,
+}
+
+impl SharedCounters for RedisCounters {
+    fn is_there(&self) -> bool {
+        self.link.is_connected()
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        wants: &'a [(ThrottleKey, Limit)],
+        spent: Duration,
+        limit: Duration,
+    ) -> BoxFuture<'a, Together> {
+        Box::pin(async move {
+            let (reservation, left) = (self.draw(), self.link.deadline.saturating_sub(spent));
+            let said = self.ask(wants, reservation, limit.min(left)).await;
+            if said != Together::Reserved(reservation) {
+                // Some of the counters may have taken it, now or when they get it.
+                self.give_back(wants, reservation);
+            }
+            said
+        })
+    }
+
+    fn fail(&self, wants: &[(ThrottleKey, Limit)], reserved: Option<Reservation>) {
+        let failed = Some(self.draw());
+        self.settle(Settled { wants: wants.to_vec(), pending: reserved, failed });
+    }
+
+    fn give_back(&self, wants: &[(ThrottleKey, Limit)], reserved: Reservation) {
+        self.settle(Settled { wants: wants.to_vec(), pending: Some(reserved), failed: None });
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

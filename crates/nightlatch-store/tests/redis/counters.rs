@@ -1,0 +1,166 @@
+//! Tries that two nodes count together in Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::coherence::CoherenceLimits;
+use nightlatch_core::{
+    Clock, CounterKeys, Entropy, Limit, MasterKeys, RecordClock, Secret, SystemClock,
+    SystemEntropy, ThrottleKey, ThrottleScope,
+};
+use nightlatch_store::cached::{CachedRecord, Look, LookObserver};
+use nightlatch_store::memory::MemoryRecord;
+use nightlatch_store::redis::RedisCounters;
+use nightlatch_store::throttle::{Reservation, SharedCounters as _, Together};
+use nightlatch_testkit::redis::RedisServer;
+use nightlatch_testkit::wait::wait_until;
+use tokio::task::JoinSet;
+
+use super::{DEADLINE, Kept, LIMIT, options};
+
+/// A record that is followed, so that it is known which one it is.
+fn followed_record(tasks: &mut JoinSet<()>) -> Arc<CachedRecord> {
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let memory = Arc::new(MemoryRecord::new(Arc::clone(&clock), Arc::clone(&entropy)));
+    let limits = CoherenceLimits::new(Duration::from_mins(5));
+    let clock = Arc::new(RecordClock::new(clock));
+    let record = Arc::new(CachedRecord::new(memory, clock, entropy, (limits, 1024 * 1024)));
+    let tailed = Arc::clone(&record);
+    tasks.spawn(async move { tailed.tail(&Blind).await });
+    record
+}
+
+struct Blind;
+
+impl LookObserver for Blind {
+    fn looked(&self, _look: &Look<'_>) {}
+}
+
+const LOGINS: Limit = Limit { count: 3, span: Duration::from_mins(1) };
+
+fn counter(number: u8) -> (ThrottleKey, Limit) {
+    (ThrottleKey::new(ThrottleScope::Login, [number; 16]), LOGINS)
+}
+
+/// Two nodes that count in one Redis.
+struct Counting {
+    redis: RedisServer,
+    nodes: [Arc<RedisCounters>; 2],
+    _kept: [Kept; 2],
+    _tasks: JoinSet<()>,
+}
+
+impl Counting {
+    async fn begin() -> Self {
+        let (redis, mut tasks) = (RedisServer::launch(), JoinSet::new());
+        let kept = [(); 2].map(|()| Kept::new(options(redis.port())));
+        let record = followed_record(&mut tasks);
+        wait_until("the record is known", LIMIT, async || record.record_id().is_some()).await;
+        let nodes = kept.each_ref().map(|kept| {
+            let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
+            let by = (clock, Arc::new(SystemEntropy) as _);
+            let masters = MasterKeys::try_new(vec![Secret::new(b"secret".to_vec())]);
+            let keys = CounterKeys::new(&masters.expect("one secret"));
+            let of = Arc::clone(&record);
+            Arc::new(RedisCounters::new(Arc::clone(&kept.link), of, by, keys))
+        });
+        for node in &nodes {
+            let written = Arc::clone(node);
+            tasks.spawn(async move { written.write().await });
+        }
+        for kept in &kept {
+            kept.hears(Ok(())).await;
+        }
+        Self { redis, nodes, _kept: kept, _tasks: tasks }
+    }
+
+    async fn reserves(&self, node: usize, wants: &[(ThrottleKey, Limit)]) -> Together {
+        self.nodes[node].reserve(wants, Duration::ZERO, DEADLINE).await
+    }
+
+    async fn becomes(&self, node: usize, what: &str, expected: impl Fn(&Together) -> bool) {
+        wait_until(what, LIMIT, async || expected(&self.reserves(node, &[counter(1)]).await)).await;
+    }
+
+    /// The only counter that there is.
+    fn name(&self) -> String {
+        self.redis.ask(&["KEYS", "nightlatch:t:*"])
+    }
+}
+
+fn reservation(together: Together) -> Reservation {
+    let Together::Reserved(reservation) = together else { panic!("{together:?}") };
+    reservation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_have_room_for_as_many_tries_as_the_limit_says() {
+    let counting = Counting::begin().await;
+    let both = [counter(1), counter(2)];
+    let tries = [
+        reservation(counting.reserves(0, &both).await),
+        reservation(counting.reserves(1, &both).await),
+        reservation(counting.reserves(0, &both).await),
+    ];
+    for node in [0, 1] {
+        assert_eq!(counting.reserves(node, &both).await, Together::Wait);
+    }
+    counting.nodes[1].give_back(&both, tries[1]);
+    wait_until("there is room again", LIMIT, async || {
+        matches!(counting.reserves(0, &both).await, Together::Reserved(_))
+    })
+    .await;
+    for (node, reserved) in [(0, Some(tries[0])), (0, Some(tries[2])), (1, None)] {
+        counting.nodes[node].fail(&both, reserved);
+    }
+    counting
+        .becomes(1, "three have failed", |said| {
+            let Together::Throttled { key, limit, retry_after } = said else { return false };
+            assert_eq!(*key, counter(1).0);
+            *limit == LOGINS && *retry_after <= LOGINS.span && *retry_after > LOGINS.span / 2
+        })
+        .await;
+    // A counter that is full takes no room in the other.
+    let other = [counter(1), counter(3)];
+    assert!(matches!(counting.reserves(0, &other).await, Together::Throttled { .. }));
+    wait_until("what was not reserved is given back", LIMIT, async || {
+        let Together::Reserved(third) = counting.reserves(0, &[counter(3)]).await else {
+            return false;
+        };
+        counting.nodes[0].give_back(&[counter(3)], third);
+        true
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_put_into_a_counter_locks_nobody_out() {
+    let counting = Counting::begin().await;
+    for _ in 0..3 {
+        counting.nodes[0].fail(&[counter(1)], None);
+    }
+    counting.becomes(0, "it is full", |said| matches!(said, Together::Throttled { .. })).await;
+    let full = counting.name();
+    // The entries of one counter under the name of another, and a text of somebody's own.
+    counting.reserves(0, &[counter(2)]).await;
+    let names = counting.name();
+    let other = names.lines().find(|name| *name != full).expect("the other counter");
+    counting.redis.tell(&["COPY", &full, other, "REPLACE"]);
+    assert_eq!(counting.reserves(1, &[counter(2)]).await, Together::Unknown);
+    counting.redis.tell(&["DEL", other]);
+    counting.redis.tell(&["ZADD", other, "9e15", "a", "9e15", "b", "9e15", "c"]);
+    assert_eq!(counting.reserves(1, &[counter(2)]).await, Together::Unknown);
+    counting.redis.tell(&["SET", other, "a text"]);
+    assert_eq!(counting.reserves(1, &[counter(2)]).await, Together::Unknown);
+    assert!(counting.nodes[1].is_there(), "it is no reason to give the connection up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_scripts_are_refused_each_node_counts_by_itself() {
+    let counting = Counting::begin().await;
+    counting.redis.tell(&["ACL", "SETUSER", "default", "-@scripting"]);
+    assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown);
+    counting.redis.tell(&["ACL", "SETUSER", "default", "+@scripting"]);
+    counting.becomes(0, "they are allowed again", |said| *said != Together::Unknown).await;
+}
