@@ -47,11 +47,11 @@ pub(crate) const PATCHES: &[Patch] = &[
     },
     Patch {
         mutants: "fork_forgets",
-        file: "coherence.rs",
+        file: "coherence/fork.rs",
         original: "let said = self.names.leave_history();",
         patched: "let said = self.names.leave_history();
         if crate::mutant::breaks(\"fork_forgets\") {
-            self.names = Names::default();
+            self.names = super::names::Names::default();
         }",
     },
     Patch {
@@ -184,5 +184,27 @@ pub(crate) const PATCHES: &[Patch] = &[
         } else {
             new.generation
         };",
+    },
+    Patch {
+        mutants: "announcement_unheard",
+        file: "cached/news.rs",
+        original: "let announced = self.rule_mut().announced(*history, rows, self.now());",
+        patched: "if crate::mutant::breaks(\"announcement_unheard\") {
+                    return None;
+                }
+                let announced = self.rule_mut().announced(*history, rows, self.now());",
+    },
+    Patch {
+        mutants: "announcement_confirms",
+        file: "coherence/announced.rs",
+        original: "match &self.phase {
+            Phase::Following(view) if",
+        patched: "if let Phase::Following(view) = &mut self.phase
+            && crate::mutant::breaks(\"announcement_confirms\")
+        {
+            view.confirm_by(view.through(), now);
+        }
+        match &self.phase {
+            Phase::Following(view) if",
     },
 ];

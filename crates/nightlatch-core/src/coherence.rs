@@ -26,11 +26,12 @@ mod question;
 mod stamp;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use self::announced::Announced;
 use self::fork::Comparison;
 use self::limits::COPY_LIFE;
 pub use self::limits::{CoherenceLimits, LEASE};
@@ -75,6 +76,9 @@ pub struct Coherence {
     /// What is to be written back after a fork.
     lost: Lost,
     forks: u64,
+    /// Histories that are given up, the oldest first: a record that is in one of them again has gone
+    /// back once more, and copies of then may have outlived it elsewhere.
+    left: VecDeque<History>,
 }
 
 /// Where the node stands towards the feed.
@@ -101,6 +105,7 @@ impl Coherence {
             kept: BTreeMap::new(),
             lost: Lost::default(),
             forks: 0,
+            left: VecDeque::new(),
         }
     }
 
@@ -178,6 +183,12 @@ impl Coherence {
             let from = view.history();
             self.fork();
             self.phase = Phase::Forked(from);
+        }
+        // The end of the feed is where the view has not even begun: the record may have gone back.
+        if let Phase::Following(view) = &self.phase
+            && rows.iter().any(|row| view.begins_above(row.at))
+        {
+            self.phase = Phase::Blind;
         }
         for row in rows {
             self.names.learn(row.kind, row.at.position, now);
@@ -345,27 +356,6 @@ impl Coherence {
         match &self.phase {
             Phase::Following(view) => Some(view),
             Phase::Blind | Phase::Forked(_) => None,
-        }
-    }
-
-    fn begin_at(&mut self, head: Head, began: Duration) {
-        self.phase = Phase::Following(View::at(head, began));
-    }
-
-    /// Every copy is void by the epoch. What is remembered goes on being refused, and is compared
-    /// with the new history.
-    fn fork(&mut self) {
-        self.forks += 1;
-        if let Some(unfinished) = self.comparison.take() {
-            self.lost.add(unfinished.lost());
-        }
-        // What is of no history any more may have been written back, and be lost by this one.
-        self.lost.add(self.names.of_no_position());
-        let said = self.names.leave_history();
-        if let Phase::Following(view) = &self.phase {
-            let mut ids = std::mem::take(&mut self.kept);
-            ids.extend(view.known_ids());
-            self.comparison = Some(Comparison::new(ids, said));
         }
     }
 

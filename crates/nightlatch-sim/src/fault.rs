@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::accelerator::Faith;
 use crate::clock::Skew;
 use crate::entropy::Rng;
 use crate::history::NodeId;
@@ -22,13 +23,15 @@ pub(crate) struct Setting {
     pub(crate) idle_timeout: Option<Duration>,
     /// Whether somebody may end all sessions of everybody.
     pub(crate) ends_everything: bool,
+    /// Whether nodes share copies and news, and how well.
+    pub(crate) accelerator: Option<Faith>,
 }
 
 /// More revocations than a run has.
 const REMEMBERS_ALL: usize = 100_000;
 
 impl Setting {
-    fn draw(rng: &mut Rng) -> Self {
+    fn draw(rng: &mut Rng, accelerator: Option<Faith>) -> Self {
         let nodes = 2 + rng.below(2);
         let remembers_few = rng.permille(300);
         Self {
@@ -43,6 +46,7 @@ impl Setting {
             },
             idle_timeout: rng.permille(200).then(|| rng.millis(40_000, 60_000)),
             ends_everything: rng.permille(200),
+            accelerator,
         }
     }
 
@@ -118,8 +122,10 @@ pub(crate) struct FaultPlan {
 }
 
 impl FaultPlan {
-    pub(crate) fn draw(mut rng: Rng) -> Self {
-        let setting = Setting::draw(&mut rng);
+    pub(crate) fn draw(mut rng: Rng, mut of_accelerator: Rng) -> Self {
+        let accelerator = [None, Some(Faith::Good), Some(Faith::Bad), Some(Faith::Bad)];
+        let accelerator = of_accelerator.pick(&accelerator).flatten();
+        let setting = Setting::draw(&mut rng, accelerator);
         let kinds = KINDS.into_iter().filter(|_| rng.permille(400)).collect();
         let permille = 5 + rng.below(30);
         Self { setting, kinds, permille, rng }

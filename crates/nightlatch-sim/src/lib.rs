@@ -5,6 +5,7 @@
 //! time that is simulated: thousands of orders a second, each of which can be repeated from its
 //! seed. What people were answered is recorded and judged afterwards, by the promises alone.
 
+mod accelerator;
 mod checker;
 mod client;
 mod clock;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::accelerator::{Faith, GOOD_NEWS_WITHIN};
 use crate::fault::Setting;
 use crate::history::{
     Action, Fork, Given, GivenSession, History, Life, Moment, NodeId, Op, OpId, Outcome, Person,
@@ -168,6 +169,23 @@ impl<'a> Model<'a> {
         self.has_none_of(request.op.node, (from, request.ended.at), |trouble| {
             trouble != Trouble::Slow
         })
+    }
+
+    /// Whether the node that was asked has been told by the other what that had ended: whatever it
+    /// reaches of the record, it knows.
+    pub(crate) fn is_told(&self, end: &Op, request: Use<'_>) -> bool {
+        let Some(told) = acknowledged(end) else { return false };
+        let is_awake = |node| {
+            self.has_none_of(node, (end.began.at, request.ended.at), |trouble| {
+                matches!(trouble, Trouble::Suspended | Trouble::Dead)
+            })
+        };
+        self.setting.accelerator == Some(Faith::Good)
+            && self.setting.remembers_all()
+            && self.history.forks.is_empty()
+            && told.at + GOOD_NEWS_WITHIN < request.op.began.at
+            && is_awake(end.node)
+            && is_awake(request.op.node)
     }
 
     /// Whether a trouble of one kind lasted all the while.

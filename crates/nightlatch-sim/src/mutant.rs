@@ -27,6 +27,8 @@ pub const MUTANTS: &[(&str, &str)] = &[
     ("kept_written_back", "what the record kept is written back too, however old it is"),
     ("fork_unseen", "a record that went back is taken for one that was pruned"),
     ("fork_forgets", "what was remembered is forgotten when the record goes back"),
+    ("announcement_unheard", "what another node announces is not heard"),
+    ("announcement_confirms", "what another node announces confirms the view"),
     ("upserting_touch", "noting a use brings an ended session back"),
 ];
 

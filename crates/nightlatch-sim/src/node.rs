@@ -16,6 +16,7 @@ use nightlatch_store::intercepted::{InterceptedRecord, Interceptor};
 use nightlatch_store::throttle::LocalThrottle;
 use tokio::sync::watch;
 
+use crate::accelerator::Accelerator;
 use crate::client::Client;
 use crate::clock::SimClock;
 use crate::entropy::{Rng, SimEntropy};
@@ -63,6 +64,7 @@ struct Server {
 pub(crate) struct Start<'a> {
     pub(crate) subject: Subject,
     pub(crate) record: Arc<dyn Record>,
+    pub(crate) accelerator: Option<&'a Arc<Accelerator>>,
     pub(crate) setting: &'a Setting,
     pub(crate) recorder: &'a Recorder,
     pub(crate) rng: Rng,
@@ -78,7 +80,7 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self, start: Start<'_>, tasks: &mut Tasks) {
-        let Start { subject, record, setting, recorder, mut rng } = start;
+        let Start { subject, record, accelerator, setting, recorder, mut rng } = start;
         let interceptor = Arc::clone(&self.wire) as Arc<dyn Interceptor>;
         let wired = Arc::new(InterceptedRecord::new(record, interceptor));
         let clock = Arc::new(RecordClock::new(Arc::clone(&self.clock) as Arc<dyn Clock>));
@@ -89,6 +91,7 @@ impl Node {
             entropy: Arc::clone(&entropy),
             staleness: setting.staleness,
             remembered_max: setting.remembered_max,
+            accelerator: accelerator.map(|accelerator| (self.id, Arc::clone(accelerator))),
         });
         let hasher = Arc::new(PlainHasher::new(Rng::stream(rng.next(), 2)));
         let server_id = nightlatch_core::NodeId::fresh(&*entropy, clock.now());
@@ -103,7 +106,7 @@ impl Node {
             hasher: Arc::clone(&hasher) as _,
             assessor: hasher,
             throttle: Arc::clone(&throttle) as _,
-            announcer: Arc::new(()),
+            announcer: node_record.announcer,
             clock: Arc::clone(&clock),
             entropy,
             node: server_id,
@@ -112,6 +115,18 @@ impl Node {
         let life = recorder.is_born(self.id);
         let machine = self.id;
         tasks.begin(machine, node_record.following);
+        if let Some(accelerator) = accelerator {
+            let (accelerator, of) = (Arc::clone(accelerator), Arc::clone(&service));
+            let hear = node_record.hear;
+            tasks.begin(machine, async move {
+                loop {
+                    let told = accelerator.hear(machine).await;
+                    if let Some(pending) = hear(told) {
+                        of.hear_pending(pending);
+                    }
+                }
+            });
+        }
         let has_looked = node_record.has_looked;
         tasks.begin(machine, async move { complete_start(has_looked, &throttle, &clock).await });
         let of = Arc::clone(&service);

@@ -17,6 +17,7 @@ use crate::world::World;
 /// Streams of the seed.
 const FAULT_STREAM: u64 = 10;
 const WORKLOAD_STREAM: u64 = 11;
+const ACCELERATOR_STREAM: u64 = 12;
 
 /// After the last fault: until what is promised "within seconds" is due.
 const SETTLING: Duration = Duration::from_secs(25);
@@ -52,7 +53,10 @@ impl Run {
         });
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
-        let mut plan = FaultPlan::draw(Rng::stream(self.seed, FAULT_STREAM));
+        let mut plan = FaultPlan::draw(
+            Rng::stream(self.seed, FAULT_STREAM),
+            Rng::stream(self.seed, ACCELERATOR_STREAM),
+        );
         let setting = plan.setting.clone();
         let history = runtime.block_on(self.simulate(&mut plan));
         let violations = checker::violations(&history, &setting);

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{BoxFuture, Clock, Entropy, Record, RecordClock};
+use nightlatch_core::{Announcer, BoxFuture, Clock, Entropy, Record, RecordClock, SessionEnd};
 use tokio::sync::watch;
+
+use crate::accelerator::{Accelerator, Told};
+use crate::history::NodeId;
 
 /// The sources that are simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +38,16 @@ pub(crate) struct NodeParts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) staleness: Duration,
     pub(crate) remembered_max: usize,
+    /// Where nodes share copies and news, and who this node is there.
+    pub(crate) accelerator: Option<(NodeId, Arc<Accelerator>)>,
 }
 
 /// A node's record: copies in front of the shared one.
 pub(crate) struct NodeRecord {
     pub(crate) record: Arc<dyn Record>,
+    pub(crate) announcer: Arc<dyn Announcer>,
+    /// Takes what another node has told; a logout that waits is handed on.
+    pub(crate) hear: Box<dyn Fn(Told) -> Option<SessionEnd> + Send + Sync>,
     /// Follows the feed until it is dropped.
     pub(crate) following: BoxFuture<'static, ()>,
     /// Whether the record has answered that once, and so told the time.
@@ -74,13 +82,23 @@ macro_rules! subject {
         mod $name {
             use std::sync::Arc;
 
-            use nightlatch_core::{Clock, Entropy, Record, RecordClock};
+            use std::time::Duration;
+
+            use nightlatch_core::{
+                Announcer, BoxFuture, Clock, Entropy, FoundSession, History, Record, RecordClock,
+                Timestamp, TokenHash,
+            };
             use $($core)::+::coherence::CoherenceLimits;
-            use $($store)::+::cached::{CachedRecord, Look, LookObserver};
+            use $($store)::+::cached::{
+                Announcement, Announcements, CachedRecord, Look, LookObserver, News, SharedCopies,
+                SharedCopy,
+            };
             use $($store)::+::memory::MemoryRecord;
             use tokio::sync::watch;
 
             use super::{COPIES_BYTES_MAX, NodeParts, NodeRecord, Restore, SharedRecord};
+            use crate::accelerator::{Accelerator, KeptCopy, Told, ToldNews};
+            use crate::history::NodeId;
 
             pub(super) fn shared_record(
                 clock: Arc<dyn Clock>,
@@ -96,16 +114,67 @@ macro_rules! subject {
             }
 
             pub(super) fn node_record(parts: NodeParts) -> NodeRecord {
-                let NodeParts { record, clock, entropy, staleness, remembered_max } = parts;
+                let NodeParts { record, clock, entropy, staleness, .. } = parts;
+                let (remembered_max, accelerator) = (parts.remembered_max, parts.accelerator);
                 let mut limits = CoherenceLimits::new(staleness);
                 limits.remembered_max = remembered_max;
                 let (looks, has_looked) = watch::channel(false);
                 let observer = Observer { clock: Arc::clone(&clock), looks };
                 let cached =
                     Arc::new(CachedRecord::new(record, clock, entropy, (limits, COPIES_BYTES_MAX)));
+                if let Some((node, accelerator)) = accelerator {
+                    let way = Arc::new(Way { node, accelerator });
+                    cached.share(Arc::clone(&way) as _);
+                    cached.announce_by(way);
+                }
                 let record = Arc::clone(&cached) as Arc<dyn Record>;
+                let announcer = Arc::clone(&cached) as Arc<dyn Announcer>;
+                let hearing = Arc::clone(&cached);
+                let hear = Box::new(move |Told { history, said_at, news }| {
+                    let news = match news {
+                        ToldNews::Ended(rows) => News::Ended(rows),
+                        ToldNews::Pending(end) => News::Pending(end),
+                    };
+                    hearing.hear(&Announcement { history, said_at, news })
+                });
                 let following = Box::pin(async move { cached.tail(&observer).await });
-                NodeRecord { record, following, has_looked }
+                NodeRecord { record, announcer, hear, following, has_looked }
+            }
+
+            /// How a node reaches the accelerator.
+            struct Way {
+                node: NodeId,
+                accelerator: Arc<Accelerator>,
+            }
+
+            impl SharedCopies for Way {
+                fn find(
+                    &self,
+                    token: TokenHash,
+                    history: History,
+                    _limit: Duration,
+                ) -> BoxFuture<'_, Option<SharedCopy>> {
+                    Box::pin(async move {
+                        let copy = self.accelerator.find(token, history).await?;
+                        Some(SharedCopy { found: copy.found, read_at: copy.read_at })
+                    })
+                }
+
+                fn keep(&self, token: TokenHash, found: &Arc<FoundSession>, read_at: Timestamp) {
+                    let copy = KeptCopy { found: Arc::clone(found), read_at };
+                    self.accelerator.keep(token, &copy);
+                }
+            }
+
+            impl Announcements for Way {
+                fn announce(&self, said: Announcement) {
+                    let Announcement { history, said_at, news } = said;
+                    let news = match news {
+                        News::Ended(rows) => ToldNews::Ended(rows),
+                        News::Pending(end) => ToldNews::Pending(end),
+                    };
+                    self.accelerator.tell(self.node, &Told { history, said_at, news });
+                }
             }
 
             /// Follows the record's clock, as the server's health does.

@@ -12,6 +12,7 @@ use nightlatch_core::{Clock, CreateUser, Deadline, Groups, NewUser, Timestamp, U
 use tokio::task::unconstrained;
 use uuid::Uuid;
 
+use crate::accelerator::Accelerator;
 use crate::client::{name_of, password_of};
 use crate::clock::{RecordMachine, SimClock, TrueTime, record_time};
 use crate::entropy::{Rng, SimEntropy};
@@ -39,6 +40,7 @@ const SWEEP_MAX: u32 = 500;
 /// Streams of the seed, beside those of the nodes.
 const RECORD_STREAM: u64 = 1;
 const TASK_STREAM: u64 = 2;
+const ACCELERATOR_STREAM: u64 = 3;
 const NODE_STREAMS: u64 = 100;
 
 /// Nodes around a record.
@@ -49,6 +51,7 @@ pub(crate) struct World {
     pub(crate) recorder: Arc<Recorder>,
     shared: SharedRecord,
     nodes: Vec<Node>,
+    accelerator: Option<Arc<Accelerator>>,
     tasks: Tasks,
     /// Backups of the record, oldest first; `None`: it never goes back.
     backups: Option<VecDeque<Backup>>,
@@ -91,6 +94,10 @@ impl World {
                 Wire::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&recorder), wire_rng);
             nodes.push(Node::new(NodeId(number), clock, Arc::new(wire)));
         }
+        let accelerator = setting.accelerator.map(|faith| {
+            let rng = Rng::stream(seed, ACCELERATOR_STREAM);
+            Arc::new(Accelerator::new(time, faith, nodes.len(), rng))
+        });
         let backups = goes_back.then(VecDeque::new);
         let mut world = Self {
             subject,
@@ -99,6 +106,7 @@ impl World {
             recorder,
             shared,
             nodes,
+            accelerator,
             tasks: Tasks::new(Rng::stream(seed, TASK_STREAM)),
             backups,
             agenda: BTreeMap::new(),
@@ -182,6 +190,9 @@ impl World {
                 if self.nodes[node.0].lives() {
                     self.nodes[node.0].resume(&self.recorder, &mut self.tasks);
                     self.nodes[node.0].kill(&self.recorder, &mut self.tasks);
+                    if let Some(accelerator) = &self.accelerator {
+                        accelerator.hangs_up(node);
+                    }
                     self.recorder.trouble_begins(node, Trouble::Dead);
                     self.later(down, Later::Start(node));
                 }
@@ -244,6 +255,7 @@ impl World {
         let start = Start {
             subject: self.subject,
             record: Arc::clone(&self.shared.record),
+            accelerator: self.accelerator.as_ref(),
             setting: &self.setting,
             recorder: &self.recorder,
             rng,

@@ -126,7 +126,9 @@ impl CachedRecord {
     /// other nodes that was read before.
     fn drop_untold(&self, which: SessionEnd, rows: &[FeedRow]) {
         self.copies.drop_untold(which, rows);
-        self.untold.note(which, rows, self.clock.now());
+        if self.shared.get().is_some() {
+            self.untold.note(which, rows, self.clock.now());
+        }
     }
 
     /// Somebody is interested in the record: it is looked at as often as under traffic.
@@ -194,7 +196,12 @@ impl CachedRecord {
                 return Ok(known.into_answer());
             }
             match self.load(token, deadline).await {
-                Ok(Loaded { found: None, .. }) => return Ok(None),
+                Ok(Loaded { found: None, .. }) => {
+                    // A copy of other nodes that was read before must not bring it back while the feed
+                    // has not told.
+                    self.drop_untold(SessionEnd::Token(token), &[]);
+                    return Ok(None);
+                }
                 Ok(Loaded { found: Some(found), began }) => {
                     match self.judge_answer(&found, began) {
                         Verdict::Believed | Verdict::BelievedStale => {

@@ -25,15 +25,19 @@ use tokio::sync::oneshot;
 use exchange::Exchange;
 pub use exchange::LOOK_EVERY;
 use journal::Journal;
-pub use together::{Reservation, SharedCounters, Together};
+pub use together::{Reservation, SharedCounters, Together, Want};
 use turnstile::{Entry, Turn, Turnstile, Wants};
 
 /// The most failures that are read at start: far more than the windows of a calm service hold, and
 /// still read in one go.
 const LOAD_MAX: u32 = 100_000;
 
-/// How often it is asked again whether all nodes together have room.
+/// How often it is asked again whether all nodes together have room, and for how long.
 const TOGETHER_EVERY: Duration = Duration::from_millis(50);
+const TOGETHER_MAX: Duration = Duration::from_millis(500);
+
+/// A failure that is older has been written to where nodes count together.
+const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts what passes through this node, in sliding windows.
 pub struct LocalThrottle {
@@ -150,7 +154,6 @@ impl Shared {
                     here.together = Some(reservation);
                     return Ok(here);
                 }
-                Together::Wait => return Err(Refused::Busy),
                 Together::Throttled { key, limit, retry_after } => {
                     let now = self.boot_now();
                     let until = now.after(retry_after);
@@ -158,15 +161,15 @@ impl Shared {
                     return Err(Refused::Throttled { limit, retry_after });
                 }
                 // By itself this node lets no more through than its share.
-                Together::Unknown => {}
+                Together::Wait | Together::Unknown => {}
             }
         }
         self.pass(wants, Allowance::Share, deadline).await
     }
 
-    /// Asks all nodes together, waiting for those before while the deadline lasts. It is others' tries
-    /// that are waited for: the place where they are counted has no more time in all than one request
-    /// may spend there.
+    /// Asks all nodes together, waiting for those before, but not long: a try whose node is gone holds
+    /// its place for a while. It is others' tries that are waited for: the place where they are counted
+    /// has no more time in all than one request may spend there.
     async fn reserve_together(
         &self,
         counters: &dyn SharedCounters,
@@ -174,17 +177,29 @@ impl Shared {
         deadline: Deadline,
     ) -> Together {
         let clock = self.clock.clock();
-        let mut asked_for = Duration::ZERO;
+        let wants = self.known(wants);
+        let (began, mut asked_for) = (clock.boottime(), Duration::ZERO);
         loop {
-            let began = clock.boottime();
-            let left = deadline.remaining(clock);
-            let answer = counters.reserve(wants, asked_for, left).await;
-            asked_for += clock.boottime().saturating_sub(began);
-            if answer != Together::Wait || deadline.remaining(clock) <= TOGETHER_EVERY {
+            let (asked, left) = (clock.boottime(), deadline.remaining(clock));
+            let answer = counters.reserve(&wants, asked_for, left).await;
+            let now = clock.boottime();
+            asked_for += now.saturating_sub(asked);
+            let is_long = now.saturating_sub(began) >= TOGETHER_MAX;
+            if answer != Together::Wait || is_long || deadline.remaining(clock) <= TOGETHER_EVERY {
                 return answer;
             }
             tokio::time::sleep(TOGETHER_EVERY).await;
         }
+    }
+
+    fn known(&self, wants: &Wants) -> Vec<Want> {
+        let (counters, now) = (self.counters(), self.boot_now());
+        let to = now.before(KNOWN_AFTER);
+        let want = |(key, limit): &(ThrottleKey, Limit)| {
+            let known = counters.turnstile.failed(*key, *limit, (to, now));
+            Want { key: *key, limit: *limit, known }
+        };
+        wants.iter().map(want).collect()
     }
 
     /// Goes through the turnstile, waiting for those before while the deadline lasts.

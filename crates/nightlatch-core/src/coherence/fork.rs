@@ -8,9 +8,13 @@
 //! where it was kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::limits::LEFT_MAX;
 use super::names::Said;
-use crate::{FeedKind, FeedNews, Generation, LostRevocations, LostUser, Position, UserId};
+use super::view::View;
+use super::{Coherence, Phase};
+use crate::{FeedKind, FeedNews, Generation, Head, LostRevocations, LostUser, Position, UserId};
 
 /// What was known of the history that was given up, while it is compared with the new one.
 #[derive(Debug)]
@@ -98,6 +102,38 @@ impl Comparison {
         }
         lost.users = users.into_values().collect();
         lost
+    }
+}
+
+impl Coherence {
+    /// Follows the feed from its head on, unless the record is where it was before a fork.
+    pub(super) fn begin_at(&mut self, head: Head, began: Duration) {
+        self.phase = if self.left.contains(&head.history) {
+            Phase::Forked(head.history)
+        } else {
+            Phase::Following(View::at(head, began))
+        };
+    }
+
+    /// Every copy is void by the epoch. What is remembered goes on being refused, and is compared
+    /// with the new history.
+    pub(super) fn fork(&mut self) {
+        self.forks += 1;
+        if let Some(unfinished) = self.comparison.take() {
+            self.lost.add(unfinished.lost());
+        }
+        // What is of no history any more may have been written back, and be lost by this one.
+        self.lost.add(self.names.of_no_position());
+        let said = self.names.leave_history();
+        if let Phase::Following(view) = &self.phase {
+            if self.left.len() >= LEFT_MAX {
+                self.left.pop_front();
+            }
+            self.left.push_back(view.history());
+            let mut ids = std::mem::take(&mut self.kept);
+            ids.extend(view.known_ids());
+            self.comparison = Some(Comparison::new(ids, said));
+        }
     }
 }
 

@@ -18,6 +18,10 @@ const WINDOW_MIN: Duration = Duration::from_mins(15);
 /// `since` moves forward: more misses, never a wrong answer.
 const REMEMBERED_MAX: usize = 250_000;
 
+/// The most histories that are remembered as given up. More forks within the life of a copy would need
+/// a record that goes back every few seconds.
+pub(super) const LEFT_MAX: usize = 64;
+
 /// What bounds the rule.
 #[derive(Clone, Copy, Debug)]
 pub struct CoherenceLimits {

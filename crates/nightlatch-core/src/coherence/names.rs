@@ -100,11 +100,32 @@ impl Names {
         self.order.push_back(Learned { number, at, kind, position: Some(position) });
     }
 
-    /// A row of a history that is not followed: who has ended in it has ended.
-    pub(super) fn learn_elsewhere(&mut self, kind: FeedKind, at: Duration) {
+    /// A row of a history that is not followed: who has ended in it has ended. `false`: nobody whose
+    /// end was not known.
+    pub(super) fn learn_elsewhere(&mut self, kind: FeedKind, at: Duration) -> bool {
+        if self.knows_end(kind) {
+            return false;
+        }
         let number = self.number();
-        if self.end(kind, number) {
+        let ends = self.end(kind, number);
+        if ends {
             self.order.push_back(Learned { number, at, kind, position: None });
+        }
+        ends
+    }
+
+    fn knows_end(&self, kind: FeedKind) -> bool {
+        match kind {
+            FeedKind::Session(id) => self.sessions.contains_key(&id),
+            FeedKind::UserBelow(id, generation) | FeedKind::UserDisabled(id, generation) => {
+                let below = self.users.get(&id).and_then(|user| user.below);
+                below.is_some_and(|below| below.value >= generation)
+            }
+            FeedKind::Start
+            | FeedKind::Everything
+            | FeedKind::RefetchUser(_)
+            | FeedKind::UserEnabled(_)
+            | FeedKind::Unknown(_) => false,
         }
     }
 

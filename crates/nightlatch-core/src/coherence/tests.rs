@@ -511,7 +511,12 @@ fn what_one_fork_kept_is_written_back_if_the_next_goes_further_back() {
 fn what_another_node_announces_binds_and_confirms_nothing() {
     let mut node = node();
     let ended = row(6, FeedKind::Session(session(1)));
-    assert!(!node.announced(EPOCH, &[ended], at(100)));
+    let announced = Announced { is_new: true, copies_are_void: false };
+    assert_eq!(node.announced(EPOCH, &[ended], at(100)), announced);
+    for _ in 0..10 {
+        assert_eq!(node.announced(EPOCH, &[ended], at(100)), Announced::default(), "again");
+    }
+    assert_eq!(node.remembered(), 1);
     assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
     // It is no look at the feed: the lease runs out as it would have.
     let other = Stamp { session: session(2), ..copy(5) };
@@ -527,7 +532,7 @@ fn what_is_announced_of_another_record_says_nothing_here() {
     let mut node = node();
     let staging = History { record: Uuid::from_u128(9), ..EPOCH };
     let ends = [row(6, FeedKind::Session(session(1))), row(7, FeedKind::Everything)];
-    assert!(!node.announced(staging, &ends, at(100)));
+    assert_eq!(node.announced(staging, &ends, at(100)), Announced::default());
     assert_eq!(node.judge(&copy(5), at(101)), Verdict::Believed);
     // Nor does anything say something to a node that does not know yet which record it serves.
     let mut blind = Coherence::new(CoherenceLimits::new(STALENESS));
@@ -545,7 +550,9 @@ fn an_end_in_another_epoch_is_an_end_and_is_written_back() {
         row(4, FeedKind::UserBelow(user(2), Generation(2))),
         row(5, FeedKind::RefetchUser(user(3))),
     ];
-    assert!(!node.announced(other, &ends, at(100)));
+    let announced = Announced { is_new: true, copies_are_void: false };
+    assert_eq!(node.announced(other, &ends, at(100)), announced);
+    assert_eq!(node.announced(other, &ends, at(100)), Announced::default(), "again");
     assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
     let of_two = Stamp { session: session(2), user: user(2), ..copy(5) };
     assert_eq!(node.judge(&of_two, at(101)), Verdict::Revoked);
@@ -560,9 +567,39 @@ fn an_end_in_another_epoch_is_an_end_and_is_written_back() {
 fn an_end_of_everything_in_another_epoch_leaves_nothing_to_believe() {
     let mut node = node();
     let other = History { epoch: Epoch(2), ..EPOCH };
-    assert!(node.announced(other, &[row(3, FeedKind::Everything)], at(100)));
+    let announced = Announced { is_new: true, copies_are_void: true };
+    let everything = [row(3, FeedKind::Everything)];
+    assert_eq!(node.announced(other, &everything, at(100)), announced);
     assert_eq!(node.judge(&copy(5), at(101)), Verdict::Unconfirmed);
     node.record_failed(at(102));
     assert_eq!(node.judge(&copy(5), at(103)), Verdict::Miss, "not even while the record is away");
     assert_eq!(node.question(), Question::Head);
+}
+
+/// Copies of the epoch that is given up may lie elsewhere still: it must not be followed again.
+#[test]
+fn a_record_that_is_back_in_an_epoch_of_before_gets_a_new_one() {
+    let mut node = node();
+    let epoch = |number| History { epoch: Epoch(number), ..EPOCH };
+    let mut told = news(5, Some(50), vec![]);
+    told.head.history = epoch(2);
+    node.told_rows(&told, at(20), at(21));
+    compare_all(&mut node, &[row(5, FeedKind::Start)], 5);
+    assert_eq!(node.history(), Some(epoch(2)));
+    // The same backup once more.
+    let learned = node.told_rows(&news(5, Some(50), vec![]), at(40), at(41));
+    assert!(learned.forked && learned.copies_are_void);
+    assert_eq!((node.history(), node.question()), (None, Question::NewEpoch(EPOCH)));
+    node.told_head(Head { history: epoch(3), ..head(5) }, at(50));
+    assert_eq!((node.history(), node.forks()), (Some(epoch(3)), 2));
+}
+
+#[test]
+fn a_row_that_this_node_writes_before_its_view_begins_leaves_nothing_to_judge_by() {
+    let mut node = node();
+    node.wrote(&[row(4, FeedKind::Session(session(9)))], at(10));
+    assert_eq!(
+        (node.judge(&copy(5), at(11)), node.question()),
+        (Verdict::Unconfirmed, Question::Head)
+    );
 }

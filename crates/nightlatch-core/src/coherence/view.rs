@@ -112,6 +112,22 @@ impl View {
         known.is_some_and(|row_id| row_id != row.row_id)
     }
 
+    /// Whether this very row is in the view, or its effect in every copy that can be judged.
+    pub(super) fn has_seen(&self, row: AsOf) -> bool {
+        if row.position <= self.since {
+            return true;
+        }
+        let offset = usize::try_from(row.position.0 - self.since.0).ok();
+        let known = offset.and_then(|offset| self.ids.get(offset).copied());
+        let known = known.or_else(|| self.expected.get(&row.position).map(|row| row.row_id));
+        known == Some(row.row_id)
+    }
+
+    /// Whether a row that was written a moment ago stands where the view begins, or before.
+    pub(super) fn begins_above(&self, row: AsOf) -> bool {
+        row.position < self.since
+    }
+
     /// The feed must have this row.
     pub(super) fn expect(&mut self, row: AsOf, now: Duration) {
         if row.position > self.through.position && self.expected.len() < EXPECTED_MAX {

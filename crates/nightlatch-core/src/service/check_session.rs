@@ -111,7 +111,7 @@ impl Service {
         token: TokenHash,
         now: Timestamp,
     ) -> Option<ActiveSession> {
-        if self.pending.refuses_session(&found.session.id) {
+        if self.pending.refuses_session(found.session.id, found.user.id) {
             return None;
         }
         self.last_seen.note(&found, now);

@@ -81,6 +81,7 @@ impl Service {
         let unwritten = self.last_seen.unwritten_at(now);
         let last_use = session.last_seen_at;
         let verdict = session.verdict_at(last_use, now, self.policy.idle_timeout, unwritten);
-        verdict == SessionVerdict::Active && !self.pending.refuses_session(&session.id)
+        verdict == SessionVerdict::Active
+            && !self.pending.refuses_session(session.id, session.user_id)
     }
 }

@@ -4,7 +4,7 @@
 //! from that moment on and tries until the record has it. If the node dies first, the session lives
 //! on; the client was told that, and kept its cookie.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,22 +27,32 @@ pub(super) struct PendingEnds {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    tokens: BTreeSet<[u8; 32]>,
-    sessions: BTreeMap<SessionId, UserId>,
+    tokens: BTreeMap<[u8; 32], Told>,
+    /// A session of somebody: of anybody else it is none.
+    sessions: BTreeMap<(SessionId, UserId), Told>,
+}
+
+/// By whom a node was told of a logout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// By who logged out: it tells the others.
+    Here,
+    /// By another node.
+    Elsewhere,
 }
 
 impl PendingEnds {
     /// Refuses what a logout names from now on; `false` when too many wait.
-    fn refuse(&self, end: SessionEnd) -> bool {
+    fn refuse(&self, end: SessionEnd, told: Told) -> bool {
         let mut waiting = self.lock();
         let room = waiting.has_room();
         if room {
             match end {
                 SessionEnd::Token(token) => {
-                    waiting.tokens.insert(*token.as_bytes());
+                    waiting.tokens.entry(*token.as_bytes()).or_insert(told);
                 }
                 SessionEnd::OneOf(user, session) => {
-                    waiting.sessions.insert(session, user);
+                    waiting.sessions.entry((session, user)).or_insert(told);
                 }
                 // Whoever ends these is told of the failure, and asks again.
                 SessionEnd::One(_)
@@ -56,22 +66,25 @@ impl PendingEnds {
     }
 
     pub(super) fn refuses_token(&self, token: &TokenHash) -> bool {
-        self.any() && self.lock().tokens.contains(token.as_bytes())
+        self.any() && self.lock().tokens.contains_key(token.as_bytes())
     }
 
-    pub(super) fn refuses_session(&self, session: &SessionId) -> bool {
-        self.any() && self.lock().sessions.contains_key(session)
+    pub(super) fn refuses_session(&self, session: SessionId, user: UserId) -> bool {
+        self.any() && self.lock().sessions.contains_key(&(session, user))
     }
 
     fn any(&self) -> bool {
         self.any.load(Ordering::SeqCst)
     }
 
-    fn batch(&self) -> Vec<SessionEnd> {
+    fn batch(&self) -> Vec<(SessionEnd, Told)> {
         let waiting = self.lock();
-        let tokens =
-            waiting.tokens.iter().map(|token| SessionEnd::Token(TokenHash::from_bytes(*token)));
-        let sessions = waiting.sessions.iter().map(|(id, user)| SessionEnd::OneOf(*user, *id));
+        let tokens = waiting
+            .tokens
+            .iter()
+            .map(|(token, told)| (SessionEnd::Token(TokenHash::from_bytes(*token)), *told));
+        let sessions = waiting.sessions.iter();
+        let sessions = sessions.map(|((id, user), told)| (SessionEnd::OneOf(*user, *id), *told));
         tokens.chain(sessions).take(BATCH_MAX).collect()
     }
 
@@ -81,8 +94,8 @@ impl PendingEnds {
             SessionEnd::Token(token) => {
                 waiting.tokens.remove(token.as_bytes());
             }
-            SessionEnd::OneOf(_, id) => {
-                waiting.sessions.remove(&id);
+            SessionEnd::OneOf(user, id) => {
+                waiting.sessions.remove(&(id, user));
             }
             SessionEnd::One(_)
             | SessionEnd::OthersOf(..)
@@ -111,7 +124,7 @@ impl Service {
     /// Refuses what a logout names until the record has it, here and on every node that hears of it;
     /// `false` when too many wait.
     pub(super) fn wait_for_record(&self, end: SessionEnd) -> bool {
-        let waits = self.pending.refuse(end);
+        let waits = self.pending.refuse(end, Told::Here);
         if waits {
             self.ports.announcer.announce_pending(end);
         }
@@ -121,7 +134,7 @@ impl Service {
     /// Another node has a logout waiting: it is refused here, too, and tried, since that node may be
     /// gone before the record is back. When too many wait here, it is left to that node.
     pub fn hear_pending(&self, end: SessionEnd) {
-        self.pending.refuse(end);
+        self.pending.refuse(end, Told::Elsewhere);
     }
 
     /// Tries the revocations that wait for the record. The caller does this twice a second.
@@ -129,10 +142,17 @@ impl Service {
     /// # Errors
     /// The record's; what was not confirmed waits for the next call.
     pub async fn retry_pending(&self, deadline: Deadline) -> Result<(), StoreError> {
-        for end in self.pending.batch() {
-            self.ports.record.end_sessions(end, self.now(), deadline).await?;
+        let batch = self.pending.batch();
+        for (end, _) in &batch {
+            let ended = self.ports.record.end_sessions(*end, self.now(), deadline).await;
+            if let Err(error) = ended {
+                // Whoever did not hear of it, or has come meanwhile, does now.
+                let told_here = batch.iter().filter(|(_, told)| *told == Told::Here);
+                told_here.for_each(|(end, _)| self.ports.announcer.announce_pending(*end));
+                return Err(error);
+            }
             // Only now: a check between commit and this line must not find the session good.
-            self.pending.done(end);
+            self.pending.done(*end);
         }
         Ok(())
     }

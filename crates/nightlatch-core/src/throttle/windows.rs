@@ -30,7 +30,7 @@ pub enum Decision {
 }
 
 /// How much of a limit this node may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allowance {
     /// Its share: it counts by itself.
     Share,
@@ -159,6 +159,19 @@ impl SlidingWindows {
         let window = self.windows.entry(key).or_default();
         window.refused_until = window.refused_until.max(Some(until));
         window.idle_at = window.idle_at.max(Some(until));
+    }
+
+    /// How many failures of a counter are known up to a time, as far as they count.
+    #[must_use]
+    pub fn failed(
+        &self,
+        key: ThrottleKey,
+        limit: Limit,
+        (to, now): (Timestamp, Timestamp),
+    ) -> usize {
+        let Some(window) = self.windows.get(&key) else { return 0 };
+        let counts = |at: &&Timestamp| **at <= to && at.after(limit.span) > now;
+        window.failures.iter().filter(counts).count()
     }
 
     /// How many counters are held.

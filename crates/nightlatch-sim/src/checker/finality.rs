@@ -44,7 +44,10 @@ fn is_undone(model: &Model<'_>, accepted: Use<'_>, end: &Op) -> Option<&'static 
             return Some("on a node that was started later");
         }
         let has_spread = told.at + SPREAD_MAX < accepted.op.began.at;
-        return (has_spread && model.is_in_touch(accepted)).then_some("on another node, after S");
+        if has_spread && model.is_in_touch(accepted) {
+            return Some("on another node, after S");
+        }
+        return model.is_told(end, accepted).then_some("on another node that had been told");
     };
     if !model.setting.remembers_all() || had_ended_before(model, accepted, effect) {
         return None;

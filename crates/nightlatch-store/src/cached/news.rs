@@ -61,10 +61,13 @@ impl CachedRecord {
         }
         match news {
             News::Ended(rows) => {
-                if self.rule_mut().announced(*history, rows, self.now()) {
+                let announced = self.rule_mut().announced(*history, rows, self.now());
+                if announced.copies_are_void {
                     self.copies.clear();
                 }
-                self.looks.want();
+                if announced.is_new {
+                    self.looks.want();
+                }
                 None
             }
             News::Pending(end) => {
@@ -82,8 +85,8 @@ impl CachedRecord {
 
     fn announce(&self, news: impl FnOnce() -> News) {
         let Some(announcements) = self.announcements.get() else { return };
-        // Of which record, this node does not know yet: then nobody has a copy of it either.
-        let Some(history) = self.rule().history() else { return };
+        // A node that does not know yet which record it serves has nothing to tell of it.
+        let Some(history) = self.rule().known_history() else { return };
         let said_at = self.clock.now();
         announcements.announce(Announcement { history, said_at, news: news() });
     }

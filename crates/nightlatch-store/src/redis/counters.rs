@@ -4,6 +4,7 @@
 //! only keeps room, and what a full counter holds is judged here. An entry that is forged, of another
 //! counter, or said again later makes the answer none at all; then each node goes by its own count.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::link::RedisLink;
 use crate::cached::CachedRecord;
-use crate::throttle::{Reservation, SharedCounters, Together};
+use crate::throttle::{Reservation, SharedCounters, Together, Want};
 
 /// Settled tries that wait to be written; more are dropped, and count by the record alone.
 const WAITING_MAX: usize = 1024;
@@ -25,7 +26,7 @@ const WAITING_MAX: usize = 1024;
 const BATCH_MAX: usize = 64;
 
 /// A try that is neither given back nor counted for so long is of a node that is gone: no evaluation
-/// takes longer than a login may take, 60 s at most.
+/// takes longer than a login may take, 60 s at most. How it ended is told for as long.
 const HELD_MAX: Duration = Duration::from_secs(70);
 
 /// How far the clocks of two nodes may be apart.
@@ -34,25 +35,35 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 /// Room for a try, or what the counter is full of: failures are added even where it is full, and
 /// pending tries stand among them. One key, so that a cluster can run it.
 ///
-/// ARGV: the entry, its time, from when on entries count, up to when pending ones are of nobody, and
-/// how many there may be. Times are microseconds.
+/// ARGV: the entry, its time, up to when failures count no longer, up to when pending tries are of
+/// nobody, how many there may be, and for how many milliseconds the counter is kept. Times are
+/// microseconds. With room it says how many there were, and the entry again: no answer to another
+/// question reads like it.
 const RESERVE: &str = "
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
-local n = redis.call('ZCARD', KEYS[1])
+local over, left = tonumber(ARGV[3]), tonumber(ARGV[4])
 local max = tonumber(ARGV[5])
-if n >= max then
-  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])) do
-    if string.sub(entry, 1, 1) == 'p' then
-      n = n - redis.call('ZREM', KEYS[1], entry)
+local n = redis.call('ZCARD', KEYS[1])
+if n > 0 then
+  local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', math.max(over, left), 'WITHSCORES')
+  for i = 1, #old, 2 do
+    local is_pending = string.sub(old[i], 1, 1) == 'p'
+    if tonumber(old[i + 1]) <= (is_pending and left or over) then
+      n = n - redis.call('ZREM', KEYS[1], old[i])
     end
   end
 end
 if n < max then
   redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  return 1
+  return {n, ARGV[1]}
 end
 return redis.call('ZRANGE', KEYS[1], -2 * max, -1)";
+
+/// With less time than this nothing is asked: it would only be taken for silence.
+const LIMIT_MIN: Duration = Duration::from_millis(5);
+
+/// How long it is waited until what could not be written is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// What an entry says of a try, before its tag: a letter, an id, and a time.
 const ENTRY_BYTES: usize = 17;
@@ -71,6 +82,8 @@ pub struct RedisCounters {
 
 /// How a try ended.
 struct Settled {
+    /// When, in record time.
+    at: Timestamp,
     wants: Vec<(ThrottleKey, Limit)>,
     /// What is to be removed.
     pending: Option<Reservation>,
@@ -108,63 +121,73 @@ impl RedisCounters {
         Self { link, record, clock, entropy, keys, settle, settling }
     }
 
-    /// Writes how tries ended, for as long as the caller lets it run.
+    /// Writes how tries ended, for as long as the caller lets it run. What could not be written is tried
+    /// again: a try that nobody settles holds up others.
     pub async fn write(&self) {
         let mut settling = self.settling.lock().await;
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while settling.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let Some(record) = self.record.record_id() else { continue };
-            let mut commands = Pipeline::with_capacity(4 * batch.len());
-            for settled in batch.drain(..) {
-                self.add(&mut commands, record, &settled);
+        while !batch.is_empty() || settling.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            let now = self.clock.now();
+            batch.retain(|settled: &Settled| now.since(settled.at) < HELD_MAX);
+            if self.write_all(&batch).await {
+                batch.clear();
+            } else {
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
-            // Whatever became of it: each node counts by itself, and tells the record.
-            let _ = self.link.ask_all(&commands, self.link.deadline).await;
         }
+    }
+
+    async fn write_all(&self, batch: &[Settled]) -> bool {
+        let Some(record) = self.record.record_id() else { return false };
+        let mut commands = Pipeline::with_capacity(4 * batch.len());
+        for settled in batch {
+            self.add(&mut commands, record, settled);
+        }
+        commands.is_empty() || self.link.ask_all(&commands, self.link.deadline).await.is_ok()
     }
 
     fn add(&self, commands: &mut Pipeline, record: Uuid, settled: &Settled) {
         for (key, limit) in &settled.wants {
             let name = self.name(record, key);
-            if let Some(pending) = settled.pending {
-                let entry = self.entry((record, key), Kind::Pending, pending);
-                commands.cmd("ZREM").arg(&name).arg(entry).ignore();
-            }
+            // Counted before it is removed: in between there must not be room for one more.
             if let Some(failed) = settled.failed {
                 let entry = self.entry((record, key), Kind::Failed, failed);
                 commands.cmd("ZADD").arg(&name).arg(failed.at).arg(entry).ignore();
                 // The newest decide.
                 let surplus = -2 * i64::from(limit.count) - 1;
                 commands.cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus).ignore();
-                commands.cmd("PEXPIRE").arg(&name).arg(millis(limit.span)).ignore();
+                commands.cmd("PEXPIRE").arg(&name).arg(kept_for(*limit)).ignore();
+            }
+            if let Some(pending) = settled.pending {
+                let entry = self.entry((record, key), Kind::Pending, pending);
+                commands.cmd("ZREM").arg(&name).arg(entry).ignore();
             }
         }
     }
 
-    async fn ask(
-        &self,
-        wants: &[(ThrottleKey, Limit)],
-        reservation: Reservation,
-        limit: Duration,
-    ) -> Together {
+    async fn ask(&self, wants: &[Want], reservation: Reservation, limit: Duration) -> Together {
         let Some(record) = self.record.record_id() else { return Together::Unknown };
         let now = Timestamp::from_micros(reservation.at);
         let mut commands = Pipeline::with_capacity(wants.len());
-        for (key, limit) in wants {
+        for Want { key, limit, .. } in wants {
             let command = commands.cmd("EVAL").arg(RESERVE).arg(1).arg(self.name(record, key));
             command.arg(self.entry((record, key), Kind::Pending, reservation)).arg(reservation.at);
             for before in [limit.span, HELD_MAX] {
                 command.arg(now.before(before).as_micros());
             }
-            command.arg(limit.count).arg(millis(limit.span));
+            command.arg(limit.count).arg(kept_for(*limit));
         }
         let Ok(answers) = self.link.ask_all(&commands, limit).await else {
             return Together::Unknown;
         };
         let mut all = Together::Reserved(reservation);
-        for ((key, limit), answer) in wants.iter().zip(&answers.values) {
-            match self.read((record, key), *limit, answer, now) {
-                Said::Room => {}
+        for (want, answer) in wants.iter().zip(&answers.values) {
+            let Want { key, limit, known } = want;
+            let entry = self.entry((record, key), Kind::Pending, reservation);
+            match self.read((record, key), *limit, (answer, &entry), now) {
+                Said::Room(counted) if counted >= *known => {}
+                // It has forgotten, or is not the one that the others count in.
+                Said::Room(_) => return Together::Unknown,
                 Said::Foreign => return Together::Unknown,
                 Said::Nonsense => {
                     self.link.distrust(&answers.connected);
@@ -184,34 +207,42 @@ impl RedisCounters {
         &self,
         counter: (Uuid, &ThrottleKey),
         limit: Limit,
-        answer: &Value,
+        (answer, asked): (&Value, &[u8]),
         now: Timestamp,
     ) -> Said {
-        let entries = match answer {
-            Value::Int(1) => return Said::Room,
-            Value::Array(entries) => entries,
-            _ => return Said::Nonsense,
-        };
-        let mut failed = Vec::with_capacity(entries.len());
+        let Value::Array(entries) = answer else { return Said::Nonsense };
+        if let [Value::Int(counted), Value::BulkString(entry)] = entries.as_slice() {
+            return match usize::try_from(*counted) {
+                Ok(counted) if entry == asked => Said::Room(counted),
+                _ => Said::Nonsense,
+            };
+        }
+        if entries.len() > 2 * limit.count as usize {
+            return Said::Nonsense;
+        }
+        let mut failed = BTreeSet::new();
         for entry in entries {
             let Value::BulkString(entry) = entry else { return Said::Nonsense };
             let Some((kind, at)) = self.read_entry(counter, entry) else { return Said::Foreign };
+            let life = match kind {
+                Kind::Pending => HELD_MAX,
+                Kind::Failed => limit.span,
+            };
             // Somebody has said again what is over, or a clock is wrong.
-            if now.since(at) > limit.span.saturating_add(CLOCK_TOLERANCE)
+            if now.since(at) > life.saturating_add(CLOCK_TOLERANCE)
                 || at.since(now) > CLOCK_TOLERANCE
             {
                 return Said::Foreign;
             }
             if kind == Kind::Failed {
-                failed.push(at);
+                failed.insert((at, entry));
             }
         }
-        failed.sort_unstable();
         let first = failed.len().checked_sub(limit.count as usize);
-        match first {
+        match first.and_then(|first| failed.iter().nth(first)) {
             None => Said::Taken,
-            Some(first) => {
-                let retry_after = failed[first].after(limit.span).since(now);
+            Some((at, _)) => {
+                let retry_after = at.after(limit.span).since(now);
                 Said::Throttled(retry_after.max(Duration::from_micros(1)))
             }
         }
@@ -268,7 +299,8 @@ impl RedisCounters {
 
 /// What one counter says.
 enum Said {
-    Room,
+    /// This many were there before.
+    Room(usize),
     /// By tries that are being evaluated.
     Taken,
     Throttled(Duration),
@@ -285,29 +317,57 @@ impl SharedCounters for RedisCounters {
 
     fn reserve<'a>(
         &'a self,
-        wants: &'a [(ThrottleKey, Limit)],
+        wants: &'a [Want],
         spent: Duration,
         limit: Duration,
     ) -> BoxFuture<'a, Together> {
         Box::pin(async move {
-            let (reservation, left) = (self.draw(), self.link.deadline.saturating_sub(spent));
-            let said = self.ask(wants, reservation, limit.min(left)).await;
-            if said != Together::Reserved(reservation) {
-                // Some of the counters may have taken it, now or when they get it.
-                self.give_back(wants, reservation);
+            let limit = limit.min(self.link.deadline.saturating_sub(spent));
+            if limit < LIMIT_MIN {
+                return Together::Unknown;
+            }
+            let mut asking = Asking { counters: self, wants, reservation: Some(self.draw()) };
+            let Some(reservation) = asking.reservation else { return Together::Unknown };
+            let said = self.ask(wants, reservation, limit).await;
+            if said == Together::Reserved(reservation) {
+                asking.reservation = None;
             }
             said
         })
     }
 
     fn fail(&self, wants: &[(ThrottleKey, Limit)], reserved: Option<Reservation>) {
-        let failed = Some(self.draw());
-        self.settle(Settled { wants: wants.to_vec(), pending: reserved, failed });
+        let (at, failed) = (self.clock.now(), Some(self.draw()));
+        self.settle(Settled { at, wants: wants.to_vec(), pending: reserved, failed });
     }
 
     fn give_back(&self, wants: &[(ThrottleKey, Limit)], reserved: Reservation) {
-        self.settle(Settled { wants: wants.to_vec(), pending: Some(reserved), failed: None });
+        let (at, pending) = (self.clock.now(), Some(reserved));
+        self.settle(Settled { at, wants: wants.to_vec(), pending, failed: None });
     }
+}
+
+/// A question under way. Unless it turns out to be reserved, the try is given back, also when nobody
+/// waits for the answer any more: some of the counters may have taken it, now or when they get it.
+struct Asking<'a> {
+    counters: &'a RedisCounters,
+    wants: &'a [Want],
+    reservation: Option<Reservation>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation {
+            let wants: Vec<_> = self.wants.iter().map(|want| (want.key, want.limit)).collect();
+            self.counters.give_back(&wants, reservation);
+        }
+    }
+}
+
+/// For how many milliseconds a counter is kept: failures for the span of its limit, pending tries for
+/// as long as they may take.
+fn kept_for(limit: Limit) -> u64 {
+    millis(limit.span.max(HELD_MAX))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -44,6 +44,11 @@ impl RedisFailure {
         Self { class: FailureClass::Busy, shows: Shows::Nothing }
     }
 
+    /// No answer in the time that was left, which was less than it may take.
+    pub(super) const fn of_haste() -> Self {
+        Self { class: FailureClass::Timeout, shows: Shows::Nothing }
+    }
+
     /// No answer in time.
     pub(super) const fn of_silence() -> Self {
         Self { class: FailureClass::Timeout, shows: Shows::Silence }

@@ -45,6 +45,9 @@ const BAD_LOOKS_MAX: u32 = 5;
 /// may be this process's own doing.
 const SLOW_LOOKS_MAX: u32 = 2;
 
+/// So many looks apart it is tried again to get the news of other nodes.
+const LISTEN_EVERY: u32 = 10;
+
 /// A connection that did well for so long was a good one: the next is tried at once.
 const WELL_FROM: Duration = Duration::from_secs(10);
 
@@ -109,7 +112,7 @@ impl Keeper<'_> {
     async fn use_connection(&self) -> Duration {
         let began = self.now();
         let connected = match timeout(CONNECT_LIMIT, self.link.connector.connect()).await {
-            Ok(Ok(connection)) => Connected::new(connection),
+            Ok(Ok(connection)) => Connected::new(connection, self.link.deadline),
             Ok(Err(class)) => {
                 self.tell(Err(class), began);
                 return Duration::ZERO;
@@ -122,12 +125,9 @@ impl Keeper<'_> {
         let mut well_for = Duration::ZERO;
         let mut listens = false;
         while self.prove(&connected).await {
-            if !listens {
-                listens = self.listen(&connected).await;
-            }
             let used_from = self.now();
             self.link.publish(&connected);
-            let end = self.watch(&connected).await;
+            let end = self.watch(&connected, &mut listens).await;
             well_for = self.now().saturating_sub(used_from);
             if end == End::Lost {
                 break;
@@ -165,10 +165,16 @@ impl Keeper<'_> {
     }
 
     /// Looks at the connection in use every second, until requests must not use it any more.
-    async fn watch(&self, connected: &Arc<Connected>) -> End {
-        self.tell(Ok(()), self.now());
-        let mut slow = 0;
+    async fn watch(&self, connected: &Arc<Connected>, listens: &mut bool) -> End {
+        let (mut slow, mut looks) = (0_u32, 0_u32);
         loop {
+            if !*listens && looks.is_multiple_of(LISTEN_EVERY) {
+                *listens = self.listen(connected).await;
+            }
+            if looks == 0 {
+                self.tell(Ok(()), self.now());
+            }
+            looks = looks.wrapping_add(1);
             // An old word of another connection is nothing but an early look.
             let _ = timeout(LOOK_EVERY, self.link.lost.notified()).await;
             let began = self.now();

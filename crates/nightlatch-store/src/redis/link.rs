@@ -60,6 +60,8 @@ pub(super) struct Answers {
 /// A connection, and how it does.
 pub(super) struct Connected {
     connection: Connection,
+    /// How long an answer may take.
+    deadline: Duration,
     silences: Mutex<Silences>,
 }
 
@@ -197,8 +199,8 @@ impl RedisLink {
 }
 
 impl Connected {
-    pub(super) fn new(connection: Connection) -> Arc<Self> {
-        Arc::new(Self { connection, silences: Mutex::default() })
+    pub(super) fn new(connection: Connection, deadline: Duration) -> Arc<Self> {
+        Arc::new(Self { connection, deadline, silences: Mutex::default() })
     }
 
     /// The answer, if it comes in time; errors are failures.
@@ -246,6 +248,8 @@ impl Connected {
                 Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt })
             }
             Ok(answer) => answer.map_err(|error| RedisFailure::of_command(&error)),
+            // Who had less time left than it may take has seen nothing of it.
+            Err(_) if sent.elapsed() < self.deadline => Err(RedisFailure::of_haste()),
             Err(_) => Err(RedisFailure::of_silence()),
         };
         if answer.is_ok() {
@@ -259,6 +263,7 @@ impl Connected {
                     silences.last = Some(Instant::now());
                 }
             }
+            Err(RedisFailure { shows: Shows::Nothing, .. }) => {}
             Ok(_) | Err(_) => *silences = Silences::default(),
         }
         answer

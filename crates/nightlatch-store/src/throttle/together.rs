@@ -15,7 +15,7 @@ pub trait SharedCounters: Send + Sync {
     /// request may spend here, of which `spent` is gone.
     fn reserve<'a>(
         &'a self,
-        wants: &'a [(ThrottleKey, Limit)],
+        wants: &'a [Want],
         spent: Duration,
         limit: Duration,
     ) -> BoxFuture<'a, Together>;
@@ -25,6 +25,18 @@ pub trait SharedCounters: Send + Sync {
 
     /// Gives a reserved try back, in the same way.
     fn give_back(&self, wants: &[(ThrottleKey, Limit)], reserved: Reservation);
+}
+
+/// A counter under which a try is to be reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Which one.
+    pub key: ThrottleKey,
+    /// Its limit.
+    pub limit: Limit,
+    /// How many failures this node knows of that all must know by now: where fewer are counted, it is
+    /// not counted together.
+    pub known: usize,
 }
 
 /// A try that was reserved together.

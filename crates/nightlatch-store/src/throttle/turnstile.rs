@@ -39,13 +39,17 @@ struct Waiter<W> {
     handle: W,
 }
 
+/// Before which counter, and with how much of its limit to be had.
+type Queue = (ThrottleKey, Allowance);
+
 /// Windows and queues.
 pub(super) struct Turnstile<W> {
     windows: SlidingWindows,
-    /// Of each full counter those whom it holds up, by number.
-    queues: BTreeMap<ThrottleKey, BTreeMap<u64, Waiter<W>>>,
-    /// In whose queue each number stands.
-    places: BTreeMap<u64, ThrottleKey>,
+    /// Of each full counter those whom it holds up, by number. Who may use all of a limit does not
+    /// wait for those who may use a share.
+    queues: BTreeMap<Queue, BTreeMap<u64, Waiter<W>>>,
+    /// In which queue each number stands.
+    places: BTreeMap<u64, Queue>,
     next_number: u64,
 }
 
@@ -75,7 +79,8 @@ impl<W> Turnstile<W> {
             Decision::Wait(_) if self.places.len() >= WAITING_MAX => Entry::Refused(Refused::Busy),
             Decision::Wait(full) => {
                 self.next_number += 1;
-                self.queue(full, self.next_number, Waiter { wants, allowance, handle });
+                let waiter = Waiter { wants, allowance, handle };
+                self.queue((full, allowance), self.next_number, waiter);
                 Entry::Waiting(self.next_number)
             }
         };
@@ -116,6 +121,16 @@ impl<W> Turnstile<W> {
         self.windows.load(key, limit, at, now);
     }
 
+    /// How many failures of a counter are known up to a time, as far as they count.
+    pub(super) fn failed(
+        &self,
+        key: ThrottleKey,
+        limit: Limit,
+        times: (Timestamp, Timestamp),
+    ) -> usize {
+        self.windows.failed(key, limit, times)
+    }
+
     /// All nodes together have used a limit up until then.
     pub(super) fn refuse_until(&mut self, key: ThrottleKey, until: Timestamp, now: Timestamp) {
         self.windows.refuse_until(key, until, now);
@@ -123,10 +138,13 @@ impl<W> Turnstile<W> {
 
     fn turns_of(&mut self, wants: &Wants, now: Timestamp) -> Vec<Turn<W>> {
         let mut turns = Vec::new();
-        for (key, _) in wants {
+        let queues = wants.iter().flat_map(|(key, _)| {
+            [Allowance::Whole, Allowance::Share].map(|allowance| (*key, allowance))
+        });
+        for queue in queues {
             // Bounded by the queue: each round takes one out, or ends.
-            while let Some(number) = self.first_of(*key) {
-                let Some(waiter) = self.take(*key, number) else { break };
+            while let Some(number) = self.first_of(queue) {
+                let Some(waiter) = self.take(queue, number) else { break };
                 match self.windows.reserve(&waiter.wants, waiter.allowance, now) {
                     Decision::Reserved => turns.push(Turn::Reserved(waiter.handle, waiter.wants)),
                     Decision::Throttled { limit, retry_after, .. } => {
@@ -134,10 +152,10 @@ impl<W> Turnstile<W> {
                         turns.push(Turn::Refused(waiter.handle, refused));
                     }
                     Decision::Wait(full) => {
-                        self.queue(full, number, waiter);
+                        self.queue((full, queue.1), number, waiter);
                         // Still this one: it holds up all behind, too. Another: it moves there,
                         // and keeps the place in line that its number gives it.
-                        if full == *key {
+                        if full == queue.0 {
                             break;
                         }
                     }
@@ -147,16 +165,16 @@ impl<W> Turnstile<W> {
         turns
     }
 
-    fn first_of(&self, key: ThrottleKey) -> Option<u64> {
-        Some(*self.queues.get(&key)?.first_key_value()?.0)
+    fn first_of(&self, queue: Queue) -> Option<u64> {
+        Some(*self.queues.get(&queue)?.first_key_value()?.0)
     }
 
-    fn queue(&mut self, full: ThrottleKey, number: u64, waiter: Waiter<W>) {
+    fn queue(&mut self, full: Queue, number: u64, waiter: Waiter<W>) {
         self.places.insert(number, full);
         self.queues.entry(full).or_default().insert(number, waiter);
     }
 
-    fn take(&mut self, full: ThrottleKey, number: u64) -> Option<Waiter<W>> {
+    fn take(&mut self, full: Queue, number: u64) -> Option<Waiter<W>> {
         self.places.remove(&number);
         let queue = self.queues.get_mut(&full)?;
         let waiter = queue.remove(&number);
@@ -205,6 +223,30 @@ mod tests {
         }
         assert!(turnstile.give_back(&wants, at(1)).is_empty());
         assert!(turnstile.windows.is_empty() && turnstile.places.is_empty());
+    }
+
+    #[test]
+    fn who_may_use_all_of_a_limit_does_not_wait_for_who_may_use_a_share() {
+        let mut turnstile = Turnstile::new(10);
+        turnstile.share_among(2);
+        let wants = vec![want(1, 4)];
+        for number in 0..2 {
+            let entry = turnstile.enter(wants.clone(), (Allowance::Share, number), at(0)).0;
+            assert_eq!(entry, Entry::Reserved(wants.clone()));
+        }
+        assert_eq!(
+            turnstile.enter(wants.clone(), (Allowance::Share, 2), at(0)).0,
+            Entry::Waiting(1)
+        );
+        for number in 3..5 {
+            let entry = turnstile.enter(wants.clone(), (Allowance::Whole, number), at(0)).0;
+            assert_eq!(entry, Entry::Reserved(wants.clone()));
+        }
+        assert_eq!(
+            turnstile.enter(wants.clone(), (Allowance::Whole, 5), at(0)).0,
+            Entry::Waiting(2)
+        );
+        assert_eq!(turnstile.give_back(&wants, at(0)), [Turn::Reserved(5, wants.clone())]);
     }
 
     #[test]
@@ -262,7 +304,8 @@ mod tests {
             for (n, (key, other, fails, pick)) in steps.into_iter().enumerate() {
                 let now = at(u32::try_from(n).expect("few steps"));
                 let wants = vec![want(key, 2), want(10 + other, 3)];
-                let (entry, mut turns) = turnstile.enter(wants, (Allowance::Share, ()), now);
+                let allowance = if pick % 3 == 0 { Allowance::Whole } else { Allowance::Share };
+                let (entry, mut turns) = turnstile.enter(wants, (allowance, ()), now);
                 match entry {
                     Entry::Reserved(wants) => running.push(wants),
                     Entry::Waiting(_) => waiting += 1,

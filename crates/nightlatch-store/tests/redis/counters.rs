@@ -11,7 +11,7 @@ use nightlatch_core::{
 use nightlatch_store::cached::{CachedRecord, Look, LookObserver};
 use nightlatch_store::memory::MemoryRecord;
 use nightlatch_store::redis::RedisCounters;
-use nightlatch_store::throttle::{Reservation, SharedCounters as _, Together};
+use nightlatch_store::throttle::{Reservation, SharedCounters as _, Together, Want};
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
 use tokio::task::JoinSet;
@@ -76,7 +76,18 @@ impl Counting {
     }
 
     async fn reserves(&self, node: usize, wants: &[(ThrottleKey, Limit)]) -> Together {
-        self.nodes[node].reserve(wants, Duration::ZERO, DEADLINE).await
+        self.reserves_knowing(node, wants, 0).await
+    }
+
+    async fn reserves_knowing(
+        &self,
+        node: usize,
+        wants: &[(ThrottleKey, Limit)],
+        known: usize,
+    ) -> Together {
+        let want = |(key, limit): &(ThrottleKey, Limit)| Want { key: *key, limit: *limit, known };
+        let wants: Vec<_> = wants.iter().map(want).collect();
+        self.nodes[node].reserve(&wants, Duration::ZERO, DEADLINE).await
     }
 
     async fn becomes(&self, node: usize, what: &str, expected: impl Fn(&Together) -> bool) {
@@ -163,4 +174,48 @@ async fn where_scripts_are_refused_each_node_counts_by_itself() {
     assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown);
     counting.redis.tell(&["ACL", "SETUSER", "default", "+@scripting"]);
     counting.becomes(0, "they are allowed again", |said| *said != Together::Unknown).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_has_forgotten_what_a_node_knows_is_not_asked_for_more() {
+    let counting = Counting::begin().await;
+    assert_eq!(counting.reserves_knowing(0, &[counter(1)], 1).await, Together::Unknown);
+    counting.nodes[0].fail(&[counter(1)], None);
+    wait_until("it is counted", LIMIT, async || {
+        let said = counting.reserves_knowing(1, &[counter(1)], 1).await;
+        if let Together::Reserved(reservation) = said {
+            counting.nodes[1].give_back(&[counter(1)], reservation);
+        }
+        said != Together::Unknown
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_nobody_waits_for_holds_no_place() {
+    let counting = Counting::begin().await;
+    counting.redis.pause();
+    for _ in 0..3 {
+        let wants = [counter(1)];
+        let left = tokio::time::timeout(DEADLINE / 10, counting.reserves(0, &wants)).await;
+        assert!(left.is_err(), "who asked has hung up");
+    }
+    counting.redis.resume();
+    for _ in 0..3 {
+        counting.becomes(1, "there is room", |said| matches!(said, Together::Reserved(_))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tries_whose_answers_came_too_late_are_given_back_to_a_new_connection() {
+    let counting = Counting::begin().await;
+    counting.redis.pause();
+    for _ in 0..5 {
+        assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown);
+    }
+    assert!(!counting.nodes[0].is_there(), "three silences, and the connection is given up");
+    counting.redis.resume();
+    for _ in 0..3 {
+        counting.becomes(1, "there is room", |said| matches!(said, Together::Reserved(_))).await;
+    }
 }

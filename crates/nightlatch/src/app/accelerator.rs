@@ -9,6 +9,8 @@ use nightlatch_store::redis::{
 };
 use nightlatch_store::throttle::LocalThrottle;
 
+use tokio::task::JoinSet;
+
 use super::Base;
 use crate::config::{Config, RedisConfig};
 
@@ -58,18 +60,20 @@ impl Accelerator {
         throttle.count_together(Arc::clone(&counters) as _);
         let news = Arc::new(RedisNews::new(Arc::clone(&link), &keys.news));
         record.announce_by(Arc::clone(&news) as _);
-        let hear = |announcement: Announcement| {
+        let listening = Arc::clone(&news);
+        let hear = move |announcement: Announcement| {
             if let Some(pending) = record.hear(&announcement) {
                 service.hear_pending(pending);
             }
         };
-        tokio::join!(
-            link.keep(&*observer),
-            shared.write(),
-            counters.write(),
-            news.send(),
-            news.listen(hear)
-        );
+        // Each by itself: a burst of news must not make the link look slow.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { link.keep(&*observer).await });
+        tasks.spawn(async move { shared.write().await });
+        tasks.spawn(async move { counters.write().await });
+        tasks.spawn(async move { news.send().await });
+        tasks.spawn(async move { listening.listen(hear).await });
+        tasks.join_all().await;
     }
 }
 
