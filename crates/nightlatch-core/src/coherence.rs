@@ -32,6 +32,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::announced::Announced;
+use self::announced::Early;
 use self::fork::Comparison;
 use self::limits::COPY_LIFE;
 pub use self::limits::{CoherenceLimits, LEASE};
@@ -79,6 +80,8 @@ pub struct Coherence {
     /// Histories that are given up, the oldest first: a record that is in one of them again has gone
     /// back once more, and copies of then may have outlived it elsewhere.
     left: VecDeque<History>,
+    /// Announced while there was no view: a look that began before them will not show them.
+    early: VecDeque<Early>,
 }
 
 /// Where the node stands towards the feed.
@@ -106,6 +109,7 @@ impl Coherence {
             lost: Lost::default(),
             forks: 0,
             left: VecDeque::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -118,6 +122,9 @@ impl Coherence {
         }
         let is_away = self.is_away(now);
         let Phase::Following(view) = &self.phase else { return without_view(is_away) };
+        if self.owes_end_of_everything() {
+            return without_view(is_away);
+        }
         if !view.can_judge(copy) || self.names.outdate(copy) {
             return Verdict::Miss;
         }
@@ -141,6 +148,9 @@ impl Coherence {
         if self.names.revoke(found) {
             return Verdict::Revoked;
         }
+        if self.owes_end_of_everything() {
+            return Verdict::Unconfirmed;
+        }
         let Phase::Following(view) = &mut self.phase else { return Verdict::Unconfirmed };
         if !view.can_judge(found) || self.names.outdate(found) {
             return Verdict::Miss;
@@ -159,7 +169,7 @@ impl Coherence {
         if stamp.history != view.history() || stamp.as_of.position <= view.through().position {
             return false;
         }
-        view.expect(stamp.as_of, now);
+        view.expect(stamp.as_of, false, now);
         true
     }
 
@@ -173,27 +183,22 @@ impl Coherence {
     }
 
     /// This node has written rows to the feed: it is bound by them before anybody is answered, and
-    /// knows them if the record should lose them. A row where another one stood proves a fork.
+    /// knows them if the record should lose them. A row where another one stood proves a fork, and so
+    /// does one before all that the view knows: the feed ended there a moment ago.
     pub fn wrote(&mut self, rows: &[FeedRow], now: Duration) {
         // Asked of all rows before any is learned: they stand in the new history, which has not
         // lost them.
         if let Phase::Following(view) = &self.phase
-            && rows.iter().any(|row| view.is_contradicted_by(row.at))
+            && rows.iter().any(|row| view.is_contradicted_by(row.at) || view.begins_above(row.at))
         {
             let from = view.history();
             self.fork();
             self.phase = Phase::Forked(from);
         }
-        // The end of the feed is where the view has not even begun: the record may have gone back.
-        if let Phase::Following(view) = &self.phase
-            && rows.iter().any(|row| view.begins_above(row.at))
-        {
-            self.phase = Phase::Blind;
-        }
         for row in rows {
             self.names.learn(row.kind, row.at.position, now);
             if let Phase::Following(view) = &mut self.phase {
-                view.expect(row.at, now);
+                view.expect(row.at, true, now);
             }
         }
         self.forget(now);

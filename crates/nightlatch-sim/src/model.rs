@@ -199,7 +199,7 @@ impl<'a> Model<'a> {
         self.history.troubles.iter().any(|troubled| {
             (troubled.node, troubled.trouble) == (node, trouble)
                 && troubled.from <= from
-                && troubled.to.is_none_or(|ended| ended >= to)
+                && troubled.to.is_none_or(|ended| ended > to)
         })
     }
 

@@ -15,6 +15,17 @@ pub struct Announced {
     pub copies_are_void: bool,
 }
 
+/// The most announcements that wait for a view.
+const EARLY_MAX: usize = 64;
+
+/// What was announced while there was no view.
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) history: History,
+    pub(super) rows: Vec<FeedRow>,
+    pub(super) at: Duration,
+}
+
 impl Coherence {
     /// Another node has written rows to a history of this record.
     ///
@@ -23,7 +34,13 @@ impl Coherence {
     /// who wrote them may have gone with what it knew. What is known already changes nothing, however
     /// often it is said: whoever has access to the way that news go could push out what is remembered.
     pub fn announced(&mut self, history: History, rows: &[FeedRow], now: Duration) -> Announced {
-        let Some(known) = self.known_history() else { return Announced::default() };
+        let Some(known) = self.known_history() else {
+            if self.early.len() >= EARLY_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(Early { history, rows: rows.to_vec(), at: now });
+            return Announced::default();
+        };
         if known.record != history.record {
             return Announced::default();
         }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::announced::Early;
 use super::limits::LEFT_MAX;
 use super::names::Said;
 use super::view::View;
@@ -32,6 +33,10 @@ pub(super) struct Comparison {
     pruned_to: Position,
     /// Compared up to here.
     through: Position,
+    /// Users of whom the new history says whether they may log in, and whether it has ended
+    /// everything: what is lost was written back by others, or decided anew.
+    decided: BTreeSet<UserId>,
+    has_ended_everything: bool,
 }
 
 impl Comparison {
@@ -39,7 +44,18 @@ impl Comparison {
         let first = ids.keys().next().copied().unwrap_or(Position(0));
         let through = Position(first.0.saturating_sub(1));
         let (shared, found, pruned_to) = (None, BTreeSet::new(), Position(0));
-        Self { ids, said, shared, found, has_parted: false, pruned_to, through }
+        let (decided, has_ended_everything) = (BTreeSet::new(), false);
+        Self {
+            ids,
+            said,
+            shared,
+            found,
+            has_parted: false,
+            pruned_to,
+            through,
+            decided,
+            has_ended_everything,
+        }
     }
 
     /// After which position the record is asked for its rows.
@@ -52,17 +68,38 @@ impl Comparison {
         self.pruned_to = self.pruned_to.max(news.head.pruned_to);
         for row in &news.rows {
             self.through = row.at.position;
-            match self.ids.get(&row.at.position) {
-                Some(row_id) if *row_id != row.at.row_id => self.has_parted = true,
+            let known = self.ids.get(&row.at.position).copied();
+            match known {
+                Some(row_id) if row_id != row.at.row_id => self.has_parted = true,
                 Some(_) if self.has_parted => _ = self.found.insert(row.at.position),
                 Some(_) => self.shared = Some(row.at.position),
                 None => {}
             }
+            // Before the histories part it may be what this node has not heard of yet.
+            if self.has_parted && known != Some(row.at.row_id) {
+                self.note_decision(row.kind);
+            }
         }
-        let known_to = self.ids.keys().next_back().copied();
-        news.rows.is_empty()
-            || self.through >= news.head.newest.position
-            || known_to.is_none_or(|known_to| self.through >= known_to)
+        news.rows.is_empty() || self.through >= news.head.newest.position
+    }
+
+    fn note_decision(&mut self, kind: FeedKind) {
+        match kind {
+            FeedKind::UserDisabled(id, _) | FeedKind::UserEnabled(id) => {
+                self.decided.insert(id);
+            }
+            FeedKind::Everything => self.has_ended_everything = true,
+            FeedKind::Start
+            | FeedKind::Session(_)
+            | FeedKind::UserBelow(..)
+            | FeedKind::RefetchUser(_)
+            | FeedKind::Unknown(_) => {}
+        }
+    }
+
+    /// Whether one of the rows that are compared ends everything.
+    fn ends_everything(&self) -> bool {
+        self.said.iter().any(|said| said.kind == FeedKind::Everything)
     }
 
     fn has_kept(&self, position: Position) -> bool {
@@ -89,14 +126,16 @@ impl Comparison {
                 FeedKind::UserBelow(id, generation) => below(&mut users, id, generation),
                 FeedKind::UserDisabled(id, generation) => {
                     below(&mut users, id, generation);
-                    let enabled = is_certain.then_some(false);
+                    let enabled = (is_certain && !self.decided.contains(&id)).then_some(false);
                     users.entry(id).and_modify(|user| user.enabled = enabled);
                 }
                 // No revocation: who is disabled without reason can be enabled again.
                 FeedKind::UserEnabled(id) => {
                     users.entry(id).and_modify(|user| user.enabled = None);
                 }
-                FeedKind::Everything => lost.everything |= is_certain,
+                FeedKind::Everything => {
+                    lost.everything |= is_certain && !self.has_ended_everything;
+                }
                 FeedKind::Start | FeedKind::RefetchUser(_) | FeedKind::Unknown(_) => {}
             }
         }
@@ -106,13 +145,25 @@ impl Comparison {
 }
 
 impl Coherence {
+    /// Whether the record may have lost an end of everything that is not written back yet: it names
+    /// nobody, so whoever is good cannot be told from whoever is not.
+    pub(super) fn owes_end_of_everything(&self) -> bool {
+        self.lost.is_everything()
+            || self.comparison.as_ref().is_some_and(Comparison::ends_everything)
+    }
+
     /// Follows the feed from its head on, unless the record is where it was before a fork.
     pub(super) fn begin_at(&mut self, head: Head, began: Duration) {
-        self.phase = if self.left.contains(&head.history) {
-            Phase::Forked(head.history)
-        } else {
-            Phase::Following(View::at(head, began))
-        };
+        if self.left.contains(&head.history) {
+            self.names.leave_history();
+            self.lost.add(self.names.of_no_position());
+            self.phase = Phase::Forked(head.history);
+            return;
+        }
+        self.phase = Phase::Following(View::at(head, began));
+        for Early { history, rows, at } in std::mem::take(&mut self.early) {
+            self.announced(history, &rows, at);
+        }
     }
 
     /// Every copy is void by the epoch. What is remembered goes on being refused, and is compared

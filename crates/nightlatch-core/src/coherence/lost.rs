@@ -18,6 +18,11 @@ impl Lost {
         self.0.everything |= lost.everything;
     }
 
+    /// Whether an end of everything waits.
+    pub(super) const fn is_everything(&self) -> bool {
+        self.0.everything
+    }
+
     /// How many names wait.
     pub(super) const fn len(&self) -> usize {
         self.0.sessions.len() + self.0.users.len()

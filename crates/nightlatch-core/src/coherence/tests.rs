@@ -245,9 +245,11 @@ fn a_pruned_row_at_the_end_of_the_view_is_no_fork() {
 
 /// Lets the node compare: the new history has these rows, and ends at a position.
 fn compare_all(node: &mut Coherence, rows: &[FeedRow], end: i64) {
-    let Question::Compare(after) = node.question() else { panic!("{:?}", node.question()) };
-    let rows = rows.iter().filter(|row| row.at.position > after).copied().collect();
-    node.told_comparison(&news(end, None, rows), after);
+    assert!(matches!(node.question(), Question::Compare(_)), "{:?}", node.question());
+    while let Question::Compare(after) = node.question() {
+        let rows = rows.iter().filter(|row| row.at.position > after).copied().collect();
+        node.told_comparison(&news(end, None, rows), after);
+    }
     assert!(matches!(node.question(), Question::Rows(_)), "{:?}", node.question());
 }
 
@@ -534,10 +536,12 @@ fn what_is_announced_of_another_record_says_nothing_here() {
     let ends = [row(6, FeedKind::Session(session(1))), row(7, FeedKind::Everything)];
     assert_eq!(node.announced(staging, &ends, at(100)), Announced::default());
     assert_eq!(node.judge(&copy(5), at(101)), Verdict::Believed);
-    // Nor does anything say something to a node that does not know yet which record it serves.
     let mut blind = Coherence::new(CoherenceLimits::new(STALENESS));
-    blind.announced(EPOCH, &ends, at(100));
-    assert_eq!(blind.remembered(), 0);
+    for _ in 0..1000 {
+        blind.announced(staging, &ends, at(100));
+    }
+    blind.told_head(head(5), at(90));
+    assert_eq!((blind.remembered(), blind.judge(&copy(5), at(101))), (0, Verdict::Believed));
 }
 
 /// The record has forked, and only one of the two nodes knows.
@@ -595,11 +599,71 @@ fn a_record_that_is_back_in_an_epoch_of_before_gets_a_new_one() {
 }
 
 #[test]
-fn a_row_that_this_node_writes_before_its_view_begins_leaves_nothing_to_judge_by() {
+fn a_row_that_this_node_writes_before_its_view_begins_proves_a_fork() {
     let mut node = node();
     node.wrote(&[row(4, FeedKind::Session(session(9)))], at(10));
-    assert_eq!(
-        (node.judge(&copy(5), at(11)), node.question()),
-        (Verdict::Unconfirmed, Question::Head)
-    );
+    assert_eq!((node.forks(), node.question()), (1, Question::NewEpoch(EPOCH)));
+}
+
+/// The look was on its way when the row was written.
+#[test]
+fn what_is_announced_before_there_is_a_view_binds_as_soon_as_there_is() {
+    let mut node = Coherence::new(CoherenceLimits::new(STALENESS));
+    node.announced(EPOCH, &[row(6, FeedKind::Session(session(1)))], at(100));
+    node.told_head(head(5), at(50));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
+}
+
+/// A copy has shown that the row is there, and not what it says.
+#[test]
+fn what_is_announced_of_a_row_that_was_only_expected_is_heard() {
+    let mut node = node();
+    let ahead = Stamp { session: session(2), user: user(2), ..copy(6) };
+    assert!(node.is_ahead(&ahead, at(50)));
+    node.announced(EPOCH, &[row(6, FeedKind::Session(session(1)))], at(100));
+    assert_eq!(node.judge(&copy(5), at(101)), Verdict::Revoked);
+}
+
+/// Others have written it back, and somebody has let the user in again since.
+#[test]
+fn what_the_new_history_has_decided_anew_is_not_written_back() {
+    let disabled = FeedKind::UserDisabled(user(1), Generation(3));
+    let elsewhere = |position, kind| FeedRow { at: AsOf { row_id: 1, ..place(position) }, kind };
+    let enabled = elsewhere(7, FeedKind::UserEnabled(user(1)));
+    let ended = elsewhere(8, FeedKind::Everything);
+    for (later, expected) in [
+        (vec![], (Some(false), true)),
+        (vec![enabled], (None, true)),
+        (vec![enabled, ended], (None, false)),
+    ] {
+        let mut node = node_told(&[disabled, FeedKind::Everything]);
+        let mut told = news(8, None, vec![]);
+        told.head.history = History { epoch: Epoch(2), ..EPOCH };
+        node.told_rows(&told, at(20), at(21));
+        let parted = elsewhere(6, FeedKind::RefetchUser(user(2)));
+        let rows = [vec![row(5, FeedKind::Start), parted], later].concat();
+        compare_all(&mut node, &rows, 8);
+        let everything = node.lost(10).is_some_and(|lost| lost.everything);
+        if let Some(first) = node.lost(10).filter(|lost| lost.everything) {
+            node.restored(&first);
+        }
+        let lost = node.lost(10).expect("the user's generation");
+        assert_eq!((lost.users[0].enabled, everything), expected, "{rows:?}");
+    }
+}
+
+/// It names nobody: whoever is good cannot be told from whoever is not.
+#[test]
+fn nothing_is_believed_before_a_lost_end_of_everything_is_written_back() {
+    let mut node = node_told(&[FeedKind::Everything]);
+    let mut told = news(5, None, vec![]);
+    told.head.history = History { epoch: Epoch(2), ..EPOCH };
+    node.told_rows(&told, at(20), at(21));
+    let after = Stamp { history: told.head.history, ..copy_read(5, at(30)) };
+    assert_eq!(node.judge_answer(&after), Verdict::Unconfirmed, "while it is compared");
+    compare_all(&mut node, &[row(5, FeedKind::Start)], 5);
+    assert_eq!(node.judge_answer(&after), Verdict::Unconfirmed, "while it is not written back");
+    let lost = node.lost(10).expect("everything");
+    node.restored(&lost);
+    assert_eq!(node.judge_answer(&after), Verdict::Believed);
 }

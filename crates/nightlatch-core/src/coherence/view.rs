@@ -32,6 +32,8 @@ struct Expected {
     row_id: i64,
     /// A look that began before, or at that moment, says nothing of it.
     known_at: Duration,
+    /// What it says is known, too: not only that it stands there.
+    is_said: bool,
 }
 
 /// What following the feed came to.
@@ -118,9 +120,9 @@ impl View {
             return true;
         }
         let offset = usize::try_from(row.position.0 - self.since.0).ok();
-        let known = offset.and_then(|offset| self.ids.get(offset).copied());
-        let known = known.or_else(|| self.expected.get(&row.position).map(|row| row.row_id));
-        known == Some(row.row_id)
+        let told = offset.and_then(|offset| self.ids.get(offset).copied());
+        let said = self.expected.get(&row.position).filter(|expected| expected.is_said);
+        told.or_else(|| said.map(|expected| expected.row_id)) == Some(row.row_id)
     }
 
     /// Whether a row that was written a moment ago stands where the view begins, or before.
@@ -128,11 +130,12 @@ impl View {
         row.position < self.since
     }
 
-    /// The feed must have this row.
-    pub(super) fn expect(&mut self, row: AsOf, now: Duration) {
+    /// The feed must have this row. Whether it is known what it says.
+    pub(super) fn expect(&mut self, row: AsOf, is_said: bool, now: Duration) {
         if row.position > self.through.position && self.expected.len() < EXPECTED_MAX {
-            let expected = Expected { row_id: row.row_id, known_at: now };
-            self.expected.entry(row.position).or_insert(expected);
+            let expected = Expected { row_id: row.row_id, known_at: now, is_said };
+            let expected = self.expected.entry(row.position).or_insert(expected);
+            expected.is_said |= is_said && expected.row_id == row.row_id;
         }
     }
 

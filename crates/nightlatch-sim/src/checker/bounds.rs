@@ -40,7 +40,9 @@ pub(super) fn no_copy_outlives_the_staleness_bound(
         let node = accepted.op.node;
         let is_too_old = began > since + model.setting.staleness
             && model.lasted(node, Trouble::CutOff, since, ended);
-        let knows_nothing = model.lasted(node, Trouble::CutOff, born, ended);
+        // Those that begin with the world have asked before anything befell them.
+        let knows_nothing =
+            born > Duration::ZERO && model.lasted(node, Trouble::CutOff, born, ended);
         if is_too_old || knows_nothing {
             let text = format!("session {} was good without the record", accepted.session.0);
             violations.push(broken("staleness bound", &text, &[accepted.id]));

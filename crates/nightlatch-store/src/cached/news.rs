@@ -11,8 +11,8 @@ use nightlatch_core::{Announcer, FeedRow, History, SessionEnd, Timestamp};
 use super::CachedRecord;
 
 /// News that are older than this, or of so far in the future, are not heard: whoever has access to
-/// the way they go could say again what is long over.
-const AGE_MAX: Duration = Duration::from_secs(30);
+/// the way they go could say again what is over. The clocks of two nodes may be 2 s apart.
+const AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The most rows that are told at once.
 const ROWS_MAX: usize = 256;

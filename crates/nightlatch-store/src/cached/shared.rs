@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::coherence::Verdict;
+use nightlatch_core::coherence::{Stamp, Verdict};
 use nightlatch_core::{BoxFuture, Deadline, FoundSession, History, Timestamp, TokenHash};
 
 use super::CachedRecord;
@@ -67,6 +67,11 @@ impl CachedRecord {
         }
         let read_at = self.now().saturating_sub(now.since(read_at));
         let copy = Copy { found, read_at };
+        // Of a position that this node has not heard of: the record knows whether there is one.
+        if self.rule().may_be_ahead(&Stamp::of(&copy.found, copy.read_at)) {
+            self.looks.want();
+            return false;
+        }
         match self.judge(&copy) {
             Verdict::Miss => false,
             // Of two copies the one that was read later knows more.

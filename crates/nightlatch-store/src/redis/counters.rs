@@ -187,8 +187,7 @@ impl RedisCounters {
             match self.read((record, key), *limit, (answer, &entry), now) {
                 Said::Room(counted) if counted >= *known => {}
                 // It has forgotten, or is not the one that the others count in.
-                Said::Room(_) => return Together::Unknown,
-                Said::Foreign => return Together::Unknown,
+                Said::Room(_) | Said::Foreign => return Together::Unknown,
                 Said::Nonsense => {
                     self.link.distrust(&answers.connected);
                     return Together::Unknown;
@@ -213,7 +212,7 @@ impl RedisCounters {
         let Value::Array(entries) = answer else { return Said::Nonsense };
         if let [Value::Int(counted), Value::BulkString(entry)] = entries.as_slice() {
             return match usize::try_from(*counted) {
-                Ok(counted) if entry == asked => Said::Room(counted),
+                Ok(before) if entry == asked => Said::Room(before),
                 _ => Said::Nonsense,
             };
         }
