@@ -183,17 +183,19 @@ impl Coherence {
     }
 
     /// This node has written rows to the feed: it is bound by them before anybody is answered, and
-    /// knows them if the record should lose them. A row where another one stood proves a fork, and so
-    /// does one before all that the view knows: the feed ended there a moment ago.
+    /// knows them if the record should lose them. A row where another one stood proves a fork. One before
+    /// all that the view knows may be of a call that took long, or the record has gone back.
     pub fn wrote(&mut self, rows: &[FeedRow], now: Duration) {
         // Asked of all rows before any is learned: they stand in the new history, which has not
         // lost them.
-        if let Phase::Following(view) = &self.phase
-            && rows.iter().any(|row| view.is_contradicted_by(row.at) || view.begins_above(row.at))
-        {
-            let from = view.history();
-            self.fork();
-            self.phase = Phase::Forked(from);
+        if let Phase::Following(view) = &mut self.phase {
+            if rows.iter().any(|row| view.is_contradicted_by(row.at)) {
+                let from = view.history();
+                self.fork();
+                self.phase = Phase::Forked(from);
+            } else if rows.iter().any(|row| view.begins_above(row.at)) {
+                view.doubt();
+            }
         }
         for row in rows {
             self.names.learn(row.kind, row.at.position, now);

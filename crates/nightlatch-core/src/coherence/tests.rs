@@ -598,11 +598,18 @@ fn a_record_that_is_back_in_an_epoch_of_before_gets_a_new_one() {
     assert_eq!((node.history(), node.forks()), (Some(epoch(3)), 2));
 }
 
+/// It was written a moment ago, and where the feed ended then: or the call took long.
 #[test]
-fn a_row_that_this_node_writes_before_its_view_begins_proves_a_fork() {
+fn after_a_row_that_this_node_writes_before_its_view_begins_nothing_is_believed_without_a_look() {
+    let begin = Duration::from_hours(1);
     let mut node = node();
-    node.wrote(&[row(4, FeedKind::Session(session(9)))], at(10));
-    assert_eq!((node.forks(), node.question()), (1, Question::NewEpoch(EPOCH)));
+    node.told_rows(&news(5, Some(50), vec![]), begin, begin);
+    let read = copy_read(5, begin);
+    assert_eq!(node.judge(&read, begin), Verdict::Believed);
+    node.wrote(&[row(4, FeedKind::Session(session(9)))], begin);
+    assert_eq!((node.judge(&read, begin), node.forks()), (Verdict::Unconfirmed, 0));
+    node.told_rows(&news(5, Some(50), vec![]), begin + at(1), begin + at(2));
+    assert_eq!(node.judge(&read, begin + at(3)), Verdict::Believed);
 }
 
 /// The look was on its way when the row was written.

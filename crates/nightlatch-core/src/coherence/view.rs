@@ -1,4 +1,7 @@
 //! The view of one history of the feed: from where it is complete, and up to where.
+//!
+//! Names alone say who has ended. Which copies they can judge, and whether the record is still where
+//! it was, only the positions and ids of rows can tell; so these are kept here, beside the names.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -128,6 +131,11 @@ impl View {
     /// Whether a row that was written a moment ago stands where the view begins, or before.
     pub(super) fn begins_above(&self, row: AsOf) -> bool {
         row.position < self.since
+    }
+
+    /// Nothing is believed by it before the next look.
+    pub(super) fn doubt(&mut self) {
+        self.confirmed_at = Duration::ZERO;
     }
 
     /// The feed must have this row. Whether it is known what it says.
