@@ -15,6 +15,7 @@ mod link;
 mod news;
 mod options;
 mod seal;
+mod sentinel;
 
 pub use self::copies::RedisCopies;
 pub use self::counters::RedisCounters;

@@ -13,6 +13,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod sentinel;
 pub mod server;
 pub mod sqlite;
 pub mod strace;

@@ -8,8 +8,8 @@ use nightlatch_core::FailureClass;
 use redis::aio::MultiplexedConnection;
 use redis::aio::SendError;
 use redis::{
-    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo,
-    RedisError, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind,
+    RedisConnectionInfo, RedisError, Value,
 };
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::failure::{classify, classify_io};
 use super::intake::{Intake, Watched};
 use super::options::{Handshake, RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
+use super::sentinel::{HostAndPort, Sentinels};
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
 /// waits for a place in it.
@@ -40,6 +41,8 @@ const TLS_ALERT: u8 = 21;
 pub(super) struct Connector {
     options: RedisOptions,
     handshake: Option<Handshake>,
+    /// Who says where the server is.
+    sentinels: Option<Sentinels>,
     /// Where messages go that nobody has asked for.
     push: mpsc::Sender<Vec<u8>>,
 }
@@ -48,6 +51,8 @@ pub(super) struct Connector {
 pub(super) struct Connection {
     pub(super) commands: MultiplexedConnection,
     pub(super) intake: Intake,
+    /// Where Sentinels said that it is.
+    found_at: Option<HostAndPort>,
     _driver: JoinSet<()>,
 }
 
@@ -57,14 +62,48 @@ impl Connector {
         push: mpsc::Sender<Vec<u8>>,
     ) -> Result<Self, RedisOptionsError> {
         let handshake = options.handshake()?;
-        Ok(Self { options, handshake, push })
+        let sentinels = match &options.address {
+            RedisAddress::Sentinel { sentinels, primary } => {
+                let password = options.sentinel_password.clone();
+                Some(Sentinels::new(sentinels.clone(), primary.clone(), password))
+            }
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => None,
+        };
+        Ok(Self { options, handshake, sentinels, push })
     }
 
     /// Connects and logs in. The caller ends what takes too long.
     pub(super) async fn connect(&self) -> Result<Connection, FailureClass> {
-        match self.greet(ProtocolVersion::RESP3).await {
+        let Some(sentinels) = &self.sentinels else { return self.connect_to(None).await };
+        let found_at = sentinels.find_primary().await?;
+        let connection = self.connect_to(Some(found_at)).await?;
+        // A Sentinel that knows less than the others names who was the primary.
+        if connection.is_replica().await {
+            return Err(FailureClass::Readonly);
+        }
+        Ok(connection)
+    }
+
+    /// Whether Sentinels say where it is.
+    pub(super) const fn is_found_by_sentinels(&self) -> bool {
+        self.sentinels.is_some()
+    }
+
+    /// Whether the primary is somewhere else by now, as far as a Sentinel answers.
+    pub(super) async fn has_moved(&self, connection: &Connection) -> bool {
+        let (Some(sentinels), Some(found_at)) = (&self.sentinels, &connection.found_at) else {
+            return false;
+        };
+        sentinels.find_primary().await.is_ok_and(|primary| primary != *found_at)
+    }
+
+    async fn connect_to(&self, found_at: Option<HostAndPort>) -> Result<Connection, FailureClass> {
+        let found_at = found_at.as_ref();
+        match self.greet(ProtocolVersion::RESP3, found_at).await {
             // A server or a proxy from before Redis 6.
-            Err(Refusal::Older) => self.greet(ProtocolVersion::RESP2).await.map_err(Refusal::class),
+            Err(Refusal::Older) => {
+                self.greet(ProtocolVersion::RESP2, found_at).await.map_err(Refusal::class)
+            }
             // OpenSSL says nothing to somebody who speaks no TLS.
             Err(Refusal::Greeting(FailureClass::Closed)) if self.speaks_tls().await => {
                 Err(FailureClass::TlsRequired)
@@ -112,8 +151,12 @@ impl Connector {
         matches!(timeout(LOOK_LIMIT, asking).await, Ok(Ok(b'+' | b'-')))
     }
 
-    async fn greet(&self, protocol: ProtocolVersion) -> Result<Connection, Refusal> {
-        let stream = self.stream().await.map_err(Refusal::Stream)?;
+    async fn greet(
+        &self,
+        protocol: ProtocolVersion,
+        found_at: Option<&HostAndPort>,
+    ) -> Result<Connection, Refusal> {
+        let stream = self.stream(found_at).await.map_err(Refusal::Stream)?;
         let intake = Intake::default();
         let watched = Watched { stream, intake: intake.clone() };
         let mut config = AsyncConnectionConfig::new()
@@ -127,7 +170,7 @@ impl Connector {
         let (commands, driver) = greeted.map_err(|error| refusal(&error, &intake))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(driver);
-        Ok(Connection { commands, intake, _driver: tasks })
+        Ok(Connection { commands, intake, found_at: found_at.cloned(), _driver: tasks })
     }
 
     /// What becomes of a message that nobody has asked for.
@@ -165,8 +208,15 @@ impl Connector {
         login
     }
 
-    async fn stream(&self) -> Result<Box<dyn Stream>, FailureClass> {
+    async fn stream(
+        &self,
+        found_at: Option<&HostAndPort>,
+    ) -> Result<Box<dyn Stream>, FailureClass> {
+        if let Some((host, port)) = found_at {
+            return Ok(Box::new(connect_tcp(host, *port).await?));
+        }
         Ok(match &self.options.address {
+            RedisAddress::Sentinel { .. } => return Err(FailureClass::MasterDown),
             RedisAddress::Unix(path) => {
                 Box::new(UnixStream::connect(path).await.map_err(|error| classify_io(&error))?)
             }
@@ -184,8 +234,20 @@ impl Connector {
     }
 }
 
+impl Connection {
+    /// Whether it leads to a server that follows another. One that does not say may be a primary.
+    async fn is_replica(&self) -> bool {
+        let asking = Cmd::new().arg("ROLE").to_owned();
+        let mut commands = self.commands.clone();
+        let Ok(Value::Array(role)) = commands.send_packed_command(&asking).await else {
+            return false;
+        };
+        matches!(role.first(), Some(Value::BulkString(role)) if role != b"master")
+    }
+}
+
 /// The first address of the host that takes us.
-async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
+pub(super) async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
     let addresses = lookup_host((host, port)).await.map_err(|_| FailureClass::Dns)?;
     let mut failure = FailureClass::Dns;
     for address in addresses {

@@ -45,7 +45,7 @@ const BAD_LOOKS_MAX: u32 = 5;
 /// may be this process's own doing.
 const SLOW_LOOKS_MAX: u32 = 2;
 
-/// So many looks apart it is tried again to get the news of other nodes.
+/// So many looks apart it is tried again to get the news of other nodes, and asked who is the primary.
 const LISTEN_EVERY: u32 = 10;
 
 /// A connection that did well for so long was a good one: the next is tried at once.
@@ -153,7 +153,7 @@ impl Keeper<'_> {
                 Err(failure) => {
                     (proofs, bad) = (0, bad + 1);
                     self.tell(Err(failure.class), began);
-                    if connected.is_lost_by(failure) || bad >= BAD_LOOKS_MAX {
+                    if self.is_lost_by(connected, failure) || bad >= BAD_LOOKS_MAX {
                         return false;
                     }
                     sleep(LOOK_EVERY.saturating_sub(self.now().saturating_sub(began))).await;
@@ -173,6 +173,8 @@ impl Keeper<'_> {
             }
             if looks == 0 {
                 self.tell(Ok(()), self.now());
+            } else if looks.is_multiple_of(LISTEN_EVERY) && self.has_moved(connected).await {
+                return End::Lost;
             }
             looks = looks.wrapping_add(1);
             // An old word of another connection is nothing but an early look.
@@ -193,9 +195,28 @@ impl Keeper<'_> {
             }
             self.link.empty(connected, failure.class);
             self.tell(Err(failure.class), began);
-            let is_lost = connected.is_lost_by(failure);
+            let is_lost = self.is_lost_by(connected, failure);
             return if is_lost { End::Lost } else { End::Unwell };
         }
+    }
+
+    /// Whether a failed look means that the connection is of no use any more.
+    fn is_lost_by(&self, connected: &Connected, failure: RedisFailure) -> bool {
+        // Where others say who is the primary, one that takes no changes is none any more.
+        let is_replaced =
+            failure.class == FailureClass::Readonly && self.link.connector.is_found_by_sentinels();
+        is_replaced || connected.is_lost_by(failure)
+    }
+
+    /// Whether another has become the primary: one that was cut off may not know.
+    async fn has_moved(&self, connected: &Arc<Connected>) -> bool {
+        let began = self.now();
+        let moved = self.link.connector.has_moved(connected.connection()).await;
+        if moved {
+            self.link.empty(connected, FailureClass::Readonly);
+            self.tell(Err(FailureClass::Readonly), began);
+        }
+        moved
     }
 
     /// One look: answered well, and as soon as a request needs it. It writes and reads, as what we ask

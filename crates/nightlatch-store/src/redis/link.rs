@@ -269,6 +269,11 @@ impl Connected {
         answer
     }
 
+    /// Of which it is the state.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Whether a failure of a command means that the connection is to be given up.
     pub(super) fn is_lost_by(&self, failure: RedisFailure) -> bool {
         match failure.shows {

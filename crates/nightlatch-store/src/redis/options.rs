@@ -25,6 +25,8 @@ pub struct RedisOptions {
     pub username: Option<Secret<String>>,
     /// The user's password.
     pub password: Option<Secret<String>>,
+    /// What Sentinels want, if they are asked; the server's own may be another.
+    pub sentinel_password: Option<Secret<String>>,
     /// The number of the database.
     pub database: u32,
     /// TLS; `None`: none is spoken.
@@ -47,6 +49,13 @@ pub enum RedisAddress {
     },
     /// A socket of this machine.
     Unix(PathBuf),
+    /// The primary of a name, wherever it is.
+    Sentinel {
+        /// Who knows: hosts and ports.
+        sentinels: Vec<(String, u16)>,
+        /// By what name.
+        primary: String,
+    },
 }
 
 /// What is asked of TLS.
@@ -86,9 +95,9 @@ pub enum RedisOptionsError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(Unusable),
-    /// TLS on a socket of this machine.
-    #[error("a Unix socket does not speak TLS")]
-    UnixTls,
+    /// TLS with what has no name that a certificate could be for.
+    #[error("TLS is spoken to a host and port alone")]
+    NoHost,
 }
 
 /// What a handshake begins with.
@@ -102,7 +111,7 @@ impl RedisOptions {
     pub(super) fn handshake(&self) -> Result<Option<Handshake>, RedisOptionsError> {
         let Some(tls) = &self.tls else { return Ok(None) };
         let RedisAddress::Tcp { host, .. } = &self.address else {
-            return Err(RedisOptionsError::UnixTls);
+            return Err(RedisOptionsError::NoHost);
         };
         let name = ServerName::try_from(host.clone());
         let name = name.map_err(|_| RedisOptionsError::Name(host.clone()))?;

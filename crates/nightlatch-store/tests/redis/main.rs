@@ -2,6 +2,7 @@
 
 mod counters;
 mod news;
+mod sentinel;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -110,6 +111,7 @@ fn options(port: u16) -> RedisOptions {
         address: RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port },
         username: None,
         password: None,
+        sentinel_password: None,
         database: 0,
         tls: None,
         deadline: DEADLINE,

@@ -82,6 +82,7 @@ fn options(config: &RedisConfig) -> RedisOptions {
         address: config.address.clone(),
         username: config.username.clone(),
         password: config.password.clone(),
+        sentinel_password: config.sentinel_password.clone(),
         database: config.database,
         tls: config.tls.clone(),
         deadline: config.deadline,

@@ -23,6 +23,8 @@ pub struct RedisConfig {
     pub username: Option<Secret<String>>,
     /// The user's password.
     pub password: Option<Secret<String>>,
+    /// What Sentinels want.
+    pub sentinel_password: Option<Secret<String>>,
     /// The number of the database.
     pub database: u32,
     /// What is asked of TLS; `None`: none is spoken.
@@ -57,14 +59,23 @@ impl RedisConfig {
         for remark in url.remarks {
             reader.remark(URL, remark);
         }
-        let RedisUrl { address, username, password, database, tls, .. } = url;
+        let RedisUrl { address, username, password, sentinel_password, database, tls, .. } = url;
         if let Some(missing) = tls.as_ref().and_then(missing_file) {
             let why = format!("names the file {missing}, which is not there; Redis is left out");
             reader.remark(URL, Wrong::new(why).better("rediss://..?ssl_ca_certs=/path/to/ca.pem"));
             return None;
         }
         let database = database.unwrap_or_default();
-        Some(Self { address, username, password, database, tls, deadline, key_prefix })
+        Some(Self {
+            address,
+            username,
+            password,
+            sentinel_password,
+            database,
+            tls,
+            deadline,
+            key_prefix,
+        })
     }
 }
 
@@ -108,7 +119,7 @@ impl SeparateParts {
     fn compare(&self, url: &RedisUrl, reader: &mut Reader) {
         let (host, port) = match &url.address {
             RedisAddress::Tcp { host, port } => (Some(host), Some(*port)),
-            RedisAddress::Unix(_) => (None, None),
+            RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } => (None, None),
         };
         let text = |secret: &Option<Secret<String>>| secret.as_ref().map(|s| s.expose().clone());
         let password = PASSWORDS.into_iter().find(|name| reader.is_set(name));
@@ -140,6 +151,7 @@ impl SeparateParts {
             address: RedisAddress::Tcp { host: self.host?, port },
             username: self.username,
             password: self.password,
+            sentinel_password: None,
             database: self.database,
             tls,
             shown: String::new(),

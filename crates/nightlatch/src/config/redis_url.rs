@@ -1,5 +1,6 @@
 //! Reads a Redis URL:
-//! `redis[s]://[[user]:password@]host[:port][/database][?..]`, `unix://[[user]:password@]/path[?db=..]`.
+//! `redis[s]://[[user]:password@]host[:port][/database][?..]`, `unix://[[user]:password@]/path[?db=..]`,
+//! `redis+sentinel://[[user]:password@]host[:port][,..]/name[/database][?sentinel_password=..]`.
 //!
 //! It is pasted from many places, with quotes, its own name or a command in front, so what was
 //! meant is looked for and told; only what is a URL is used. Nothing that is told quotes a password.
@@ -19,6 +20,7 @@ pub(super) struct RedisUrl {
     pub(super) address: RedisAddress,
     pub(super) username: Option<Secret<String>>,
     pub(super) password: Option<Secret<String>>,
+    pub(super) sentinel_password: Option<Secret<String>>,
     pub(super) database: Option<u32>,
     pub(super) tls: Option<RedisTls>,
     /// For people: no password.
@@ -28,9 +30,14 @@ pub(super) struct RedisUrl {
 }
 
 const EXAMPLE: &str = "redis://:PASSWORD@redis.example.com:6379/0";
+const SENTINEL_EXAMPLE: &str =
+    "redis+sentinel://:PASSWORD@sentinel-1:26379,sentinel-2:26379/mymaster/0";
 
 /// Where Redis listens if nobody says otherwise.
 pub(super) const PORT: u16 = 6379;
+
+/// Where a Sentinel does.
+const SENTINEL_PORT: u16 = 26379;
 
 /// Reads a URL.
 pub(super) fn parse(text: &str) -> Result<RedisUrl, Wrong> {
@@ -75,8 +82,9 @@ fn parse_bare(text: &str) -> Result<RedisUrl, Wrong> {
         "redis" | "valkey" => Parts::of(rest)?.over_tcp(Scheme::Plain),
         "rediss" | "valkeys" => Parts::of(rest)?.over_tcp(Scheme::Tls),
         "unix" | "redis+unix" | "valkey+unix" => over_unix(rest),
-        "redis+sentinel" | "redis-sentinel" | "redis+cluster" | "redis-cluster" => {
-            Err(Wrong::new("leads to Sentinel or Cluster, which this release does not speak"))
+        "redis+sentinel" | "redis-sentinel" | "valkey+sentinel" => by_sentinels(rest),
+        "redis+cluster" | "redis-cluster" => {
+            Err(Wrong::new("leads to a Cluster, which this release does not speak"))
         }
         _ => Err(no_url().better(EXAMPLE)),
     }
@@ -127,7 +135,7 @@ impl<'a> Parts<'a> {
     }
 
     fn over_tcp(self, scheme: Scheme) -> Result<RedisUrl, Wrong> {
-        let (host, port) = host_and_port(self.host)?;
+        let (host, port) = host_and_port(self.host, PORT)?;
         let database = match self.path {
             "" => None,
             digits => Some(database(digits)?),
@@ -137,12 +145,49 @@ impl<'a> Parts<'a> {
         url.database = database;
         let parameters = Parameters::parse(self.query, &mut url.remarks);
         url.take(&parameters, scheme);
-        let shown_host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        if url.sentinel_password.take().is_some() {
+            let why = "has a sentinel_password and leads to no Sentinel: redis+sentinel:// does";
+            url.remarks.push(Wrong::new(why));
+        }
         let at = url.shown_user(self.user_info);
         let number = url.database.map_or(String::new(), |number| format!("/{number}"));
-        url.shown = format!("{}://{at}{shown_host}:{port}{number}", scheme.name());
+        url.shown = format!("{}://{at}{}{number}", scheme.name(), shown_host(host, port));
         Ok(url)
     }
+}
+
+fn shown_host(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn by_sentinels(rest: &str) -> Result<RedisUrl, Wrong> {
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = base.split_once('/').unwrap_or((base, ""));
+    let (primary, number) =
+        path.split_once('/').map_or((path, None), |(primary, number)| (primary, Some(number)));
+    let (user_info, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if primary.is_empty() || primary.contains('@') || rest.contains('#') {
+        let why = "names no primary: its name stands behind the Sentinels";
+        return Err(Wrong::new(why).better(SENTINEL_EXAMPLE));
+    }
+    if ![user_info, hosts, path, query].into_iter().all(is_percent_encoded) {
+        let why = "holds a % that begins no code such as %25, which is how a % is written";
+        return Err(Wrong::new(why).better(SENTINEL_EXAMPLE));
+    }
+    let sentinels = hosts.split(',').map(|host| host_and_port(host, SENTINEL_PORT));
+    let sentinels = sentinels.map(|at| at.map(|(host, port)| (host.to_owned(), port)));
+    let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
+    let shown: Vec<_> = sentinels.iter().map(|(host, port)| shown_host(host, *port)).collect();
+    let primary = percent_decoded(primary);
+    let address = RedisAddress::Sentinel { sentinels, primary: primary.clone() };
+    let mut url = RedisUrl::at(address, user_info);
+    url.database = number.filter(|number| !number.is_empty()).map(database).transpose()?;
+    let parameters = Parameters::parse(query, &mut url.remarks);
+    url.take(&parameters, Scheme::Plain);
+    let at = url.shown_user(user_info);
+    let number = url.database.map_or(String::new(), |number| format!("/{number}"));
+    url.shown = format!("redis+sentinel://{at}{}/{primary}{number}", shown.join(","));
+    Ok(url)
 }
 
 fn over_unix(rest: &str) -> Result<RedisUrl, Wrong> {
@@ -180,6 +225,7 @@ impl RedisUrl {
             address,
             username: given(user).map(Secret::new),
             password: password.and_then(given).map(Secret::new),
+            sentinel_password: None,
             database: None,
             tls: None,
             shown: String::new(),
@@ -189,6 +235,7 @@ impl RedisUrl {
 
     fn take(&mut self, parameters: &Parameters, scheme: Scheme) {
         self.database = parameters.database.or(self.database);
+        self.sentinel_password.clone_from(&parameters.sentinel_password);
         if scheme == Scheme::Tls {
             self.tls = Some(parameters.tls(&mut self.remarks));
         } else if parameters.is_about_tls {
@@ -208,7 +255,7 @@ impl RedisUrl {
     }
 }
 
-fn host_and_port(text: &str) -> Result<(&str, u16), Wrong> {
+fn host_and_port(text: &str, default: u16) -> Result<(&str, u16), Wrong> {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((address, ""))) => (address, None),
         Some(Some((address, rest))) => (address, Some(rest.strip_prefix(':').unwrap_or(rest))),
@@ -222,7 +269,7 @@ fn host_and_port(text: &str) -> Result<(&str, u16), Wrong> {
     if host.is_empty() {
         return Err(Wrong::new("names no host").better(EXAMPLE));
     }
-    let Some(port) = port else { return Ok((host, PORT)) };
+    let Some(port) = port else { return Ok((host, default)) };
     match port.parse::<u16>() {
         Ok(port @ 1..) => Ok((host, port)),
         Ok(0) | Err(_) => {
@@ -252,9 +299,11 @@ struct Parameters {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     database: Option<u32>,
+    sentinel_password: Option<Secret<String>>,
 }
 
-const KNOWN: &[&str] = &["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db"];
+const KNOWN: &[&str] =
+    &["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db", "sentinel_password"];
 
 impl Parameters {
     fn parse(query: &str, remarks: &mut Vec<Wrong>) -> Self {
@@ -269,6 +318,7 @@ impl Parameters {
                 "ssl_ca_certs" => parameters.authorities = path,
                 "ssl_certfile" => parameters.certificate = path,
                 "ssl_keyfile" => parameters.key = path,
+                "sentinel_password" => parameters.sentinel_password = Some(Secret::new(value)),
                 "db" => match database(&value) {
                     Ok(number) => parameters.database = Some(number),
                     Err(wrong) => remarks.push(wrong),
@@ -350,6 +400,13 @@ mod tests {
             ("valkeys://u:p@h", "rediss://u:***@h:6379", Some("u"), Some("p"), true),
             ("redis://[::1]:7/?db=2", "redis://[::1]:7/2", None, None, false),
             ("unix://:p@/run/r.sock?db=1", "unix://:***@/run/r.sock?db=1", None, Some("p"), false),
+            (
+                "redis+sentinel://:p@h1,h2:7/main/2?sentinel_password=q",
+                "redis+sentinel://:***@h1:26379,h2:7/main/2",
+                None,
+                Some("p"),
+                false,
+            ),
         ] {
             let url = parse(text).unwrap_or_else(|wrong| panic!("{text} {}", wrong.why));
             assert_eq!(url.shown, shown);
@@ -357,6 +414,18 @@ mod tests {
             assert_eq!(url.password.as_ref().map(|p| p.expose().as_str()), password, "{text}");
             assert_eq!(url.tls.is_some(), has_tls, "{text}");
         }
+    }
+
+    #[test]
+    fn sentinels_are_asked_with_a_password_of_their_own() {
+        let url =
+            parse("redis+sentinel://u:p@[::1]:1,h2/main?sentinel_password=q%40").expect("a URL");
+        let sentinels = vec![("::1".to_owned(), 1), ("h2".to_owned(), 26379)];
+        assert_eq!(url.address, RedisAddress::Sentinel { sentinels, primary: "main".to_owned() });
+        let password = url.sentinel_password.as_ref().map(|password| password.expose().as_str());
+        assert_eq!((password, url.remarks.len()), (Some("q@"), 0));
+        let url = parse("redis://h?sentinel_password=q").expect("a URL");
+        assert!(url.sentinel_password.is_none() && url.remarks.len() == 1);
     }
 
     #[test]
@@ -393,6 +462,7 @@ mod tests {
             ("h:6379", "no URL", EXAMPLE),
             ("https://h", "no URL", EXAMPLE),
             ("redis://", "no host", EXAMPLE),
+            ("redis+sentinel://:hunter2@h", "no primary", SENTINEL_EXAMPLE),
             ("unix://run", "no socket", "unix:///run/redis/redis.sock?db=0"),
         ] {
             let Err(wrong) = parse(text) else { panic!("{text} was taken") };

@@ -259,9 +259,10 @@ const REDIS: &[Setting] = &[
         "REDIS_URL",
         SecretUrl("URL"),
         Unset("none"),
-        "The accelerator: `redis://`, `rediss://` (TLS) or `unix://`. Optional: only speed depends on \
-         it. Parameters: `ssl_cert_reqs` (`required`, `none`), `ssl_ca_certs`, `ssl_certfile`, \
-         `ssl_keyfile`, `db`.",
+        "The accelerator: `redis://`, `rediss://` (TLS), `unix://`, or \
+         `redis+sentinel://host:port,../name/0`. Optional: only speed depends on it. Parameters: \
+         `ssl_cert_reqs` (`required`, `none`), `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `db`, \
+         `sentinel_password`.",
     ),
     Setting::new("REDIS_HOST", Text("host"), Unset("none"), "Instead of REDIS_URL, which wins."),
     Setting::new("REDIS_PORT", Text("port"), Unset("none"), "With REDIS_HOST; else 6379."),
