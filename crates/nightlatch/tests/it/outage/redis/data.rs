@@ -1,0 +1,106 @@
+//! Redis has forgotten, or says what was, or what others have put there.
+
+use std::time::Duration;
+
+use nightlatch_testkit::load::Crowd;
+use nightlatch_testkit::redis::RedisServer;
+
+use super::{Stand, unseen};
+use crate::outage::drill::{Drill, full_or};
+
+const GROUP: &str = "Redis, data";
+
+/// What a start costs.
+const RESTARTS: &str = "none|unreachable|closed|loading|timeout";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_flushed_is_filled_again() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "FLUSHALL").await;
+    drill.fault_begins();
+    for _ in 0..full_or(20, 5) {
+        stand.redis.tell(&["FLUSHALL"]);
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_evicts_is_filled_again() {
+    let stand = Stand::new().await;
+    stand.redis.tell(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    stand.redis.tell(&["DEBUG", "POPULATE", "30000"]);
+    let mut drill = stand.begin(GROUP, "eviction").await;
+    drill.fault_begins();
+    stand.redis.tell(&["CONFIG", "SET", "maxmemory", "3mb"]);
+    for _ in 0..full_or(10, 2) {
+        stand.redis.tell(&["DEBUG", "POPULATE", "30000", "others", "10"]);
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(Some("none|slow|out_of_memory"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_back_empty_is_filled_again() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "restart empty, acknowledged writes lost").await;
+    drill.fault_begins();
+    for _ in 0..full_or(5, 2) {
+        stand.redis.kill_9();
+        stand.redis.start();
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(Some(RESTARTS))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_back_with_what_was_brings_nobody_back() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "restart from an old snapshot").await;
+    drill.fault_begins();
+    drill.stay_under_load().await;
+    stand.redis.tell(&["SAVE"]);
+    drill.wait_since_beginning(Duration::from_secs(full_or(60, 3))).await;
+    for _ in 0..full_or(5, 2) {
+        stand.redis.kill_9();
+        stand.redis.start();
+        drill.stay_under_load().await;
+    }
+    drill.remark = String::from("each time with the data of the beginning");
+    drill.fault_ends(unseen(Some(RESTARTS))).await;
+}
+
+/// Every copy and every counter is put under another's name, or is no longer what it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_put_under_our_names_is_not_believed() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "another key's value; foreign keys of our names").await;
+    drill.fault_begins();
+    let shift = "local keys = redis.call('KEYS', ARGV[1])
+        for i = 1, #keys - 1 do redis.call('COPY', keys[i + 1], keys[i], 'REPLACE') end
+        return 1";
+    let spoil = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+          redis.call('DEL', key) redis.call('RPUSH', key, 'a', 'b') end
+        return 1";
+    for _ in 0..full_or(20, 3) {
+        for (script, keys) in [(shift, "nightlatch:s:*"), (shift, "nightlatch:t:*")] {
+            stand.redis.tell(&["EVAL", script, "0", keys]);
+        }
+        drill.stay_under_load().await;
+        stand.redis.tell(&["EVAL", spoil, "0", "nightlatch:[st]:*"]);
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(Some("none|protocol|slow|timeout"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_with_a_redis_of_their_own_each_serve_the_same() {
+    let (stand, other) = (Stand::new().await, RedisServer::launch());
+    let nodes = vec![stand.node(), stand.node_by(other.port())];
+    let mut drill =
+        Drill::begin_among("Several nodes", "two different Redis", nodes, Crowd::STEADY).await;
+    drill.fault_begins();
+    drill.wait_since_beginning(Duration::from_secs(full_or(30, 3))).await;
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(None)).await;
+}

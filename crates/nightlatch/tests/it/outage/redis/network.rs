@@ -1,0 +1,100 @@
+//! The way to Redis is bad.
+
+use std::time::Duration;
+
+use nightlatch_testkit::chaos_proxy::Fault;
+
+use super::{Stand, unseen};
+use crate::outage::drill::full_or;
+
+const GROUP: &str = "Redis, network";
+
+/// The way to Redis has a fault.
+async fn on_the_way(name: &'static str, fault: Fault, class: &'static str) {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, name).await;
+    drill.fault_begins();
+    stand.proxy.set(fault).await;
+    drill.wait_for_class_everywhere(class).await;
+    drill.wait_from_now(Duration::from_secs(full_or(10, 0))).await;
+    drill.stay_under_load().await;
+    stand.proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some(class))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_refuses_connections_is_done_without() {
+    on_the_way("refused", Fault::Refuse, "unreachable").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_resets_connections_is_done_without() {
+    on_the_way("accepted, then reset", Fault::Reset, "closed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_redis_is_done_without() {
+    on_the_way("silent", Fault::Silent, "timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_half_a_second_late_is_done_without() {
+    let half = Duration::from_millis(250);
+    on_the_way("500 ms late", Fault::Late { there: half, back: half }, "slow|timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_two_seconds_late_is_done_without() {
+    let half = Duration::from_secs(1);
+    on_the_way("2000 ms late", Fault::Late { there: half, back: half }, "slow|timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_redis_is_done_without_and_used_again() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "SIGSTOP, and on again").await;
+    drill.fault_begins();
+    stand.redis.pause();
+    drill.wait_for_class_everywhere("timeout").await;
+    drill.stay_under_load().await;
+    stand.redis.resume();
+    drill.fault_ends(unseen(Some("timeout"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_trickles_is_done_without() {
+    let a_byte = Fault::Trickle(Duration::from_millis(20));
+    on_the_way("trickle", a_byte, "slow|timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_will_say_no_more_is_done_without() {
+    on_the_way("half-closed", Fault::HalfClose, "closed|timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_dead_behind_a_nat_are_made_anew() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "pooled connections dead behind a NAT").await;
+    drill.fault_begins();
+    stand.proxy.set(Fault::SilentLive).await;
+    drill.wait_for_class_everywhere("timeout").await;
+    drill.wait_for_class_everywhere("none").await;
+    drill.stay_under_load().await;
+    stand.proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some("none|timeout|closed"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_closed_again_and_again_is_no_news_each_time() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "flapping every 0.5 s").await;
+    drill.fault_begins();
+    for _ in 0..full_or(30, 8) {
+        stand.proxy.set(Fault::Refuse).await;
+        drill.wait_from_now(Duration::from_millis(500)).await;
+        stand.proxy.set(Fault::None).await;
+        drill.wait_from_now(Duration::from_millis(500)).await;
+    }
+    drill.fault_ends(unseen(Some("none|unreachable|closed|timeout"))).await;
+}
