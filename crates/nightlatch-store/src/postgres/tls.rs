@@ -8,17 +8,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use tokio_postgres::config::SslMode;
 
 use super::options::PostgresOptionsError;
-use crate::tls::{self, Anybody};
+use crate::tls::{self, AnyName};
 
 /// What `sslmode` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +87,7 @@ pub(super) fn client_config(
         }
         // As libpq: a named authority is used also where `require` alone asks for none.
         (TlsDemand::VerifyCa | TlsDemand::Require, Some(Authorities::File(path))) => {
-            Arc::new(ChainOnly { roots: read_roots(&path)?, provider: Arc::clone(&provider) })
+            Arc::new(AnyName::of(read_roots(&path)?, Arc::clone(&provider)))
         }
         (TlsDemand::VerifyCa, Some(Authorities::System) | None) => {
             return Err(PostgresOptionsError::BadValue {
@@ -100,7 +98,7 @@ pub(super) fn client_config(
         }
         (TlsDemand::Disable | TlsDemand::Prefer, _)
         | (TlsDemand::Require, Some(Authorities::System) | None) => {
-            Arc::new(Anybody(Arc::clone(&provider)))
+            Arc::new(AnyName::anybody(Arc::clone(&provider)))
         }
     };
     let config = ClientConfig::builder_with_provider(provider)
@@ -125,55 +123,4 @@ fn unusable(
 
 fn tls_error(source: impl Into<Box<dyn Error + Send + Sync>>) -> PostgresOptionsError {
     PostgresOptionsError::Tls(source.into())
-}
-
-/// `verify-ca`: issued by our authority, to whomever.
-#[derive(Debug)]
-struct ChainOnly {
-    roots: RootCertStore,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for ChainOnly {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(end_entity)?,
-            &self.roots,
-            intermediates,
-            now,
-            self.provider.signature_verification_algorithms.all,
-        )?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
-use crate::tls::{self, Anybody, Unusable};
+use crate::tls::{self, AnyName, Unusable};
 
 /// How to reach a Redis.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl RedisTls {
         provider: Arc<rustls::crypto::CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, RedisOptionsError> {
         if !self.verifies {
-            return Ok(Arc::new(Anybody(provider)));
+            return Ok(Arc::new(AnyName::anybody(provider)));
         }
         let Some(path) = &self.authorities else {
             let verifier = Verifier::new(provider);
