@@ -310,6 +310,7 @@ impl CachedRecord {
         if !rows.is_empty() {
             let now = self.now();
             self.rule_mut().wrote(rows, now);
+            self.flights.wrote();
             self.looks.want();
             self.announce_rows(rows);
         }

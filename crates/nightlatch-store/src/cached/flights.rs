@@ -22,6 +22,8 @@ pub(super) struct Flights(Mutex<Aloft>);
 struct Aloft {
     flights: HashMap<TokenHash, Flight>,
     next: u64,
+    /// Loads of before this number began before this node's last write.
+    current: u64,
 }
 
 /// A load that somebody else makes.
@@ -61,10 +63,18 @@ pub(super) struct Lead<'a> {
 }
 
 impl Flights {
+    /// This node has written: whoever asks from now on may have been told of it, so no load that is
+    /// under way is joined any more.
+    pub(super) fn wrote(&self) {
+        let mut aloft = self.aloft();
+        aloft.current = aloft.next;
+    }
+
     /// Joins the load of a token, or begins one.
     pub(super) fn board(&self, token: TokenHash, now: Duration) -> Boarding<'_> {
         let mut aloft = self.aloft();
         if let Some(flight) = aloft.flights.get(&token)
+            && flight.number >= aloft.current
             && now.saturating_sub(flight.began) <= JOIN_WITHIN
         {
             return Boarding::Follow(flight.clone());

@@ -361,6 +361,27 @@ async fn a_load_that_takes_long_is_not_joined() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_from_before_this_nodes_last_write_is_not_joined() {
+    let world = World::new().await;
+    let (token, _) = world.login(1).await;
+    let (_, ended) = world.login(2).await;
+    let gate = world.gates.hold("find_session");
+    let mut readers = JoinSet::new();
+    let (node, deadline) = (Arc::clone(&world.node), world.deadline());
+    readers.spawn(async move { node.find_session(token, deadline).await });
+    world.gates.until_waiting(1).await;
+    let end = SessionEnd::One(ended);
+    let written = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    let (node, deadline) = (Arc::clone(&world.node), world.deadline());
+    let mut after = JoinSet::new();
+    after.spawn(async move { node.reread_session(token, deadline).await });
+    tokio::task::yield_now().await;
+    gate.add_permits(2);
+    let read = after.join_next().await.unwrap().unwrap().unwrap().unwrap();
+    assert!(read.as_of.position >= written.rows[0].at.position);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_goes_away_leaves_its_load_to_the_others() {
     let world = World::new().await;
     let (token, _) = world.login(1).await;
