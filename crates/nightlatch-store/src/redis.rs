@@ -2,20 +2,28 @@
 //!
 //! No request needs it and none waits for it longer than its deadline, so everything that takes
 //! longer happens beside the requests: names, connections, TLS, passwords, probes. What requests
-//! have is a [`RedisLink`]: a slot with one connection that many share, or with none.
+//! have is a [`RedisLink`]: for each server a slot with one connection that many share, or with none.
 
+mod batch;
+mod cluster;
 mod connect;
+mod connected;
 mod copies;
 mod counters;
 mod failure;
 mod intake;
 mod keeper;
+mod lane;
 mod layout;
 mod link;
 mod news;
 mod options;
+mod overall;
+mod redirect;
 mod seal;
 mod sentinel;
+mod slot;
+mod table;
 
 pub use self::copies::RedisCopies;
 pub use self::counters::RedisCounters;

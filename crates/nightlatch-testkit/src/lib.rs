@@ -6,6 +6,7 @@ pub mod chance;
 pub mod chaos_proxy;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod disk;
 pub mod history;
 pub mod load;

@@ -113,7 +113,11 @@ impl RedisServer {
     #[must_use = "or bind it to _"]
     pub fn ask(&self, words: &[&str]) -> String {
         let mut client = Command::new("redis-cli");
-        client.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(words);
+        client.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        if self.is_tls {
+            client.args(["--tls", "--insecure"]);
+        }
+        client.args(words);
         run(&mut client).trim_end().to_owned()
     }
 

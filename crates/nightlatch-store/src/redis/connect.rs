@@ -8,9 +8,10 @@ use nightlatch_core::FailureClass;
 use redis::aio::MultiplexedConnection;
 use redis::aio::SendError;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind,
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, ProtocolVersion, PushInfo, PushKind,
     RedisConnectionInfo, RedisError, Value,
 };
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
@@ -21,8 +22,8 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::{classify, classify_io};
 use super::intake::{Intake, Watched};
-use super::options::{Handshake, RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
-use super::sentinel::{HostAndPort, Sentinels};
+use super::options::{RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
+use super::sentinel::Sentinels;
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
 /// waits for a place in it.
@@ -37,10 +38,31 @@ const LOOK_LIMIT: Duration = Duration::from_millis(500);
 /// What a record of TLS begins with: the server's alert to somebody who speaks none.
 const TLS_ALERT: u8 = 21;
 
-/// Makes connections to one Redis.
+/// Where a server listens.
+pub(super) type HostAndPort = (String, u16);
+
+/// Where a connection leads.
+pub(super) enum Target {
+    /// To what is configured; it may be that Sentinels have to tell where that is.
+    Configured,
+    /// To this server.
+    At(HostAndPort),
+}
+
+impl Target {
+    pub(super) const fn address(&self) -> Option<&HostAndPort> {
+        match self {
+            Self::Configured => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+/// Makes connections to one Redis, or to the servers of its Cluster.
 pub(super) struct Connector {
     options: RedisOptions,
-    handshake: Option<Handshake>,
+    /// What is asked of TLS; `None`: none is spoken.
+    tls: Option<Arc<ClientConfig>>,
     /// Who says where the server is.
     sentinels: Option<Sentinels>,
     /// Where messages go that nobody has asked for.
@@ -61,20 +83,24 @@ impl Connector {
         options: RedisOptions,
         push: mpsc::Sender<Vec<u8>>,
     ) -> Result<Self, RedisOptionsError> {
-        let handshake = options.handshake()?;
+        let tls = options.client_config()?;
         let sentinels = match &options.address {
             RedisAddress::Sentinel { sentinels, primary } => {
                 let password = options.sentinel_password.clone();
                 Some(Sentinels::new(sentinels.clone(), primary.clone(), password))
             }
-            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => None,
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) | RedisAddress::Cluster(_) => None,
         };
-        Ok(Self { options, handshake, sentinels, push })
+        Ok(Self { options, tls, sentinels, push })
     }
 
     /// Connects and logs in. The caller ends what takes too long.
-    pub(super) async fn connect(&self) -> Result<Connection, FailureClass> {
-        let Some(sentinels) = &self.sentinels else { return self.connect_to(None).await };
+    pub(super) async fn connect(&self, to: &Target) -> Result<Connection, FailureClass> {
+        let sentinels = match (to, &self.sentinels) {
+            (Target::At(address), _) => return self.connect_to(Some(address.clone())).await,
+            (Target::Configured, None) => return self.connect_to(None).await,
+            (Target::Configured, Some(sentinels)) => sentinels,
+        };
         let found_at = sentinels.find_primary().await?;
         let connection = self.connect_to(Some(found_at)).await?;
         // A Sentinel that knows less than the others names who was the primary.
@@ -82,6 +108,30 @@ impl Connector {
             return Err(FailureClass::Readonly);
         }
         Ok(connection)
+    }
+
+    /// What a server answers to these questions, over a connection of its own.
+    pub(super) async fn ask_once(
+        &self,
+        address: &HostAndPort,
+        questions: &Pipeline,
+    ) -> Result<Vec<Value>, FailureClass> {
+        let mut connection = self.connect_to(Some(address.clone())).await?;
+        let answers = connection.commands.send_packed_commands(questions, 0, questions.len()).await;
+        answers.map_err(|error| classify(&error))
+    }
+
+    /// Whether it leads to a Cluster.
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.options.address, RedisAddress::Cluster(_))
+    }
+
+    /// The servers of the Cluster that are configured.
+    pub(super) fn cluster_nodes(&self) -> &[HostAndPort] {
+        match &self.options.address {
+            RedisAddress::Cluster(nodes) => nodes,
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } => &[],
+        }
     }
 
     /// Whether Sentinels say where it is.
@@ -105,11 +155,11 @@ impl Connector {
                 self.greet(ProtocolVersion::RESP2, found_at).await.map_err(Refusal::class)
             }
             // OpenSSL says nothing to somebody who speaks no TLS.
-            Err(Refusal::Greeting(FailureClass::Closed)) if self.speaks_tls().await => {
+            Err(Refusal::Greeting(FailureClass::Closed)) if self.speaks_tls(found_at).await => {
                 Err(FailureClass::TlsRequired)
             }
             // Redis waits for the end of a line when somebody speaks TLS to it.
-            Err(Refusal::Stream(FailureClass::Timeout)) if self.speaks_plainly().await => {
+            Err(Refusal::Stream(FailureClass::Timeout)) if self.speaks_plainly(found_at).await => {
                 Err(FailureClass::TlsNotSpoken)
             }
             greeted => greeted.map_err(Refusal::class),
@@ -117,16 +167,12 @@ impl Connector {
     }
 
     /// Whether a server that has ended a connection without TLS takes one with it.
-    async fn speaks_tls(&self) -> bool {
-        let (None, RedisAddress::Tcp { host, port }) = (&self.handshake, &self.options.address)
-        else {
+    async fn speaks_tls(&self, found_at: Option<&HostAndPort>) -> bool {
+        let (None, Some((host, port))) = (&self.tls, self.endpoint(found_at)) else { return false };
+        let (Ok(config), Ok(name)) = (RedisTls::of_anybody(), server_name(host)) else {
             return false;
         };
-        let (Ok(config), Ok(name)) = (RedisTls::of_anybody(), ServerName::try_from(host.clone()))
-        else {
-            return false;
-        };
-        let Ok(tcp) = connect_tcp(host, *port).await else { return false };
+        let Ok(tcp) = connect_tcp(host, port).await else { return false };
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, tcp);
         match timeout(LOOK_LIMIT, shaken).await {
             Ok(Ok(_)) => true,
@@ -137,12 +183,11 @@ impl Connector {
     }
 
     /// Whether a server that is silent in TLS answers without it.
-    async fn speaks_plainly(&self) -> bool {
-        let (Some(_), RedisAddress::Tcp { host, port }) = (&self.handshake, &self.options.address)
-        else {
+    async fn speaks_plainly(&self, found_at: Option<&HostAndPort>) -> bool {
+        let (Some(_), Some((host, port))) = (&self.tls, self.endpoint(found_at)) else {
             return false;
         };
-        let Ok(mut tcp) = connect_tcp(host, *port).await else { return false };
+        let Ok(mut tcp) = connect_tcp(host, port).await else { return false };
         let asking = async {
             tcp.write_all(b"PING\r\n").await?;
             tcp.read_u8().await
@@ -208,30 +253,41 @@ impl Connector {
         login
     }
 
+    /// The host and port to connect to, if it is not a socket of this machine.
+    fn endpoint<'a>(&'a self, found_at: Option<&'a HostAndPort>) -> Option<(&'a str, u16)> {
+        match (found_at, &self.options.address) {
+            (Some((host, port)), _) | (None, RedisAddress::Tcp { host, port }) => {
+                Some((host, *port))
+            }
+            (
+                None,
+                RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } | RedisAddress::Cluster(_),
+            ) => None,
+        }
+    }
+
     async fn stream(
         &self,
         found_at: Option<&HostAndPort>,
     ) -> Result<Box<dyn Stream>, FailureClass> {
-        if let Some((host, port)) = found_at {
-            return Ok(Box::new(connect_tcp(host, *port).await?));
+        if let RedisAddress::Unix(path) = &self.options.address {
+            let stream = UnixStream::connect(path).await;
+            return Ok(Box::new(stream.map_err(|error| classify_io(&error))?));
         }
-        Ok(match &self.options.address {
-            RedisAddress::Sentinel { .. } => return Err(FailureClass::MasterDown),
-            RedisAddress::Unix(path) => {
-                Box::new(UnixStream::connect(path).await.map_err(|error| classify_io(&error))?)
-            }
-            RedisAddress::Tcp { host, port } => {
-                let tcp = connect_tcp(host, *port).await?;
-                let Some(Handshake { config, name }) = &self.handshake else {
-                    return Ok(Box::new(tcp));
-                };
-                let connector = TlsConnector::from(Arc::clone(config));
-                let shaken = timeout(HANDSHAKE_LIMIT, connector.connect(name.clone(), tcp)).await;
-                let secure = shaken.map_err(|_| FailureClass::Timeout)?;
-                Box::new(secure.map_err(|error| classify_io(&error))?)
-            }
-        })
+        let (host, port) = self.endpoint(found_at).ok_or(FailureClass::MasterDown)?;
+        let tcp = connect_tcp(host, port).await?;
+        let Some(config) = &self.tls else { return Ok(Box::new(tcp)) };
+        let connector = TlsConnector::from(Arc::clone(config));
+        let name = server_name(host)?;
+        let shaken = timeout(HANDSHAKE_LIMIT, connector.connect(name, tcp)).await;
+        let secure = shaken.map_err(|_| FailureClass::Timeout)?;
+        Ok(Box::new(secure.map_err(|error| classify_io(&error))?))
     }
+}
+
+/// By what name the certificate of a host must be.
+fn server_name(host: &str) -> Result<ServerName<'static>, FailureClass> {
+    ServerName::try_from(host.to_owned()).map_err(|_| FailureClass::TlsHostname)
 }
 
 impl Connection {

@@ -10,12 +10,13 @@ use std::time::Duration;
 use nightlatch_core::{
     BoxFuture, FoundSession, History, RecordClock, SealingKeys, Timestamp, TokenHash,
 };
-use redis::{Cmd, Pipeline, Value};
+use redis::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, mpsc};
 
+use super::batch::Batch;
 use super::layout::copy;
-use super::link::{Answer, RedisLink};
+use super::link::RedisLink;
 use super::seal::{Opened, Seal};
 use crate::cached::{SharedCopies, SharedCopy};
 
@@ -66,19 +67,16 @@ impl RedisCopies {
         let mut filling = self.filling.lock().await;
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while filling.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let mut commands = Pipeline::with_capacity(batch.len());
+            let mut commands = Batch::with_capacity(batch.len());
             for fill in batch.drain(..) {
                 self.add(&mut commands, &fill);
             }
-            if commands.is_empty() {
-                continue;
-            }
             // Whatever became of it: who does not find a copy asks the record.
-            let _ = self.link.ask_all(&commands, self.link.deadline).await;
+            let _ = self.link.ask(commands, self.link.deadline).await;
         }
     }
 
-    fn add(&self, commands: &mut Pipeline, fill: &Fill) {
+    fn add(&self, commands: &mut Batch, fill: &Fill) {
         let now = self.clock.now();
         let life = LIFE.saturating_sub(now.since(fill.read_at));
         let life = life.min(fill.found.session.expires_at.since(now));
@@ -87,7 +85,7 @@ impl RedisCopies {
         let place = place(&name, &fill.token, fill.found.history);
         let mut value = mark(fill.found.history).to_vec();
         value.append(&mut self.seal.seal(&place, copy::to_bytes(&fill.found, fill.read_at)));
-        commands.cmd("SET").arg(name).arg(value).arg("PX").arg(millis).ignore();
+        commands.about(&name).arg("SET").arg(&name).arg(value).arg("PX").arg(millis);
     }
 
     fn name(&self, token: &TokenHash) -> String {
@@ -101,16 +99,16 @@ impl RedisCopies {
         limit: Duration,
     ) -> Option<SharedCopy> {
         let name = self.name(token);
-        let mut command = Cmd::with_capacity(4, name.len() + 32);
+        let mut command = Batch::with_capacity(1);
         // Whatever lies there, not more of it than a copy could be.
-        command.arg("GETRANGE").arg(&name).arg(0).arg(VALUE_BYTES_MAX - 1);
-        let Answer { value, connected } = self.link.ask(&command, limit).await.ok()?;
-        let mut value = match value {
-            Value::BulkString(value) => value,
+        command.about(&name).arg("GETRANGE").arg(&name).arg(0).arg(VALUE_BYTES_MAX - 1);
+        let mut answer = self.link.ask(command, limit).await.pop()?.ok()?;
+        let mut value = match &mut answer.value {
+            Value::BulkString(value) => std::mem::take(value),
             Value::Nil => return None,
             // Not an answer to this question: they have got out of step.
             _ => {
-                self.link.distrust(&connected);
+                answer.distrust();
                 return None;
             }
         };
@@ -126,7 +124,7 @@ impl RedisCopies {
             Opened::UnknownKey => None,
             Opened::Forged => {
                 // As above, or somebody plays with us.
-                self.link.distrust(&connected);
+                answer.distrust();
                 None
             }
         }

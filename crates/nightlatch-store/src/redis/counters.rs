@@ -11,10 +11,11 @@ use std::time::Duration;
 use nightlatch_core::{
     BoxFuture, CounterKeys, ENTRY_TAG_BYTES, Entropy, Limit, RecordClock, ThrottleKey, Timestamp,
 };
-use redis::{Pipeline, Value};
+use redis::Value;
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
+use super::batch::Batch;
 use super::link::RedisLink;
 use crate::cached::CachedRecord;
 use crate::throttle::{Reservation, SharedCounters, Together, Want};
@@ -129,38 +130,50 @@ impl RedisCounters {
         while !batch.is_empty() || settling.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let now = self.clock.now();
             batch.retain(|settled: &Settled| now.since(settled.at) < HELD_MAX);
-            if self.write_all(&batch).await {
-                batch.clear();
-            } else {
+            self.write_all(&mut batch).await;
+            if !batch.is_empty() {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
     }
 
-    async fn write_all(&self, batch: &[Settled]) -> bool {
-        let Some(record) = self.record.record_id() else { return false };
-        let mut commands = Pipeline::with_capacity(4 * batch.len());
-        for settled in batch {
-            self.add(&mut commands, record, settled);
-        }
-        commands.is_empty() || self.link.ask_all(&commands, self.link.deadline).await.is_ok()
+    /// Leaves what could not be written.
+    async fn write_all(&self, batch: &mut Vec<Settled>) {
+        let Some(record) = self.record.record_id() else { return };
+        let mut commands = Batch::with_capacity(4 * batch.len());
+        let ends: Vec<usize> = batch
+            .iter()
+            .map(|settled| {
+                self.add(&mut commands, record, settled);
+                commands.len()
+            })
+            .collect();
+        let answers = self.link.ask(commands, self.link.deadline).await;
+        let mut begin = 0;
+        let mut ends = ends.into_iter();
+        batch.retain(|_| {
+            let end = ends.next().unwrap_or(begin);
+            let is_written = answers[begin..end].iter().all(Result::is_ok);
+            begin = end;
+            !is_written
+        });
     }
 
-    fn add(&self, commands: &mut Pipeline, record: Uuid, settled: &Settled) {
+    fn add(&self, commands: &mut Batch, record: Uuid, settled: &Settled) {
         for (key, limit) in &settled.wants {
             let name = self.name(record, key);
             // Counted before it is removed: in between there must not be room for one more.
             if let Some(failed) = settled.failed {
                 let entry = self.entry((record, key), Kind::Failed, failed);
-                commands.cmd("ZADD").arg(&name).arg(failed.at).arg(entry).ignore();
+                commands.about(&name).arg("ZADD").arg(&name).arg(failed.at).arg(entry);
                 // The newest decide.
                 let surplus = -2 * i64::from(limit.count) - 1;
-                commands.cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus).ignore();
-                commands.cmd("PEXPIRE").arg(&name).arg(kept_for(*limit)).ignore();
+                commands.about(&name).arg("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus);
+                commands.about(&name).arg("PEXPIRE").arg(&name).arg(kept_for(*limit));
             }
             if let Some(pending) = settled.pending {
                 let entry = self.entry((record, key), Kind::Pending, pending);
-                commands.cmd("ZREM").arg(&name).arg(entry).ignore();
+                commands.about(&name).arg("ZREM").arg(&name).arg(entry);
             }
         }
     }
@@ -168,28 +181,28 @@ impl RedisCounters {
     async fn ask(&self, wants: &[Want], reservation: Reservation, limit: Duration) -> Together {
         let Some(record) = self.record.record_id() else { return Together::Unknown };
         let now = Timestamp::from_micros(reservation.at);
-        let mut commands = Pipeline::with_capacity(wants.len());
+        let mut commands = Batch::with_capacity(wants.len());
         for Want { key, limit, .. } in wants {
-            let command = commands.cmd("EVAL").arg(RESERVE).arg(1).arg(self.name(record, key));
+            let name = self.name(record, key);
+            let command = commands.about(&name).arg("EVAL").arg(RESERVE).arg(1).arg(&name);
             command.arg(self.entry((record, key), Kind::Pending, reservation)).arg(reservation.at);
             for before in [limit.span, HELD_MAX] {
                 command.arg(now.before(before).as_micros());
             }
             command.arg(limit.count).arg(kept_for(*limit));
         }
-        let Ok(answers) = self.link.ask_all(&commands, limit).await else {
-            return Together::Unknown;
-        };
+        let answers = self.link.ask(commands, limit).await;
         let mut all = Together::Reserved(reservation);
-        for (want, answer) in wants.iter().zip(&answers.values) {
+        for (want, answer) in wants.iter().zip(&answers) {
+            let Ok(answer) = answer else { return Together::Unknown };
             let Want { key, limit, known } = want;
             let entry = self.entry((record, key), Kind::Pending, reservation);
-            match self.read((record, key), *limit, (answer, &entry), now) {
+            match self.read((record, key), *limit, (&answer.value, &entry), now) {
                 Said::Room(counted) if counted >= *known => {}
                 // It has forgotten, or is not the one that the others count in.
                 Said::Room(_) | Said::Foreign => return Together::Unknown,
                 Said::Nonsense => {
-                    self.link.distrust(&answers.connected);
+                    answer.distrust();
                     return Together::Unknown;
                 }
                 Said::Throttled(retry_after) => {
@@ -199,7 +212,7 @@ impl RedisCounters {
                 Said::Taken => all = Together::Wait,
             }
         }
-        if answers.values.len() == wants.len() { all } else { Together::Unknown }
+        all
     }
 
     fn read(

@@ -1,16 +1,19 @@
-//! Keeping a link: connecting beside the requests, looking every second how it is, and letting
-//! requests use it again only when it does well.
+//! Keeping a server connected: connecting beside the requests, looking every second how it is, and
+//! letting requests use it again only when it does well.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::FailureClass;
+use nightlatch_core::{Entropy, FailureClass};
 use nightlatch_resilience::Backoff;
 use redis::{Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
+use super::connected::Connected;
 use super::failure::{RedisFailure, Shows};
-use super::link::{Connected, RedisLink};
+use super::lane::Lane;
+use super::link::RedisLink;
+use super::redirect::Redirect;
 
 /// How long a connection may take: name, socket, TLS, user and password.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -71,26 +74,6 @@ pub trait LinkObserver: Send + Sync {
     fn listens(&self, outcome: Result<(), FailureClass>);
 }
 
-impl RedisLink {
-    /// Keeps the link connected, for as long as the caller lets it run, and tells how it does.
-    pub async fn keep(&self, observer: &dyn LinkObserver) {
-        let mut keeper = Keeper { link: self, name: String::new(), observer };
-        // Its own: another node's look must not come between its two halves.
-        keeper.name = format!("{}look:{:016x}", self.key_prefix, keeper.random());
-        let mut attempt = 0;
-        loop {
-            let well_for = keeper.use_connection().await;
-            if well_for >= WELL_FROM {
-                attempt = 0;
-                continue;
-            }
-            let delay = BACKOFF.delay(attempt, keeper.random());
-            sleep(delay.max(REST)).await;
-            attempt = attempt.saturating_add(1);
-        }
-    }
-}
-
 /// How the use of a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -100,33 +83,69 @@ enum End {
     Unwell,
 }
 
-struct Keeper<'a> {
-    link: &'a RedisLink,
-    /// Of the key that looks write and read.
-    name: String,
-    observer: &'a dyn LinkObserver,
+/// Keeps one server connected.
+pub(super) struct Keeper {
+    link: Arc<RedisLink>,
+    lane: Arc<Lane>,
+    observer: Arc<dyn LinkObserver>,
 }
 
-impl Keeper<'_> {
+/// The name of a key that looks write and read. Each has its own: another node's look must not come
+/// between its two halves. In a Cluster the tag says on which server it lies.
+pub(super) fn probe(key_prefix: &str, tag: &str, entropy: &dyn Entropy) -> String {
+    format!("{key_prefix}look:{tag}{:016x}", random(entropy))
+}
+
+fn random(entropy: &dyn Entropy) -> u64 {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes);
+    u64::from_be_bytes(bytes)
+}
+
+impl Keeper {
+    pub(super) const fn new(
+        link: Arc<RedisLink>,
+        lane: Arc<Lane>,
+        observer: Arc<dyn LinkObserver>,
+    ) -> Self {
+        Self { link, lane, observer }
+    }
+
+    /// For as long as the caller lets it run.
+    pub(super) async fn keep(&self) {
+        let mut attempt = 0;
+        loop {
+            let well_for = self.use_connection().await;
+            if well_for >= WELL_FROM {
+                attempt = 0;
+                continue;
+            }
+            let delay = BACKOFF.delay(attempt, random(&*self.link.entropy));
+            sleep(delay.max(REST)).await;
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
     /// Connects, and lets requests use the connection while it does well. For how long it did.
     async fn use_connection(&self) -> Duration {
         let began = self.now();
-        let connected = match timeout(CONNECT_LIMIT, self.link.connector.connect()).await {
-            Ok(Ok(connection)) => Connected::new(connection, self.link.deadline),
-            Ok(Err(class)) => {
-                self.tell(Err(class), began);
-                return Duration::ZERO;
-            }
-            Err(_) => {
-                self.tell(Err(FailureClass::Timeout), began);
-                return Duration::ZERO;
-            }
-        };
+        let connected =
+            match timeout(CONNECT_LIMIT, self.link.connector.connect(&self.lane.target)).await {
+                Ok(Ok(connection)) => Connected::new(connection, self.link.deadline),
+                Ok(Err(class)) => {
+                    self.tell(Err(class), began);
+                    return Duration::ZERO;
+                }
+                Err(_) => {
+                    self.tell(Err(FailureClass::Timeout), began);
+                    return Duration::ZERO;
+                }
+            };
         let mut well_for = Duration::ZERO;
         let mut listens = false;
         while self.prove(&connected).await {
             let used_from = self.now();
-            self.link.publish(&connected);
+            self.lane.publish(&connected);
             let end = self.watch(&connected, &mut listens).await;
             well_for = self.now().saturating_sub(used_from);
             if end == End::Lost {
@@ -178,9 +197,9 @@ impl Keeper<'_> {
             }
             looks = looks.wrapping_add(1);
             // An old word of another connection is nothing but an early look.
-            let _ = timeout(LOOK_EVERY, self.link.lost.notified()).await;
+            let _ = timeout(LOOK_EVERY, self.lane.lost.notified()).await;
             let began = self.now();
-            if let Some(why) = self.link.absence_of(connected) {
+            if let Some(why) = self.lane.absence_of(connected) {
                 self.tell(Err(why), began);
                 return End::Lost;
             }
@@ -193,7 +212,7 @@ impl Keeper<'_> {
                 slow += 1;
                 continue;
             }
-            self.link.empty(connected, failure.class);
+            self.lane.empty(connected, failure.class);
             self.tell(Err(failure.class), began);
             let is_lost = self.is_lost_by(connected, failure);
             return if is_lost { End::Lost } else { End::Unwell };
@@ -213,7 +232,7 @@ impl Keeper<'_> {
         let began = self.now();
         let moved = self.link.connector.has_moved(connected.connection()).await;
         if moved {
-            self.link.empty(connected, FailureClass::Readonly);
+            self.lane.empty(connected, FailureClass::Readonly);
             self.tell(Err(FailureClass::Readonly), began);
         }
         moved
@@ -223,13 +242,22 @@ impl Keeper<'_> {
     /// for does: a Redis that takes no changes, or answers other questions than ours, is found out
     /// before anybody needs it.
     async fn look_at(&self, connected: &Connected) -> Result<(), RedisFailure> {
-        let (began, value) = (self.now(), self.random().to_string());
+        let (began, value) = (self.now(), random(&*self.link.entropy).to_string());
+        let name = self.lane.probe();
         let mut look = Pipeline::with_capacity(2);
-        look.cmd("SET").arg(&self.name).arg(&value).arg("PX").arg(LOOKED_KEPT_MS);
-        look.cmd("GETRANGE").arg(&self.name).arg(0).arg(value.len());
+        look.cmd("SET").arg(&name).arg(&value).arg("PX").arg(LOOKED_KEPT_MS);
+        look.cmd("GETRANGE").arg(&name).arg(0).arg(value.len());
         let answers = connected.send(&look, LOOK_LIMIT).await?;
-        if answers != [Value::Okay, Value::BulkString(value.into_bytes())] {
-            return Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt });
+        if answers.iter().any(|said| Redirect::read(said, self.lane.address()).is_some()) {
+            // It does well; that the key has moved, those who follow the Cluster have to hear.
+            self.link.misled.notify_one();
+        } else {
+            let answers = answers.into_iter().map(Value::extract_error).collect();
+            let answers: Result<Vec<_>, _> = answers;
+            let answers = answers.map_err(|error| RedisFailure::of_command(&error))?;
+            if answers != [Value::Okay, Value::BulkString(value.into_bytes())] {
+                return Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt });
+            }
         }
         if self.now().saturating_sub(began) <= self.link.deadline {
             return Ok(());
@@ -239,18 +267,12 @@ impl Keeper<'_> {
 
     fn tell(&self, outcome: Result<(), FailureClass>, began: Duration) {
         if let Err(class) = outcome {
-            self.link.note_absence(class);
+            self.lane.note_absence(class);
         }
         self.observer.observed(Observation { outcome, began, ended: self.now() });
     }
 
     fn now(&self) -> Duration {
         self.link.clock.boottime()
-    }
-
-    fn random(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.link.entropy.fill(&mut bytes);
-        u64::from_be_bytes(bytes)
     }
 }

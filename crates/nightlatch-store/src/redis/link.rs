@@ -1,30 +1,32 @@
-//! What requests have of a Redis: a connection that many share, or none.
+//! What requests have of Redis: a connection to each server that many share, or none.
 //!
-//! Nothing waits for a connection, so nothing is queued for one or repeated on the next. Whether there
-//! is one is the keeper's business.
+//! Nothing waits for a connection, so nothing is queued for one. A command is sent once; only a server
+//! that says itself that another one has the key leads to that one, once, within the same deadline.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use nightlatch_core::{Clock, Entropy, FailureClass};
-use redis::{Cmd, Pipeline, RedisError, Value};
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, SemaphorePermit, mpsc};
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
+use redis::Value;
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::connect::{Connection, Connector, PIPELINE_MAX};
-use super::failure::{RedisFailure, Shows};
+use super::batch::{Batch, Share};
+use super::connect::{Connector, Target};
+use super::failure::RedisFailure;
+use super::keeper::{Keeper, LinkObserver};
+use super::lane::{Answer, Lane, Through};
 use super::options::{RedisOptions, RedisOptionsError};
+use super::redirect::Redirect;
+use super::table::Table;
+use super::{cluster, keeper};
 
 /// Messages of others that wait to be read; more are dropped.
 const PUSHED_MAX: usize = 4096;
 
-/// This many silences in a row, and their connection is given up: the client
-/// would keep one that hangs for ever.
-const SILENCES_MAX: u32 = 3;
-
-/// The way to one Redis.
+/// The way to one Redis: to its server, or to all servers of its Cluster.
 pub struct RedisLink {
     pub(super) connector: Connector,
     /// The longest that one request waits for it in all.
@@ -37,41 +39,11 @@ pub struct RedisLink {
     pub(super) channel: String,
     /// What came by it.
     pub(super) pushed: AsyncMutex<mpsc::Receiver<Vec<u8>>>,
-    slot: ArcSwapOption<Connected>,
-    /// Why the slot is empty.
+    table: ArcSwap<Table>,
+    /// Why a key is nobody's.
     absence: Mutex<FailureClass>,
-    in_flight: Semaphore,
-    /// Told when the slot has been emptied.
-    pub(super) lost: Notify,
-}
-
-/// What was answered, and by whom.
-pub(super) struct Answer {
-    pub(super) value: Value,
-    pub(super) connected: Arc<Connected>,
-}
-
-/// What was answered to several commands, and by whom.
-pub(super) struct Answers {
-    pub(super) values: Vec<Value>,
-    pub(super) connected: Arc<Connected>,
-}
-
-/// A connection, and how it does.
-pub(super) struct Connected {
-    connection: Connection,
-    /// How long an answer may take.
-    deadline: Duration,
-    silences: Mutex<Silences>,
-}
-
-/// Commands in a row without an answer. Those that were under way together count as one: they met
-/// the same pause.
-#[derive(Default)]
-struct Silences {
-    count: u32,
-    /// When the last that counts was given up.
-    last: Option<Instant>,
+    /// Told when a server says that another one has a key.
+    pub(super) misled: Notify,
 }
 
 impl RedisLink {
@@ -86,60 +58,102 @@ impl RedisLink {
     ) -> Result<Self, RedisOptionsError> {
         let (deadline, key_prefix) = (options.deadline, options.key_prefix.clone());
         let (push, pushed) = mpsc::channel(PUSHED_MAX);
+        let connector = Connector::new(options, push)?;
+        let table = if connector.is_cluster() {
+            Table::of_many(Vec::new(), Vec::new())
+        } else {
+            let probe = keeper::probe(&key_prefix, "", &*entropy);
+            Table::of_one(Lane::new(Target::Configured, probe))
+        };
         Ok(Self {
-            connector: Connector::new(options, push)?,
+            connector,
             deadline,
             channel: format!("{key_prefix}news"),
             pushed: AsyncMutex::new(pushed),
             key_prefix,
             clock,
             entropy,
-            slot: ArcSwapOption::empty(),
+            table: ArcSwap::from_pointee(table),
             absence: Mutex::new(FailureClass::Unreachable),
-            in_flight: Semaphore::new(PIPELINE_MAX),
-            lost: Notify::new(),
+            misled: Notify::new(),
         })
     }
 
-    /// Sends a command and waits for its answer, no longer than `limit` and the link's deadline. Fails at
-    /// once where there is no connection. A command that had no answer in time may still be done, at
-    /// any later time.
-    pub(super) async fn ask(&self, command: &Cmd, limit: Duration) -> Result<Answer, RedisFailure> {
-        let (connected, _place) = self.take_place()?;
-        match connected.ask(command, limit.min(self.deadline)).await {
-            Ok(value) => Ok(Answer { value, connected }),
-            Err(failure) => Err(self.failed(&connected, failure)),
+    /// Keeps the link connected, for as long as the caller lets it run, and tells how it does.
+    pub async fn keep(self: Arc<Self>, observer: Arc<dyn LinkObserver>) {
+        if self.connector.is_cluster() {
+            cluster::follow(&self, observer).await;
+            return;
+        }
+        let table = self.table.load_full();
+        for lane in table.lanes() {
+            Keeper::new(Arc::clone(&self), Arc::clone(lane), Arc::clone(&observer)).keep().await;
         }
     }
 
-    /// As [`Self::ask`] for several commands that are sent at once: all answers, or the first error
-    /// among them.
-    pub(super) async fn ask_all(
+    /// Sends commands, each to the server that has its key, and waits for their answers, no longer than
+    /// `limit` and the link's deadline. Each has an answer of its own, in the order in which they were
+    /// added; where there is no connection it is a failure, at once. A command that had no answer in
+    /// time may still be done, at any later time.
+    pub(super) async fn ask(
         &self,
-        commands: &Pipeline,
+        batch: Batch,
         limit: Duration,
-    ) -> Result<Answers, RedisFailure> {
-        let (connected, _place) = self.take_place()?;
-        match connected.send(commands, limit.min(self.deadline)).await {
-            Ok(values) => Ok(Answers { values, connected }),
-            Err(failure) => Err(self.failed(&connected, failure)),
+    ) -> Vec<Result<Answer, RedisFailure>> {
+        let (began, limit) = (Instant::now(), limit.min(self.deadline));
+        let table = self.table.load_full();
+        let nobody = RedisFailure::of_absence(self.absence());
+        let mut answers: Vec<_> = (0..batch.len()).map(|_| Err(nobody)).collect();
+        let mut elsewhere = Vec::new();
+        for told in send(batch.part(&table), limit).await {
+            self.take(told, &table, &mut answers, Some(&mut elsewhere));
         }
+        if !elsewhere.is_empty() {
+            for told in send(elsewhere, limit.saturating_sub(began.elapsed())).await {
+                self.take(told, &table, &mut answers, None);
+            }
+        }
+        answers
     }
 
-    /// The connection, if there is one, and a place on it.
-    fn take_place(&self) -> Result<(Arc<Connected>, SemaphorePermit<'_>), RedisFailure> {
-        let connected = self.slot.load_full();
-        let connected = connected.ok_or_else(|| RedisFailure::of_absence(self.absence()))?;
-        let place = self.in_flight.try_acquire();
-        Ok((connected, place.map_err(|_| RedisFailure::of_full_pipeline())?))
-    }
-
-    /// What a failure of a command means for its connection.
-    fn failed(&self, connected: &Arc<Connected>, failure: RedisFailure) -> RedisFailure {
-        if connected.is_lost_by(failure) {
-            self.empty(connected, failure.class);
+    /// Puts the answers of one server into their places. What it says is another's, that one is to be
+    /// asked.
+    fn take(
+        &self,
+        (share, told): Told,
+        table: &Table,
+        answers: &mut [Result<Answer, RedisFailure>],
+        mut elsewhere: Option<&mut Vec<Share>>,
+    ) {
+        let (values, through) = match told {
+            Ok(told) => told,
+            Err(failure) => {
+                for number in share.numbers.into_iter().flatten() {
+                    answers[number] = Err(failure);
+                }
+                return;
+            }
+        };
+        for ((value, number), command) in
+            values.into_iter().zip(share.numbers).zip(share.commands.cmd_iter())
+        {
+            let Some(number) = number else { continue };
+            if let Some(redirect) = Redirect::read(&value, share.lane.address()) {
+                if !redirect.is_for_once {
+                    self.misled.notify_one();
+                }
+                if let Some(lane) = table.lane_at(&redirect.to)
+                    && let Some(elsewhere) = elsewhere.as_deref_mut()
+                {
+                    let share = Share::of(lane, elsewhere);
+                    if redirect.is_for_once {
+                        share.push_asking();
+                    }
+                    share.push(number, command.clone());
+                }
+            }
+            answers[number] = through.accept(value);
         }
-        failure
     }
 
     /// The name of one of our keys.
@@ -155,38 +169,14 @@ impl RedisLink {
         name
     }
 
-    /// An answer was not what it had to be: the connection that it came over is given up.
-    pub(super) fn distrust(&self, answered_by: &Arc<Connected>) {
-        self.empty(answered_by, FailureClass::Protocol);
-    }
-
-    /// Whether there is a connection.
+    /// Whether there is a connection to any server.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.slot.load().is_some()
+        self.table.load().is_connected()
     }
 
-    pub(super) fn publish(&self, connected: &Arc<Connected>) {
-        self.slot.store(Some(Arc::clone(connected)));
-    }
-
-    /// Gives this connection up, if it still is the one in use.
-    pub(super) fn empty(&self, connected: &Arc<Connected>, why: FailureClass) {
-        if self.absence_of(connected).is_some() {
-            return;
-        }
-        // Before: whoever finds the slot empty asks why.
-        self.note_absence(why);
-        let was = self.slot.compare_and_swap(connected, None);
-        if was.as_ref().is_some_and(|was| Arc::ptr_eq(was, connected)) {
-            self.lost.notify_one();
-        }
-    }
-
-    /// Why this connection is not the one in use; `None`: it is.
-    pub(super) fn absence_of(&self, connected: &Arc<Connected>) -> Option<FailureClass> {
-        let is_used = self.slot.load().as_ref().is_some_and(|used| Arc::ptr_eq(used, connected));
-        (!is_used).then(|| self.absence())
+    pub(super) fn publish(&self, table: Table) {
+        self.table.store(Arc::new(table));
     }
 
     pub(super) fn note_absence(&self, why: FailureClass) {
@@ -198,91 +188,22 @@ impl RedisLink {
     }
 }
 
-impl Connected {
-    pub(super) fn new(connection: Connection, deadline: Duration) -> Arc<Self> {
-        Arc::new(Self { connection, deadline, silences: Mutex::default() })
-    }
+/// A share, and what its server answered.
+type Told = (Share, Result<(Vec<Value>, Through), RedisFailure>);
 
-    /// The answer, if it comes in time; errors are failures.
-    pub(super) async fn ask(&self, command: &Cmd, limit: Duration) -> Result<Value, RedisFailure> {
-        let mut commands = self.connection.commands.clone();
-        let (sent, asking) = (Instant::now(), commands.send_packed_command(command));
-        let answer = timeout(limit, asking).await.map(|told| told.and_then(Value::extract_error));
-        self.heard(answer, sent)
+/// Sends each server its share, to all at once.
+async fn send(mut shares: Vec<Share>, limit: Duration) -> Vec<Told> {
+    if shares.len() > 1 {
+        let asked = shares.into_iter().map(|share| send_share(share, limit));
+        return asked.collect::<JoinSet<_>>().join_all().await;
     }
+    match shares.pop() {
+        Some(share) => vec![send_share(share, limit).await],
+        None => Vec::new(),
+    }
+}
 
-    /// Sends several at once: all answers, or the first error among them.
-    pub(super) async fn send(
-        &self,
-        batch: &Pipeline,
-        limit: Duration,
-    ) -> Result<Vec<Value>, RedisFailure> {
-        let mut commands = self.connection.commands.clone();
-        let sent = Instant::now();
-        let sending = commands.send_packed_commands(batch, 0, batch.len());
-        let answers = timeout(limit, sending).await.map(|told| {
-            told.and_then(|values| values.into_iter().map(Value::extract_error).collect())
-        });
-        self.heard(answers, sent)
-    }
-
-    /// Has the connection get what is told on a channel.
-    pub(super) async fn subscribe(
-        &self,
-        channel: &str,
-        limit: Duration,
-    ) -> Result<(), RedisFailure> {
-        let mut commands = self.connection.commands.clone();
-        let (sent, asking) = (Instant::now(), commands.subscribe(channel));
-        let answer = timeout(limit, asking).await;
-        self.heard(answer, sent)
-    }
-
-    fn heard<T>(
-        &self,
-        answer: Result<Result<T, RedisError>, Elapsed>,
-        sent: Instant,
-    ) -> Result<T, RedisFailure> {
-        let answer = match answer {
-            Ok(Err(_)) if self.connection.intake.was_too_much() => {
-                Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt })
-            }
-            Ok(answer) => answer.map_err(|error| RedisFailure::of_command(&error)),
-            // Who had less time left than it may take has seen nothing of it.
-            Err(_) if sent.elapsed() < self.deadline => Err(RedisFailure::of_haste()),
-            Err(_) => Err(RedisFailure::of_silence()),
-        };
-        if answer.is_ok() {
-            self.connection.intake.begin();
-        }
-        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
-        match &answer {
-            Err(RedisFailure { shows: Shows::Silence, .. }) => {
-                if silences.last.is_none_or(|last| sent >= last) {
-                    silences.count += 1;
-                    silences.last = Some(Instant::now());
-                }
-            }
-            Err(RedisFailure { shows: Shows::Nothing, .. }) => {}
-            Ok(_) | Err(_) => *silences = Silences::default(),
-        }
-        answer
-    }
-
-    /// Of which it is the state.
-    pub(super) const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Whether a failure of a command means that the connection is to be given up.
-    pub(super) fn is_lost_by(&self, failure: RedisFailure) -> bool {
-        match failure.shows {
-            Shows::Spoilt => true,
-            Shows::Silence => {
-                let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
-                silences.count >= SILENCES_MAX
-            }
-            Shows::Nothing | Shows::Answered => false,
-        }
-    }
+async fn send_share(share: Share, limit: Duration) -> Told {
+    let told = share.lane.send(&share.commands, limit).await;
+    (share, told)
 }

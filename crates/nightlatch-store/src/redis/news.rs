@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use nightlatch_core::SealingKeys;
-use redis::Pipeline;
 use tokio::sync::{Mutex, mpsc};
 
+use super::batch::Batch;
 use super::layout::news;
 use super::link::RedisLink;
 use super::seal::{Opened, Seal};
@@ -46,15 +46,14 @@ impl RedisNews {
         let mut telling = self.telling.lock().await;
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while telling.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let mut commands = Pipeline::with_capacity(batch.len());
+            let mut commands = Batch::with_capacity(batch.len());
             for text in batch.drain(..).filter_map(|told| news::to_bytes(&told)) {
                 let sealed = self.seal.seal(&self.place, text);
-                commands.cmd("PUBLISH").arg(&self.link.channel).arg(sealed).ignore();
+                // A Cluster's servers tell each other.
+                commands.anywhere().arg("PUBLISH").arg(&self.link.channel).arg(sealed);
             }
-            if !commands.is_empty() {
-                // Whatever became of it: the feed tells the same, a little later.
-                let _ = self.link.ask_all(&commands, self.link.deadline).await;
-            }
+            // Whatever became of it: the feed tells the same, a little later.
+            let _ = self.link.ask(commands, self.link.deadline).await;
         }
     }
 

@@ -56,6 +56,8 @@ pub enum RedisAddress {
         /// By what name.
         primary: String,
     },
+    /// A Cluster: hosts and ports of some of its servers, who know the others.
+    Cluster(Vec<(String, u16)>),
 }
 
 /// What is asked of TLS.
@@ -96,26 +98,26 @@ pub enum RedisOptionsError {
     #[error("TLS cannot be set up: {0}")]
     Tls(Unusable),
     /// TLS with what has no name that a certificate could be for.
-    #[error("TLS is spoken to a host and port alone")]
+    #[error("TLS is spoken to a host and port, or to a Cluster")]
     NoHost,
 }
 
-/// What a handshake begins with.
-pub(super) struct Handshake {
-    pub(super) config: Arc<ClientConfig>,
-    pub(super) name: ServerName<'static>,
-}
-
 impl RedisOptions {
-    /// What TLS begins with; `None`: none is spoken.
-    pub(super) fn handshake(&self) -> Result<Option<Handshake>, RedisOptionsError> {
+    /// What is asked of TLS; `None`: none is spoken.
+    pub(super) fn client_config(&self) -> Result<Option<Arc<ClientConfig>>, RedisOptionsError> {
         let Some(tls) = &self.tls else { return Ok(None) };
-        let RedisAddress::Tcp { host, .. } = &self.address else {
-            return Err(RedisOptionsError::NoHost);
-        };
-        let name = ServerName::try_from(host.clone());
-        let name = name.map_err(|_| RedisOptionsError::Name(host.clone()))?;
-        Ok(Some(Handshake { config: Arc::new(tls.client_config()?), name }))
+        match &self.address {
+            RedisAddress::Tcp { host, .. } => {
+                let name = ServerName::try_from(host.as_str());
+                name.map_err(|_| RedisOptionsError::Name(host.clone()))?;
+            }
+            // Its servers say what their names are.
+            RedisAddress::Cluster(_) => {}
+            RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } => {
+                return Err(RedisOptionsError::NoHost);
+            }
+        }
+        Ok(Some(Arc::new(tls.client_config()?)))
     }
 }
 

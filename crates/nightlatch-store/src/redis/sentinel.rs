@@ -13,14 +13,11 @@ use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Va
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connect::connect_tcp;
+use super::connect::{HostAndPort, connect_tcp};
 use super::failure::classify;
 
 /// How long one Sentinel may take to be reached and to answer.
 const ASK_LIMIT: Duration = Duration::from_millis(500);
-
-/// Where a server listens.
-pub(super) type HostAndPort = (String, u16);
 
 /// Those who know where the primary of a name is.
 pub(super) struct Sentinels {

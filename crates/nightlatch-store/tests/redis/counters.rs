@@ -10,8 +10,9 @@ use nightlatch_core::{
 };
 use nightlatch_store::cached::{CachedRecord, Look, LookObserver};
 use nightlatch_store::memory::MemoryRecord;
-use nightlatch_store::redis::RedisCounters;
+use nightlatch_store::redis::{RedisAddress, RedisCounters, RedisOptions};
 use nightlatch_store::throttle::{Reservation, SharedCounters as _, Together, Want};
+use nightlatch_testkit::cluster::RedisCluster;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
 use tokio::task::JoinSet;
@@ -43,9 +44,9 @@ fn counter(number: u8) -> (ThrottleKey, Limit) {
     (ThrottleKey::new(ThrottleScope::Login, [number; 16]), LOGINS)
 }
 
-/// Two nodes that count in one Redis.
-struct Counting {
-    redis: RedisServer,
+/// Two nodes that count in one Redis, or in one Cluster.
+struct Counting<R = RedisServer> {
+    redis: R,
     nodes: [Arc<RedisCounters>; 2],
     _kept: [Kept; 2],
     _tasks: JoinSet<()>,
@@ -53,8 +54,21 @@ struct Counting {
 
 impl Counting {
     async fn begin() -> Self {
-        let (redis, mut tasks) = (RedisServer::launch(), JoinSet::new());
-        let kept = [(); 2].map(|()| Kept::new(options(redis.port())));
+        let redis = RedisServer::launch();
+        let options = options(redis.port());
+        Self::begin_in(redis, options).await
+    }
+
+    /// The only counter that there is.
+    fn name(&self) -> String {
+        self.redis.ask(&["KEYS", "nightlatch:t:*"])
+    }
+}
+
+impl<R> Counting<R> {
+    async fn begin_in(redis: R, options: RedisOptions) -> Self {
+        let mut tasks = JoinSet::new();
+        let kept = [(); 2].map(|()| Kept::new(options.clone()));
         let record = followed_record(&mut tasks);
         wait_until("the record is known", LIMIT, async || record.record_id().is_some()).await;
         let nodes = kept.each_ref().map(|kept| {
@@ -93,11 +107,6 @@ impl Counting {
     async fn becomes(&self, node: usize, what: &str, expected: impl Fn(&Together) -> bool) {
         wait_until(what, LIMIT, async || expected(&self.reserves(node, &[counter(1)]).await)).await;
     }
-
-    /// The only counter that there is.
-    fn name(&self) -> String {
-        self.redis.ask(&["KEYS", "nightlatch:t:*"])
-    }
 }
 
 fn reservation(together: Together) -> Reservation {
@@ -107,7 +116,19 @@ fn reservation(together: Together) -> Reservation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_have_room_for_as_many_tries_as_the_limit_says() {
-    let counting = Counting::begin().await;
+    hold_for_both(Counting::begin().await).await;
+}
+
+/// The counters of one try lie on several servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_hold_in_a_cluster_too() {
+    let cluster = RedisCluster::launch(3, false).await;
+    let nodes = cluster.servers().map(|server| ("127.0.0.1".to_owned(), server.port())).collect();
+    let options = RedisOptions { address: RedisAddress::Cluster(nodes), ..options(0) };
+    hold_for_both(Counting::begin_in(cluster, options).await).await;
+}
+
+async fn hold_for_both<R>(counting: Counting<R>) {
     let both = [counter(1), counter(2)];
     let tries = [
         reservation(counting.reserves(0, &both).await),

@@ -1,5 +1,6 @@
 //! Redis as the records' accelerator: real servers, real failures.
 
+mod cluster;
 mod counters;
 mod news;
 mod sentinel;
@@ -71,7 +72,7 @@ impl Kept {
         let (listening, telling) = (Arc::clone(&news), Arc::clone(&told));
         tasks.spawn(async move { listening.listen(|said| note(&telling, said)).await });
         let (kept, observer) = (Arc::clone(&link), Arc::clone(&heard));
-        tasks.spawn(async move { kept.keep(&*observer).await });
+        tasks.spawn(async move { kept.keep(observer).await });
         let written = Arc::clone(&copies);
         tasks.spawn(async move { written.write().await });
         Self { link, copies, news, heard, told, _tasks: tasks }

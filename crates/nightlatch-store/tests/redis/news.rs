@@ -11,7 +11,7 @@ use super::{Kept, LIMIT, history, options, session, token};
 
 impl Kept {
     /// Tells the others until one of them has heard it.
-    async fn tells(&self, said: &Announcement, other: &Self) {
+    pub(super) async fn tells(&self, said: &Announcement, other: &Self) {
         wait_until("it is heard", LIMIT, async || {
             self.news.announce(said.clone());
             other.told.lock().expect("nobody panics with it").contains(said)
@@ -20,7 +20,7 @@ impl Kept {
     }
 }
 
-fn pending(token_of: u8) -> Announcement {
+pub(super) fn pending(token_of: u8) -> Announcement {
     let said_at = RecordClock::new(Arc::new(SystemClock)).now();
     let news = News::Pending(SessionEnd::Token(token(token_of)));
     Announcement { history: history(), said_at, news }

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock};
 use nightlatch_store::cached::{Announcement, CachedRecord};
-use nightlatch_store::redis::{
-    LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews, RedisOptions,
-};
+use nightlatch_store::redis::{LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews};
 use nightlatch_store::throttle::LocalThrottle;
 
 use tokio::task::JoinSet;
 
 use super::Base;
-use crate::config::{Config, RedisConfig};
+use crate::config::Config;
 
 /// The way to Redis, on which nothing depends.
 #[derive(Clone)]
@@ -27,7 +25,7 @@ impl Accelerator {
     /// without.
     #[must_use]
     pub fn open(base: &Base, config: &Config) -> Option<Self> {
-        let options = options(config.redis.as_ref()?);
+        let options = config.redis.clone()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         match RedisLink::new(options, clock, Arc::clone(&base.entropy)) {
             Ok(link) => {
@@ -68,24 +66,11 @@ impl Accelerator {
         };
         // Each by itself: a burst of news must not make the link look slow.
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { link.keep(&*observer).await });
+        tasks.spawn(async move { link.keep(observer).await });
         tasks.spawn(async move { shared.write().await });
         tasks.spawn(async move { counters.write().await });
         tasks.spawn(async move { news.send().await });
         tasks.spawn(async move { listening.listen(hear).await });
         tasks.join_all().await;
-    }
-}
-
-fn options(config: &RedisConfig) -> RedisOptions {
-    RedisOptions {
-        address: config.address.clone(),
-        username: config.username.clone(),
-        password: config.password.clone(),
-        sentinel_password: config.sentinel_password.clone(),
-        database: config.database,
-        tls: config.tls.clone(),
-        deadline: config.deadline,
-        key_prefix: config.key_prefix.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a Redis URL:
 //! `redis[s]://[[user]:password@]host[:port][/database][?..]`, `unix://[[user]:password@]/path[?db=..]`,
-//! `redis+sentinel://[[user]:password@]host[:port][,..]/name[/database][?sentinel_password=..]`.
+//! `redis+sentinel://[[user]:password@]host[:port][,..]/name[/database][?sentinel_password=..]`,
+//! `redis[s]+cluster://[[user]:password@]host[:port][,..][?..]`.
 //!
 //! It is pasted from many places, with quotes, its own name or a command in front, so what was
 //! meant is looked for and told; only what is a URL is used. Nothing that is told quotes a password.
@@ -32,6 +33,8 @@ pub(super) struct RedisUrl {
 const EXAMPLE: &str = "redis://:PASSWORD@redis.example.com:6379/0";
 const SENTINEL_EXAMPLE: &str =
     "redis+sentinel://:PASSWORD@sentinel-1:26379,sentinel-2:26379/mymaster/0";
+
+const CLUSTER_EXAMPLE: &str = "redis+cluster://:PASSWORD@redis-1:6379,redis-2:6379";
 
 /// Where Redis listens if nobody says otherwise.
 pub(super) const PORT: u16 = 6379;
@@ -83,9 +86,8 @@ fn parse_bare(text: &str) -> Result<RedisUrl, Wrong> {
         "rediss" | "valkeys" => Parts::of(rest)?.over_tcp(Scheme::Tls),
         "unix" | "redis+unix" | "valkey+unix" => over_unix(rest),
         "redis+sentinel" | "redis-sentinel" | "valkey+sentinel" => by_sentinels(rest),
-        "redis+cluster" | "redis-cluster" => {
-            Err(Wrong::new("leads to a Cluster, which this release does not speak"))
-        }
+        "redis+cluster" | "redis-cluster" | "valkey+cluster" => over_cluster(rest, Scheme::Plain),
+        "rediss+cluster" | "rediss-cluster" | "valkeys+cluster" => over_cluster(rest, Scheme::Tls),
         _ => Err(no_url().better(EXAMPLE)),
     }
 }
@@ -145,10 +147,7 @@ impl<'a> Parts<'a> {
         url.database = database;
         let parameters = Parameters::parse(self.query, &mut url.remarks);
         url.take(&parameters, scheme);
-        if url.sentinel_password.take().is_some() {
-            let why = "has a sentinel_password and leads to no Sentinel: redis+sentinel:// does";
-            url.remarks.push(Wrong::new(why));
-        }
+        url.leave_sentinel_password();
         let at = url.shown_user(self.user_info);
         let number = url.database.map_or(String::new(), |number| format!("/{number}"));
         url.shown = format!("{}://{at}{}{number}", scheme.name(), shown_host(host, port));
@@ -174,10 +173,8 @@ fn by_sentinels(rest: &str) -> Result<RedisUrl, Wrong> {
         let why = "holds a % that begins no code such as %25, which is how a % is written";
         return Err(Wrong::new(why).better(SENTINEL_EXAMPLE));
     }
-    let sentinels = hosts.split(',').map(|host| host_and_port(host, SENTINEL_PORT));
-    let sentinels = sentinels.map(|at| at.map(|(host, port)| (host.to_owned(), port)));
-    let sentinels = sentinels.collect::<Result<Vec<_>, _>>()?;
-    let shown: Vec<_> = sentinels.iter().map(|(host, port)| shown_host(host, *port)).collect();
+    let sentinels = several(hosts, SENTINEL_PORT)?;
+    let shown = shown_hosts(&sentinels);
     let primary = percent_decoded(primary);
     let address = RedisAddress::Sentinel { sentinels, primary: primary.clone() };
     let mut url = RedisUrl::at(address, user_info);
@@ -186,8 +183,38 @@ fn by_sentinels(rest: &str) -> Result<RedisUrl, Wrong> {
     url.take(&parameters, Scheme::Plain);
     let at = url.shown_user(user_info);
     let number = url.database.map_or(String::new(), |number| format!("/{number}"));
-    url.shown = format!("redis+sentinel://{at}{}/{primary}{number}", shown.join(","));
+    url.shown = format!("redis+sentinel://{at}{shown}/{primary}{number}");
     Ok(url)
+}
+
+fn over_cluster(rest: &str, scheme: Scheme) -> Result<RedisUrl, Wrong> {
+    let Parts { user_info, host, path, query } = Parts::of(rest)
+        .map_err(|wrong| Wrong { better: Some(CLUSTER_EXAMPLE.to_owned()), ..wrong })?;
+    let nodes = several(host, PORT)?;
+    let shown = shown_hosts(&nodes);
+    let mut url = RedisUrl::at(RedisAddress::Cluster(nodes), user_info);
+    let number = (!path.is_empty()).then(|| database(path)).transpose()?;
+    let parameters = Parameters::parse(query, &mut url.remarks);
+    url.take(&parameters, scheme);
+    url.leave_sentinel_password();
+    if url.database.take().or(number).is_some_and(|number| number != 0) {
+        let why = "names a database, of which a Cluster has one; number 0 is used";
+        url.remarks.push(Wrong::new(why));
+    }
+    let at = url.shown_user(user_info);
+    url.shown = format!("{}+cluster://{at}{shown}", scheme.name());
+    Ok(url)
+}
+
+/// Hosts and ports with commas between them.
+fn several(hosts: &str, default: u16) -> Result<Vec<(String, u16)>, Wrong> {
+    let each = hosts.split(',').map(|host| host_and_port(host, default));
+    each.map(|at| at.map(|(host, port)| (host.to_owned(), port))).collect()
+}
+
+fn shown_hosts(hosts: &[(String, u16)]) -> String {
+    let shown: Vec<_> = hosts.iter().map(|(host, port)| shown_host(host, *port)).collect();
+    shown.join(",")
 }
 
 fn over_unix(rest: &str) -> Result<RedisUrl, Wrong> {
@@ -240,6 +267,13 @@ impl RedisUrl {
             self.tls = Some(parameters.tls(&mut self.remarks));
         } else if parameters.is_about_tls {
             let why = "has ssl_ parameters and speaks no TLS: rediss:// does; they are left out";
+            self.remarks.push(Wrong::new(why));
+        }
+    }
+
+    fn leave_sentinel_password(&mut self) {
+        if self.sentinel_password.take().is_some() {
+            let why = "has a sentinel_password and leads to no Sentinel: redis+sentinel:// does";
             self.remarks.push(Wrong::new(why));
         }
     }
@@ -407,6 +441,14 @@ mod tests {
                 Some("p"),
                 false,
             ),
+            (
+                "redis-cluster://:p@h1,[::1]:7",
+                "redis+cluster://:***@h1:6379,[::1]:7",
+                None,
+                Some("p"),
+                false,
+            ),
+            ("rediss+cluster://h/0", "rediss+cluster://h:6379", None, None, true),
         ] {
             let url = parse(text).unwrap_or_else(|wrong| panic!("{text} {}", wrong.why));
             assert_eq!(url.shown, shown);
@@ -426,6 +468,22 @@ mod tests {
         assert_eq!((password, url.remarks.len()), (Some("q@"), 0));
         let url = parse("redis://h?sentinel_password=q").expect("a URL");
         assert!(url.sentinel_password.is_none() && url.remarks.len() == 1);
+    }
+
+    #[test]
+    fn a_cluster_has_one_database() {
+        for (text, remarks) in [
+            ("redis+cluster://h1:1,h2:2", 0),
+            ("redis+cluster://h1:1,h2:2/0", 0),
+            ("redis+cluster://h1:1,h2:2/3", 1),
+            ("redis+cluster://h1:1,h2:2?db=3", 1),
+            ("redis+cluster://h1:1,h2:2?sentinel_password=p", 1),
+        ] {
+            let url = parse(text).unwrap_or_else(|wrong| panic!("{text} {}", wrong.why));
+            let nodes = vec![("h1".to_owned(), 1), ("h2".to_owned(), 2)];
+            assert_eq!(url.address, RedisAddress::Cluster(nodes), "{text}");
+            assert_eq!((url.database, url.remarks.len()), (None, remarks), "{text}");
+        }
     }
 
     #[test]
@@ -463,6 +521,8 @@ mod tests {
             ("https://h", "no URL", EXAMPLE),
             ("redis://", "no host", EXAMPLE),
             ("redis+sentinel://:hunter2@h", "no primary", SENTINEL_EXAMPLE),
+            ("redis+cluster://:hunter2@h1,,h2", "no host", EXAMPLE),
+            ("redis+cluster://:hunter2/x@h1,h2", "%2F", CLUSTER_EXAMPLE),
             ("unix://run", "no socket", "unix:///run/redis/redis.sock?db=0"),
         ] {
             let Err(wrong) = parse(text) else { panic!("{text} was taken") };

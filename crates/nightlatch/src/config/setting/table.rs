@@ -259,8 +259,9 @@ const REDIS: &[Setting] = &[
         "REDIS_URL",
         SecretUrl("URL"),
         Unset("none"),
-        "The accelerator: `redis://`, `rediss://` (TLS), `unix://`, or \
-         `redis+sentinel://host:port,../name/0`. Optional: only speed depends on it. Parameters: \
+        "The accelerator: `redis://`, `rediss://` (TLS), `unix://`, \
+         `redis+sentinel://host:port,../name/0`, or `redis+cluster://host:port,..` \
+         (`rediss+cluster://`). Optional: only speed depends on it. Parameters: \
          `ssl_cert_reqs` (`required`, `none`), `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `db`, \
          `sentinel_password`.",
     ),

@@ -2,6 +2,7 @@
 //! it but health.
 
 mod answers;
+mod cluster;
 mod data;
 mod network;
 mod sentinel;

@@ -1,0 +1,156 @@
+//! The way to one server: a connection that many share, or none.
+//!
+//! Nothing waits for a connection, so nothing is queued for one or repeated on the next. Whether there
+//! is one is the keeper's business.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use nightlatch_core::FailureClass;
+use redis::{Pipeline, Value};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use super::connect::{HostAndPort, PIPELINE_MAX, Target};
+use super::connected::Connected;
+use super::failure::RedisFailure;
+
+/// The way to one server.
+pub(super) struct Lane {
+    /// Where it leads.
+    pub(super) target: Target,
+    /// The name of the key that looks write and read, which this server has to have.
+    probe: Mutex<String>,
+    slot: ArcSwapOption<Connected>,
+    /// Why the slot is empty.
+    absence: Mutex<FailureClass>,
+    in_flight: Semaphore,
+    /// Told when the slot has been emptied.
+    pub(super) lost: Notify,
+}
+
+/// By which way an answer came.
+#[derive(Clone)]
+pub(super) struct Through {
+    pub(super) lane: Arc<Lane>,
+    connected: Arc<Connected>,
+}
+
+/// What was answered, and by whom.
+pub(super) struct Answer {
+    pub(super) value: Value,
+    through: Through,
+}
+
+impl Lane {
+    pub(super) fn new(target: Target, probe: String) -> Arc<Self> {
+        Arc::new(Self {
+            target,
+            probe: Mutex::new(probe),
+            slot: ArcSwapOption::empty(),
+            absence: Mutex::new(FailureClass::Unreachable),
+            in_flight: Semaphore::new(PIPELINE_MAX),
+            lost: Notify::new(),
+        })
+    }
+
+    /// Where it leads, if that is one server by its address.
+    pub(super) const fn address(&self) -> Option<&HostAndPort> {
+        self.target.address()
+    }
+
+    /// Sends commands at once and waits for their answers, each of which may be an error. Fails at once
+    /// where there is no connection. A command that had no answer in time may still be done, at any
+    /// later time.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        commands: &Pipeline,
+        limit: Duration,
+    ) -> Result<(Vec<Value>, Through), RedisFailure> {
+        let (through, _place) = self.take_place()?;
+        let answers = through.connected.send(commands, limit).await;
+        match answers {
+            Ok(values) => Ok((values, through)),
+            Err(failure) => Err(through.failed(failure)),
+        }
+    }
+
+    /// The connection, if there is one, and a place on it.
+    fn take_place(self: &Arc<Self>) -> Result<(Through, SemaphorePermit<'_>), RedisFailure> {
+        let connected = self.slot.load_full();
+        let connected = connected.ok_or_else(|| RedisFailure::of_absence(self.absence()))?;
+        let place = self.in_flight.try_acquire();
+        let place = place.map_err(|_| RedisFailure::of_full_pipeline())?;
+        Ok((Through { lane: Arc::clone(self), connected }, place))
+    }
+
+    /// The name of the key that looks write and read.
+    pub(super) fn probe(&self) -> String {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_probe(&self, name: String) {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    /// Whether there is a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.slot.load().is_some()
+    }
+
+    pub(super) fn publish(&self, connected: &Arc<Connected>) {
+        self.slot.store(Some(Arc::clone(connected)));
+    }
+
+    /// Gives this connection up, if it still is the one in use.
+    pub(super) fn empty(&self, connected: &Arc<Connected>, why: FailureClass) {
+        if self.absence_of(connected).is_some() {
+            return;
+        }
+        // Before: whoever finds the slot empty asks why.
+        self.note_absence(why);
+        let was = self.slot.compare_and_swap(connected, None);
+        if was.as_ref().is_some_and(|was| Arc::ptr_eq(was, connected)) {
+            self.lost.notify_one();
+        }
+    }
+
+    /// Why this connection is not the one in use; `None`: it is.
+    pub(super) fn absence_of(&self, connected: &Arc<Connected>) -> Option<FailureClass> {
+        let is_used = self.slot.load().as_ref().is_some_and(|used| Arc::ptr_eq(used, connected));
+        (!is_used).then(|| self.absence())
+    }
+
+    pub(super) fn note_absence(&self, why: FailureClass) {
+        *self.absence.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn absence(&self) -> FailureClass {
+        *self.absence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Through {
+    /// An answer that is no error.
+    pub(super) fn accept(&self, value: Value) -> Result<Answer, RedisFailure> {
+        match value.extract_error() {
+            Ok(value) => Ok(Answer { value, through: self.clone() }),
+            Err(error) => Err(self.failed(RedisFailure::of_command(&error))),
+        }
+    }
+
+    /// What a failure of a command means for its connection.
+    fn failed(&self, failure: RedisFailure) -> RedisFailure {
+        if self.connected.is_lost_by(failure) {
+            self.lane.empty(&self.connected, failure.class);
+        }
+        failure
+    }
+}
+
+impl Answer {
+    /// It was not what it had to be: the connection that it came over is given up.
+    pub(super) fn distrust(&self) {
+        self.through.lane.empty(&self.through.connected, FailureClass::Protocol);
+    }
+}
