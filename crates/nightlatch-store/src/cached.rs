@@ -15,6 +15,7 @@ mod flights;
 mod news;
 mod ports;
 mod shared;
+mod sources;
 mod tail;
 mod untold;
 
@@ -33,6 +34,8 @@ use self::copies::{Copies, Copy};
 use self::flights::{Boarding, Flights, Landing};
 pub use self::news::{Announcement, Announcements, News};
 pub use self::shared::{SharedCopies, SharedCopy};
+pub use self::sources::SourceTallies;
+use self::sources::{Source, Sources};
 use self::tail::Looks;
 pub use self::tail::{Look, LookObserver};
 use self::untold::Untold;
@@ -54,6 +57,7 @@ pub struct CachedRecord {
     untold: Untold,
     flights: Flights,
     looks: Looks,
+    sources: Sources,
 }
 
 /// Whether a copy will do.
@@ -119,6 +123,7 @@ impl CachedRecord {
             untold: Untold::default(),
             flights: Flights::default(),
             looks: Looks::default(),
+            sources: Sources::default(),
         }
     }
 
@@ -146,6 +151,12 @@ impl CachedRecord {
             unconfirmed_for: rule.unconfirmed_for(now),
             forks: rule.forks(),
         }
+    }
+
+    /// Where sessions that were asked for came from, since the start.
+    #[must_use]
+    pub fn tallies(&self) -> SourceTallies {
+        self.sources.tallies()
     }
 
     /// Which record this is; `None`: it has not answered yet.
@@ -193,9 +204,14 @@ impl CachedRecord {
                 && self.find_shared(token, deadline).await
                 && let Some(known) = self.find_copy(&token)
             {
+                self.sources.count(Source::Shared);
                 return Ok(known.into_answer());
             }
-            match self.load(token, deadline).await {
+            let loaded = self.load(token, deadline).await;
+            if loaded.is_ok() && round == 0 {
+                self.sources.count(Source::Record);
+            }
+            match loaded {
                 Ok(Loaded { found: None, .. }) => {
                     // A copy of other nodes that was read before must not bring it back while the feed
                     // has not told.

@@ -1,9 +1,11 @@
-//! A record whose calls can be held up, refused, or robbed of their answers.
+//! A record whose calls can be watched, and held up, refused, or robbed of their answers.
 //!
-//! What goes wrong between a node and its record happens before a call takes effect or after it; a
-//! test or a simulation decides both, at the very moment that it wants to show.
+//! A server measures them. What goes wrong between a node and its record happens before a call takes
+//! effect or after it; a test or a simulation decides both, at the very moment that it wants to show.
 
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
@@ -14,23 +16,31 @@ use nightlatch_core::{
     StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username,
     Written,
 };
+use tokio::time::Instant;
 
-/// Decides what happens to calls. Both are told the name of the port's method, and by when the
-/// caller must have an answer: keeping that is the driver's part, which stands here.
+/// Decides what happens to calls, or only watches them. It is told the name of the port's method, and
+/// by when the caller must have an answer: keeping that is the driver's part, which stands here.
 pub trait Interceptor: Send + Sync {
     /// Before the record is asked. An error: it never is.
     fn before(
         &self,
-        call: &'static str,
-        deadline: Deadline,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+        _call: &'static str,
+        _deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// The record has answered, after so long.
+    fn answered(&self, _took: Duration, _outcome: Result<(), &StoreError>) {}
 
     /// After it has answered. An error: the answer is lost, whatever it was.
     fn after(
         &self,
-        call: &'static str,
-        deadline: Deadline,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+        _call: &'static str,
+        _deadline: Deadline,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(ready(Ok(())))
+    }
 }
 
 /// A record behind an interceptor.
@@ -53,7 +63,9 @@ impl InterceptedRecord {
     ) -> StoreResult<'a, T> {
         Box::pin(async move {
             self.interceptor.before(call, deadline).await?;
+            let asked = Instant::now();
             let answer = ask(&*self.record).await;
+            self.interceptor.answered(asked.elapsed(), answer.as_ref().map(|_| ()));
             self.interceptor.after(call, deadline).await?;
             answer
         })

@@ -6,7 +6,6 @@
 pub mod cached;
 #[cfg(feature = "test-util")]
 pub mod contract;
-#[cfg(feature = "test-util")]
 pub mod intercepted;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod lookups;

@@ -68,4 +68,10 @@ impl PostgresRecord {
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
         Ok(Self { server, gatherer, listener, lookups })
     }
+
+    /// Whether calls are told at once that the server is away, or silent.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.server.connections.is_refusing()
+    }
 }

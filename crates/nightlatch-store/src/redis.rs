@@ -29,7 +29,7 @@ pub use self::copies::RedisCopies;
 pub use self::counters::RedisCounters;
 pub use self::failure::RedisFailure;
 pub use self::keeper::{LinkObserver, Observation};
-pub use self::link::RedisLink;
+pub use self::link::{CallObserver, RedisLink};
 pub use self::news::RedisNews;
 pub use self::options::{
     ClientCertificate, RedisAddress, RedisOptions, RedisOptionsError, RedisTls,

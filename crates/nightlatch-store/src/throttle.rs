@@ -9,6 +9,8 @@
 
 mod exchange;
 mod journal;
+mod tally;
+mod ticket;
 mod together;
 mod turnstile;
 
@@ -25,6 +27,9 @@ use tokio::sync::oneshot;
 use exchange::Exchange;
 pub use exchange::LOOK_EVERY;
 use journal::Journal;
+use tally::Tally;
+pub use tally::ThrottleTallies;
+use ticket::{LocalTicket, Place, Reserved};
 pub use together::{Reservation, SharedCounters, Together, Want};
 use turnstile::{Entry, Turn, Turnstile, Wants};
 
@@ -62,6 +67,7 @@ impl LocalThrottle {
                 exchange: Exchange::new(Arc::clone(&store), node),
                 journal: Journal::new(store, node),
                 together: OnceLock::new(),
+                tally: Tally::default(),
             }),
         }
     }
@@ -81,6 +87,18 @@ impl LocalThrottle {
         let since = self.shared.clock.now().before(longest);
         let kept = self.shared.journal.read(since, LOAD_MAX, deadline).await?;
         Ok(self.shared.count_loaded(&kept, limits))
+    }
+
+    /// Whether all nodes count together at this moment; else each lets its share through.
+    #[must_use]
+    pub fn counts_together(&self) -> bool {
+        self.shared.together.get().is_some_and(|there| there.is_there())
+    }
+
+    /// What became of tries, since the start.
+    #[must_use]
+    pub fn tallies(&self) -> ThrottleTallies {
+        self.shared.tally.read()
     }
 
     /// Counts together with the other nodes, too.
@@ -110,7 +128,9 @@ impl Throttle for LocalThrottle {
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>> {
         Box::pin(async move {
-            let reserved = self.shared.enter(wants, deadline).await?;
+            let entered = self.shared.enter(wants, deadline).await;
+            self.shared.tally.count(entered.as_ref().map(|_| ()));
+            let reserved = entered?;
             Ok(Box::new(LocalTicket { reserved }) as Box<dyn Ticket>)
         })
     }
@@ -126,6 +146,7 @@ struct Shared {
     journal: Journal,
     exchange: Exchange,
     together: OnceLock<Arc<dyn SharedCounters>>,
+    tally: Tally,
 }
 
 struct Counters {
@@ -318,66 +339,6 @@ impl Shared {
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().expect("counting does not panic")
-    }
-}
-
-/// A place in the queue; given up when it is dropped.
-struct Place<'a> {
-    shared: &'a Shared,
-    number: u64,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.shared.counters().turnstile.leave(self.number);
-    }
-}
-
-/// A reserved try that nobody has begun to evaluate: dropping it gives it back.
-struct Reserved {
-    shared: Arc<Shared>,
-    wants: Option<Wants>,
-    /// The same where nodes count together.
-    together: Option<Reservation>,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        if let Some(wants) = self.wants.take() {
-            self.shared.give_back(&wants, self.together);
-        }
-    }
-}
-
-/// A reserved try in the hands of the one who evaluates it: dropping it counts as failed.
-struct LocalTicket {
-    reserved: Reserved,
-}
-
-impl Ticket for LocalTicket {
-    fn give_back(mut self: Box<Self>) {
-        if let Some(wants) = self.reserved.wants.take() {
-            self.reserved.shared.give_back(&wants, self.reserved.together);
-        }
-    }
-
-    fn fail(mut self: Box<Self>) -> BoxFuture<'static, ()> {
-        let wants = self.reserved.wants.take().filter(|wants| !wants.is_empty());
-        let kept_at = wants.map(|wants| self.reserved.shared.fail(&wants, self.reserved.together));
-        let shared = self.reserved.shared.clone();
-        Box::pin(async move {
-            if let Some(number) = kept_at {
-                shared.journal.written(number).await;
-            }
-        })
-    }
-}
-
-impl Drop for LocalTicket {
-    fn drop(&mut self) {
-        if let Some(wants) = self.reserved.wants.take() {
-            self.reserved.shared.fail(&wants, self.reserved.together);
-        }
     }
 }
 

@@ -16,12 +16,14 @@ use nightlatch_core::{
     RecordClock, Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
+use nightlatch_store::intercepted::InterceptedRecord;
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::{BackupError, SqliteRecord};
 use nightlatch_store::throttle::LocalThrottle;
 
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
+use crate::metrics::Calls;
 
 pub use accelerator::Accelerator;
 
@@ -70,6 +72,16 @@ impl OpenRecord {
         match self {
             Self::Sqlite(record) => Arc::<SqliteRecord>::clone(record),
             Self::Postgres(record) => Arc::<PostgresRecord>::clone(record),
+        }
+    }
+
+    /// Whether calls are told at once that it is away, or silent.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        match self {
+            // A file is asked each time.
+            Self::Sqlite(_) => false,
+            Self::Postgres(record) => record.is_refusing(),
         }
     }
 
@@ -171,11 +183,13 @@ impl Base {
         Ok(derive(&session, config))
     }
 
-    /// The record with copies of its sessions in front, for a server. Somebody must follow the feed.
+    /// The record with copies of its sessions in front, for a server, and its calls measured. Somebody
+    /// must follow the feed.
     #[must_use]
-    pub fn with_copies(&self, config: &Config) -> Arc<CachedRecord> {
+    pub fn with_copies(&self, config: &Config, calls: Arc<Calls>) -> Arc<CachedRecord> {
         let limits = CoherenceLimits::new(config.limits.max_staleness);
-        let (record, clock) = (self.record.port(), Arc::clone(&self.clock));
+        let record = Arc::new(InterceptedRecord::new(self.record.port(), calls));
+        let clock = Arc::clone(&self.clock);
         let entropy = Arc::clone(&self.entropy);
         Arc::new(CachedRecord::new(record, clock, entropy, (limits, COPIES_BYTES_MAX)))
     }

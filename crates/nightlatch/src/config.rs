@@ -39,6 +39,7 @@ pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use origin::Origin;
 pub use problem::{ConfigErrors, Problem, ProblemLevel};
+pub use redis::RedisConfig;
 pub use reference::reference;
 pub use report::{InForce, Report, Shown};
 pub use secrets::SecretsConfig;
@@ -48,7 +49,6 @@ pub use throttle::ThrottleConfig;
 pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
-use nightlatch_store::redis::RedisOptions;
 use reader::Reader;
 use source::Gathered;
 
@@ -64,7 +64,7 @@ pub struct Config {
     /// The record.
     pub database: Database,
     /// The accelerator, if there is one.
-    pub redis: Option<RedisOptions>,
+    pub redis: Option<RedisConfig>,
     /// What tokens are signed with.
     pub secrets: SecretsConfig,
     /// Sessions and their cookie.
@@ -112,7 +112,7 @@ impl Config {
             environment: reader.environment(),
             registration: Registration::read(&mut reader),
             database: Database::read(&mut reader),
-            redis: redis::read(&mut reader),
+            redis: RedisConfig::read(&mut reader),
             secrets: SecretsConfig::read(&mut reader),
             session: SessionConfig::read(&mut reader, web.public_url.as_ref()),
             throttle: ThrottleConfig::read(&mut reader),

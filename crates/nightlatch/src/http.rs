@@ -16,6 +16,7 @@ pub(crate) mod json;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod login_flow;
+pub mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod pages;
 pub(crate) mod panic;
@@ -52,6 +53,7 @@ pub type Routes = NormalizePath<Router>;
 
 /// Routes behind their layers. Paths work with and without a trailing slash, without a redirect, so
 /// that a POST is not lost.
+#[must_use]
 pub fn routes(app: &Arc<App>) -> Routes {
     let layers = Layers { app: Some(Arc::clone(app)), ..Layers::new(&app.settings) };
     behind(layers, table(app).with_state(Arc::clone(app)))
@@ -135,7 +137,13 @@ impl Layers {
 /// The table of routes.
 fn table(app: &Arc<App>) -> Router<Arc<App>> {
     let (api, _) = openapi::api().split_for_parts();
+    let metrics = if app.settings.serves_metrics {
+        Router::new().route("/metrics", get(metrics::metrics))
+    } else {
+        Router::new()
+    };
     api.merge(pages::routes(app))
+        .merge(metrics)
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

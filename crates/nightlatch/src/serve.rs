@@ -4,6 +4,7 @@
 //! becomes ready by itself. A stop loses no request that was taken in.
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +25,20 @@ use crate::health::Health;
 use crate::heartbeat;
 use crate::http::app::{App, Settings};
 use crate::http::cookie::CookieNames;
+use crate::http::metrics::metrics_routes;
 use crate::http::server::{self, Drain};
-use crate::http::traffic::Traffic;
 use crate::http::waiting::waiting_routes;
 use crate::http::{Routes, routes};
+use crate::metrics::{Metrics, Watched};
 
 /// How long a start waits between two tries to use the record.
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// How long one try to bring the schema up to date may take.
 const MIGRATE_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Connections to the address of the metrics: a few that scrape, and a person who looks.
+const METRICS_CONNECTIONS_MAX: usize = 64;
 
 /// How long load balancers get to notice that a server stops.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -51,20 +56,30 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let connections_max = descriptors::raise_limit();
     let base = Base::open(&config)?;
     let local_keys = base.local_keys(&config)?;
-    let listener = TcpListener::bind(config.web.listen)
-        .await
-        .with_context(|| format!("NIGHTLATCH_LISTEN: cannot listen on {}", config.web.listen))?;
-    let bound = listener.local_addr().context("asking which address was bound")?;
+    let (listener, bound) = listen("NIGHTLATCH_LISTEN", config.web.listen).await?;
+    let metrics_listener = match config.web.metrics_listen {
+        Some(address) => Some(listen("NIGHTLATCH_METRICS_LISTEN", address).await?),
+        None => None,
+    };
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
-    let accelerator = Accelerator::open(&base, &config);
+    let metrics = Arc::new(Metrics::new());
+    let accelerator = Accelerator::open(&base, &config, metrics.calls("redis"));
     let (clock, has_redis) = (Arc::clone(&base.clock), accelerator.is_some());
     let health = Arc::new(Health::new(clock, has_redis, config.throttle.disabled));
+    metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
-    let waiting = waiting_routes(&settings(&config, bound), Arc::clone(&health));
+    let settings = settings(&config, bound);
+    let waiting = waiting_routes(&settings, Arc::clone(&health), Arc::clone(&metrics));
     let (publish, published) = watch::channel(waiting);
+    if let Some((listener, bound)) = metrics_listener {
+        let (_, routes) = watch::channel(metrics_routes(&settings, Arc::clone(&metrics)));
+        let (drain, connections) = (drain.clone(), connections.clone());
+        tasks.spawn(server::serve(listener, routes, drain, connections, METRICS_CONNECTIONS_MAX));
+        tracing::info!(event = "metrics.listening", address = format!("http://{bound}/metrics"));
+    }
     let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
     tasks.spawn(accepting);
     announce(&config, &report, bound);
@@ -73,21 +88,13 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         config: Arc::clone(&config),
         health: Arc::clone(&health),
         accelerator,
-        bound,
+        metrics,
+        settings,
         tasks: tasks.clone(),
         stop: stop.clone(),
     };
     let started = starting.run(base, local_keys, publish);
-    let mut told = StopSignal::new()?;
-    let node = tokio::select! {
-        biased;
-        () = told.received() => None,
-        node = started => {
-            let node = node?;
-            told.received().await;
-            Some(node)
-        }
-    };
+    let node = StopSignal::new()?.received_after(pin!(started)).await?;
 
     health.stop();
     tracing::info!(event = "server.stopping");
@@ -106,12 +113,24 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Listens where a setting says; on which address.
+async fn listen(
+    setting: &'static str,
+    address: SocketAddr,
+) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("{setting}: cannot listen on {address}"))?;
+    let bound = listener.local_addr().context("asking which address was bound")?;
+    Ok((listener, bound))
+}
+
 /// What a start needs beside the record.
 struct Starting {
     config: Arc<Config>,
     health: Arc<Health>,
     accelerator: Option<Accelerator>,
-    bound: SocketAddr,
+    metrics: Arc<Metrics>,
+    settings: Settings,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -132,7 +151,7 @@ impl Starting {
     ) -> anyhow::Result<Serving> {
         let Self { tasks, stop, .. } = &self;
         let tried = CancellationToken::new();
-        let copies = base.with_copies(&self.config);
+        let copies = base.with_copies(&self.config, self.metrics.calls("database"));
         let following = Arc::clone(&self.health).watch(Arc::clone(&copies), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
         let keys = match keys {
@@ -148,6 +167,13 @@ impl Starting {
             tasks.spawn(stop.clone().run_until_cancelled_owned(running));
         }
         let app = self.app(&node);
+        self.metrics.watch(Watched {
+            copies: Arc::clone(&copies),
+            record: node.base.record.clone(),
+            accelerator: self.accelerator.clone(),
+            throttle: Arc::clone(&node.throttle),
+            traffic: Arc::clone(&app.traffic),
+        });
         publish.send_replace(routes(&app));
         tasks.spawn(Arc::clone(&node.throttle).run(stop.clone().cancelled_owned()));
         self.wait_for_record(&node, &tried).await;
@@ -229,10 +255,11 @@ impl Starting {
     fn app(&self, node: &Node) -> Arc<App> {
         Arc::new(App {
             service: Arc::clone(&node.service),
-            settings: settings(&self.config, self.bound),
+            settings: self.settings.clone(),
             health: Arc::clone(&self.health),
             tasks: self.tasks.clone(),
-            traffic: Traffic::default(),
+            traffic: Arc::default(),
+            metrics: Arc::clone(&self.metrics),
         })
     }
 }
@@ -250,6 +277,7 @@ fn settings(config: &Config, bound: SocketAddr) -> Settings {
         request_deadline: config.limits.request_deadline,
         login_deadline: config.limits.login_deadline,
         api_docs: web.api_docs,
+        serves_metrics: web.metrics_listen.is_none(),
     }
 }
 
@@ -301,6 +329,20 @@ impl StopSignal {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })
+    }
+
+    /// Waits for it, and meanwhile for a start, which may not have come to its end.
+    async fn received_after<T>(
+        mut self,
+        started: Pin<&mut impl Future<Output = anyhow::Result<T>>>,
+    ) -> anyhow::Result<Option<T>> {
+        let started = tokio::select! {
+            biased;
+            () = self.received() => return Ok(None),
+            started = started => started?,
+        };
+        self.received().await;
+        Ok(Some(started))
     }
 
     async fn received(&mut self) {

@@ -16,6 +16,7 @@ use nightlatch_core::{
     ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
+use super::sources::Source;
 use super::{CachedRecord, Sight};
 
 const ENDING: &str = "ending sessions";
@@ -49,7 +50,10 @@ impl SessionStore for CachedRecord {
     ) -> StoreResult<'_, Option<Arc<FoundSession>>> {
         self.note_use();
         match self.find_copy(&token) {
-            Some(known) => Box::pin(ready(Ok(known.into_answer()))),
+            Some(known) => {
+                self.sources.count(Source::Memory);
+                Box::pin(ready(Ok(known.into_answer())))
+            }
             None => Box::pin(self.find(token, Sight::Copy, deadline)),
         }
     }

@@ -69,6 +69,11 @@ struct Presence {
 }
 
 impl Connector {
+    /// Whether nobody is let through to make a connection.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.ways.guard.is_open()
+    }
+
     pub(super) fn new(
         (target, spares_kept): (Target, usize),
         tls: MakeRustlsConnect,

@@ -110,6 +110,11 @@ impl Connections {
         self.answers.refuses().map(|cause| Failure::of_breaker(cause, doing))
     }
 
+    /// Whether callers are told at once that the server is away, or silent.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.answers.is_open() || self.pool.manager().is_refusing()
+    }
+
     /// What is left until `deadline`.
     pub(super) fn remaining(&self, deadline: Deadline) -> Duration {
         deadline.remaining(&*self.clock)

@@ -26,6 +26,15 @@ use super::{cluster, keeper};
 /// Messages of others that wait to be read; more are dropped.
 const PUSHED_MAX: usize = 4096;
 
+/// Who wants to know what becomes of what requests ask.
+pub trait CallObserver: Send + Sync {
+    /// A server has answered, with an error or without, after so long.
+    fn answered(&self, took: Duration);
+
+    /// What was asked was not done, or not in time, or nobody was there to be asked.
+    fn failed(&self, class: FailureClass);
+}
+
 /// The way to one Redis: to its server, or to all servers of its Cluster.
 pub struct RedisLink {
     pub(super) connector: Connector,
@@ -35,6 +44,7 @@ pub struct RedisLink {
     pub(super) key_prefix: String,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    calls: Arc<dyn CallObserver>,
     /// Where nodes tell each other.
     pub(super) channel: String,
     /// What came by it.
@@ -55,6 +65,7 @@ impl RedisLink {
         options: RedisOptions,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        calls: Arc<dyn CallObserver>,
     ) -> Result<Self, RedisOptionsError> {
         let (deadline, key_prefix) = (options.deadline, options.key_prefix.clone());
         let (push, pushed) = mpsc::channel(PUSHED_MAX);
@@ -73,6 +84,7 @@ impl RedisLink {
             key_prefix,
             clock,
             entropy,
+            calls,
             table: ArcSwap::from_pointee(table),
             absence: Mutex::new(FailureClass::Unreachable),
             misled: Notify::new(),
@@ -113,6 +125,9 @@ impl RedisLink {
                 self.take(told, &table, &mut answers, None);
             }
         }
+        for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            self.calls.failed(failure.class);
+        }
         answers
     }
 
@@ -120,13 +135,16 @@ impl RedisLink {
     /// asked.
     fn take(
         &self,
-        (share, told): Told,
+        Told { share, answers: told, took }: Told,
         table: &Table,
         answers: &mut [Result<Answer, RedisFailure>],
         mut elsewhere: Option<&mut Vec<Share>>,
     ) {
         let (values, through) = match told {
-            Ok(told) => told,
+            Ok(told) => {
+                self.calls.answered(took);
+                told
+            }
             Err(failure) => {
                 for number in share.numbers.into_iter().flatten() {
                     answers[number] = Err(failure);
@@ -175,6 +193,12 @@ impl RedisLink {
         self.table.load().is_connected()
     }
 
+    /// For how long all connections have been in use that there are; nothing without one.
+    pub(super) fn connected_for(&self) -> Duration {
+        let since = self.table.load().connected_at();
+        since.map_or(Duration::ZERO, |since| self.clock.boottime().saturating_sub(since))
+    }
+
     pub(super) fn publish(&self, table: Table) {
         self.table.store(Arc::new(table));
     }
@@ -188,8 +212,12 @@ impl RedisLink {
     }
 }
 
-/// A share, and what its server answered.
-type Told = (Share, Result<(Vec<Value>, Through), RedisFailure>);
+/// A share, what its server answered, and after how long.
+struct Told {
+    share: Share,
+    answers: Result<(Vec<Value>, Through), RedisFailure>,
+    took: Duration,
+}
 
 /// Sends each server its share, to all at once.
 async fn send(mut shares: Vec<Share>, limit: Duration) -> Vec<Told> {
@@ -204,6 +232,7 @@ async fn send(mut shares: Vec<Share>, limit: Duration) -> Vec<Told> {
 }
 
 async fn send_share(share: Share, limit: Duration) -> Told {
-    let told = share.lane.send(&share.commands, limit).await;
-    (share, told)
+    let asked = Instant::now();
+    let answers = share.lane.send(&share.commands, limit).await;
+    Told { share, answers, took: asked.elapsed() }
 }

@@ -8,7 +8,7 @@ use nightlatch_core::{BoxFuture, Limit, ThrottleKey};
 
 /// Where nodes count tries together.
 pub trait SharedCounters: Send + Sync {
-    /// Whether it can be asked now.
+    /// Whether it can be asked now, and knows what has been counted.
     fn is_there(&self) -> bool;
 
     /// Reserves a try in every counter, or in none, within `limit` and within what is left of what one

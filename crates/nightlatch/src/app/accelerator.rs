@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock};
 use nightlatch_store::cached::{Announcement, CachedRecord};
-use nightlatch_store::redis::{LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews};
+use nightlatch_store::redis::{
+    LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews, RedisOptions,
+};
 use nightlatch_store::throttle::LocalThrottle;
 
 use tokio::task::JoinSet;
 
 use super::Base;
-use crate::config::Config;
+use crate::config::{Config, RedisConfig};
+use crate::metrics::Calls;
 
 /// The way to Redis, on which nothing depends.
 #[derive(Clone)]
@@ -24,10 +27,10 @@ impl Accelerator {
     /// `None`: none is configured, or it cannot even be tried; that is told, and the server runs
     /// without.
     #[must_use]
-    pub fn open(base: &Base, config: &Config) -> Option<Self> {
-        let options = config.redis.clone()?;
+    pub fn open(base: &Base, config: &Config, calls: Arc<Calls>) -> Option<Self> {
+        let options = options(config.redis.as_ref()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        match RedisLink::new(options, clock, Arc::clone(&base.entropy)) {
+        match RedisLink::new(options, clock, Arc::clone(&base.entropy), calls) {
             Ok(link) => {
                 let (clock, entropy) = (Arc::clone(&base.clock), Arc::clone(&base.entropy));
                 Some(Self { link: Arc::new(link), clock, entropy })
@@ -37,6 +40,12 @@ impl Accelerator {
                 None
             }
         }
+    }
+
+    /// Whether there is a connection.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.link.is_connected()
     }
 
     /// Keeps the link connected, shares over it the copies of a record that this node has read, tells
@@ -72,5 +81,18 @@ impl Accelerator {
         tasks.spawn(async move { news.send().await });
         tasks.spawn(async move { listening.listen(hear).await });
         tasks.join_all().await;
+    }
+}
+
+fn options(config: &RedisConfig) -> RedisOptions {
+    RedisOptions {
+        address: config.address.clone(),
+        username: config.username.clone(),
+        password: config.password.clone(),
+        sentinel_password: config.sentinel_password.clone(),
+        database: config.database,
+        tls: config.tls.clone(),
+        deadline: config.deadline,
+        key_prefix: config.key_prefix.clone(),
     }
 }

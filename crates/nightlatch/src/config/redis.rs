@@ -7,53 +7,76 @@ use std::path::Path;
 use std::time::Duration;
 
 use nightlatch_core::Secret;
-use nightlatch_store::redis::{RedisAddress, RedisOptions, RedisTls};
+use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::reader::Reader;
 use super::redis_url::{self, RedisUrl};
 use super::setting::Form;
 use super::value::{self, Wrong};
 
+/// How to reach Redis.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// Where it listens.
+    pub address: RedisAddress,
+    /// Its ACL user; `None`: the default user. Where no password follows it may be one.
+    pub username: Option<Secret<String>>,
+    /// The user's password.
+    pub password: Option<Secret<String>>,
+    /// What Sentinels want.
+    pub sentinel_password: Option<Secret<String>>,
+    /// The number of the database.
+    pub database: u32,
+    /// What is asked of TLS; `None`: none is spoken.
+    pub tls: Option<RedisTls>,
+    /// The longest that one request waits for it in all.
+    pub deadline: Duration,
+    /// What all our keys begin with.
+    pub key_prefix: String,
+}
+
 const URL: &str = "REDIS_URL";
 const HOST: &str = "REDIS_HOST";
 const PASSWORDS: [&str; 2] = ["REDIS_PASSWORD", "REDIS_ACCESS_KEY"];
 
-/// How to reach Redis. `None`: there is none, or what was said of it makes no sense.
-pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
-    let deadline = reader.required("REDIS_DEADLINE_MS", milliseconds);
-    let key_prefix = reader.required("REDIS_KEY_PREFIX", prefix);
-    let url = reader.optional(URL, |text, _| redis_url::parse(text));
-    let parts = SeparateParts::read(reader);
-    let url = match url {
-        Some(url) => {
-            parts.compare(&url, reader);
-            reader.amend(URL, url.shown.clone());
-            url
+impl RedisConfig {
+    /// `None`: there is none, or what was said of it makes no sense.
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let deadline = reader.required("REDIS_DEADLINE_MS", milliseconds);
+        let key_prefix = reader.required("REDIS_KEY_PREFIX", prefix);
+        let url = reader.optional(URL, |text, _| redis_url::parse(text));
+        let parts = SeparateParts::read(reader);
+        let url = match url {
+            Some(url) => {
+                parts.compare(&url, reader);
+                reader.amend(URL, url.shown.clone());
+                url
+            }
+            // A URL that makes no sense was meant; the parts may be older.
+            None if reader.is_set(URL) => return None,
+            None => parts.into_url()?,
+        };
+        for remark in url.remarks {
+            reader.remark(URL, remark);
         }
-        // A URL that makes no sense was meant; the parts may be older.
-        None if reader.is_set(URL) => return None,
-        None => parts.into_url()?,
-    };
-    for remark in url.remarks {
-        reader.remark(URL, remark);
+        let RedisUrl { address, username, password, sentinel_password, database, tls, .. } = url;
+        if let Some(missing) = tls.as_ref().and_then(missing_file) {
+            let why = format!("names the file {missing}, which is not there; Redis is left out");
+            reader.remark(URL, Wrong::new(why).better("rediss://..?ssl_ca_certs=/path/to/ca.pem"));
+            return None;
+        }
+        let database = database.unwrap_or_default();
+        Some(Self {
+            address,
+            username,
+            password,
+            sentinel_password,
+            database,
+            tls,
+            deadline,
+            key_prefix,
+        })
     }
-    let RedisUrl { address, username, password, sentinel_password, database, tls, .. } = url;
-    if let Some(missing) = tls.as_ref().and_then(missing_file) {
-        let why = format!("names the file {missing}, which is not there; Redis is left out");
-        reader.remark(URL, Wrong::new(why).better("rediss://..?ssl_ca_certs=/path/to/ca.pem"));
-        return None;
-    }
-    let database = database.unwrap_or_default();
-    Some(RedisOptions {
-        address,
-        username,
-        password,
-        sentinel_password,
-        database,
-        tls,
-        deadline,
-        key_prefix,
-    })
 }
 
 fn missing_file(tls: &RedisTls) -> Option<String> {

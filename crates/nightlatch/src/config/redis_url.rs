@@ -6,14 +6,16 @@
 //! It is pasted from many places, with quotes, its own name or a command in front, so what was
 //! meant is looked for and told; only what is a URL is used. Nothing that is told quotes a password.
 
+mod parameters;
+
 use std::path::PathBuf;
 
 use nightlatch_core::Secret;
-use nightlatch_store::redis::{ClientCertificate, RedisAddress, RedisTls};
+use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::percent::{is_percent_encoded, percent_decoded};
-use super::reader::excerpt;
-use super::value::{self, Wrong};
+use super::value::Wrong;
+use parameters::Parameters;
 
 /// What a URL says.
 #[derive(Debug)]
@@ -324,100 +326,6 @@ pub(super) fn database(text: &str) -> Result<u32, Wrong> {
 
 /// Redis has 16 databases as it comes, and counts them in 31 bits.
 const DATABASE_MAX: u32 = i32::MAX as u32;
-
-#[derive(Default)]
-struct Parameters {
-    is_about_tls: bool,
-    verifies: Option<bool>,
-    authorities: Option<PathBuf>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    database: Option<u32>,
-    sentinel_password: Option<Secret<String>>,
-}
-
-const KNOWN: &[&str] =
-    &["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db", "sentinel_password"];
-
-impl Parameters {
-    fn parse(query: &str, remarks: &mut Vec<Wrong>) -> Self {
-        let mut parameters = Self::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decoded(value);
-            parameters.is_about_tls |= name.starts_with("ssl_");
-            let path = (!value.is_empty()).then(|| PathBuf::from(&value));
-            match name {
-                "ssl_cert_reqs" => parameters.take_cert_reqs(&value, remarks),
-                "ssl_ca_certs" => parameters.authorities = path,
-                "ssl_certfile" => parameters.certificate = path,
-                "ssl_keyfile" => parameters.key = path,
-                "sentinel_password" => parameters.sentinel_password = Some(Secret::new(value)),
-                "db" => match database(&value) {
-                    Ok(number) => parameters.database = Some(number),
-                    Err(wrong) => remarks.push(wrong),
-                },
-                _ => remarks.push(unknown(name)),
-            }
-        }
-        parameters
-    }
-
-    /// Doubt means that certificates are verified.
-    fn take_cert_reqs(&mut self, value: &str, remarks: &mut Vec<Wrong>) {
-        let word = value.to_ascii_lowercase();
-        self.verifies = Some(match word.strip_prefix("cert_").unwrap_or(&word) {
-            "required" => true,
-            "none" => false,
-            "optional" => {
-                let why =
-                    "ssl_cert_reqs=optional verifies nothing here or everything; taken as required";
-                remarks.push(Wrong::new(why).better("rediss://..?ssl_cert_reqs=required"));
-                true
-            }
-            _ => {
-                let why = format!(
-                    "ssl_cert_reqs={} is neither required nor none; taken as required",
-                    excerpt(value)
-                );
-                remarks.push(Wrong::new(why).better("rediss://..?ssl_cert_reqs=required"));
-                true
-            }
-        });
-    }
-
-    fn tls(&self, remarks: &mut Vec<Wrong>) -> RedisTls {
-        let client = match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => {
-                Some(ClientCertificate { certificate: certificate.clone(), key: key.clone() })
-            }
-            // A file may hold both.
-            (Some(both), None) => {
-                Some(ClientCertificate { certificate: both.clone(), key: both.clone() })
-            }
-            (None, Some(_)) => {
-                let why = "has ssl_keyfile without ssl_certfile, which is left out";
-                remarks.push(Wrong::new(why));
-                None
-            }
-            (None, None) => None,
-        };
-        RedisTls {
-            verifies: self.verifies.unwrap_or(true),
-            authorities: self.authorities.clone(),
-            client,
-        }
-    }
-}
-
-fn unknown(name: &str) -> Wrong {
-    let near = KNOWN.iter().find(|near| value::distance(near, name) <= 2);
-    let hint = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
-    Wrong::new(format!(
-        "has a parameter {} that means nothing{hint}; it is left out",
-        excerpt(name)
-    ))
-}
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use crate::config::{Environment, WebOrigin};
 use crate::health::Health;
 use crate::http::cookie::CookieNames;
 use crate::http::traffic::Traffic;
+use crate::metrics::Metrics;
 
 /// The state of the HTTP layer.
 pub struct App {
@@ -23,7 +24,9 @@ pub struct App {
     /// What goes on behind an answer; a stop waits for it.
     pub tasks: TaskTracker,
     /// What was served.
-    pub traffic: Traffic,
+    pub traffic: Arc<Traffic>,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the HTTP layer needs of the configuration.
@@ -49,6 +52,8 @@ pub struct Settings {
     pub login_deadline: Duration,
     /// Whether the API reference is served.
     pub api_docs: bool,
+    /// Whether `/metrics` is served here: it has no address of its own.
+    pub serves_metrics: bool,
 }
 
 /// The longest a session check takes.

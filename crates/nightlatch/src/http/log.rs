@@ -47,6 +47,7 @@ impl Line {
 
 fn is_counted_only(route: &str, status: u16) -> bool {
     route.starts_with("/health")
+        || route == "/metrics"
         || route.starts_with("/static")
         // 503 too: an outage is told once, not by each check that suffers from it.
         || (route == "/api/v1/session" && matches!(status, 200 | 401 | 503))

@@ -14,16 +14,21 @@ use axum::routing::get;
 use crate::health::Health;
 use crate::http::app::Settings;
 use crate::http::health::{answer, live_answer, ready_answer};
-use crate::http::pages;
 use crate::http::problem::{Code, Problem};
 use crate::http::{Layers, Routes, behind};
+use crate::http::{metrics, pages};
+use crate::metrics::Metrics;
 
 /// When to come back: the server tries its database twice a second.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything that a connection is served with until there are keys.
-pub fn waiting_routes(settings: &Settings, health: Arc<Health>) -> Routes {
-    let router = Router::new()
+pub fn waiting_routes(settings: &Settings, health: Arc<Health>, metrics: Arc<Metrics>) -> Routes {
+    let mut router = Router::new();
+    if settings.serves_metrics {
+        router = router.route("/metrics", get(move || async move { metrics::answer(&metrics) }));
+    }
+    let router = router
         .route("/health", get(|State(health): State<Arc<Health>>| async move { answer(&health) }))
         .route("/health/live", get(|| async { live_answer() }))
         .route(

@@ -43,7 +43,7 @@ const SERVER: &[Setting] = &[
         Text("address:port, or none"),
         InProduction("127.0.0.1:9464", None),
         "Where `/metrics` and `/status` live; they are 404 on the first address then. \
-         This release serves neither yet.",
+         This release has no `/status` yet.",
     ),
     Setting::new(
         "PUBLIC_URL",

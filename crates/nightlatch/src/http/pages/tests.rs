@@ -24,7 +24,6 @@ use crate::http::Routes;
 use crate::http::app::Settings;
 use crate::http::client::Peer;
 use crate::http::cookie::CookieNames;
-use crate::http::traffic::Traffic;
 
 /// Hashes in no time. The password "busy" finds the pool full.
 struct InstantHasher;
@@ -138,13 +137,15 @@ fn app() -> Arc<App> {
         request_deadline: Duration::from_secs(2),
         login_deadline: Duration::from_secs(5),
         api_docs: true,
+        serves_metrics: true,
     };
     Arc::new(App {
         service: Arc::new(Service::new(ports, Keys::derive(&masters, &masters), policy)),
         settings,
         health: Arc::new(Health::new(clock, false, false)),
         tasks: TaskTracker::new(),
-        traffic: Traffic::default(),
+        traffic: Arc::default(),
+        metrics: Arc::default(),
     })
 }
 

@@ -1,0 +1,42 @@
+//! GET /metrics: what was counted and measured, for Prometheus.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::http::app::{App, Settings};
+use crate::http::problem::{Code, Problem};
+use crate::http::{Layers, Routes, behind};
+use crate::metrics::Metrics;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// GET /metrics, beside everything else.
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    answer(&app.metrics)
+}
+
+/// What is served at an address of its own.
+#[must_use]
+pub fn metrics_routes(settings: &Settings, metrics: Arc<Metrics>) -> Routes {
+    let router = Router::new()
+        .route(
+            "/metrics",
+            get(|State(metrics): State<Arc<Metrics>>| async move { answer(&metrics) }),
+        )
+        .fallback(|| async { Problem::new(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
+        .with_state(metrics);
+    behind(Layers::new(settings), router)
+}
+
+pub(super) fn answer(metrics: &Metrics) -> Response {
+    match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
