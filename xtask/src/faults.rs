@@ -37,8 +37,9 @@ const GROUPS: [&str; 10] = [
     "Several nodes",
 ];
 
-/// Within which live and ready answer, whatever is wrong.
+/// Within which live and ready answer, whatever is wrong, and within which metrics do.
 const HEALTH_MS_MAX: f64 = 50.0;
+const METRICS_MS_MAX: f64 = 100.0;
 
 const INTRODUCTION: &str = "# Faults, and what people see
 
@@ -183,6 +184,10 @@ fn broken(row: &Value) -> Vec<String> {
     // Whoever was stopped answers nothing.
     if slowest > HEALTH_MS_MAX && !text(&row["fault"]).starts_with("SIGSTOP") {
         broken.push(format!("live or ready took {slowest:.0} ms"));
+    }
+    let slowest = row["metrics_slowest_ms"].as_f64().unwrap_or_default();
+    if slowest > METRICS_MS_MAX && !text(&row["fault"]).starts_with("SIGSTOP") {
+        broken.push(format!("metrics took {slowest:.0} ms"));
     }
     broken
 }

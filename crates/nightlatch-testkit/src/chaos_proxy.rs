@@ -48,12 +48,18 @@ pub enum Fault {
         /// On its way back.
         back: Duration,
     },
+    /// Every answer arrives later, each by another span of up to so long.
+    Jitter(Duration),
     /// Everything arrives a byte at a time, with this between two.
     Trickle(Duration),
     /// Of the next answer so many bytes arrive; then the connection is reset.
     CutAfter(usize),
     /// Something else arrives instead of each answer.
     Garbage,
+    /// This arrives instead of each answer.
+    Says(&'static str),
+    /// This arrives before each answer.
+    SaysFirst(&'static str),
     /// The client is told that nothing more will come, and may still send.
     HalfClose,
 }

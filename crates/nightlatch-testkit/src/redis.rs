@@ -180,7 +180,7 @@ impl RedisServer {
         // So that faults can be brought about which take a `DEBUG`.
         redis.args(["--enable-debug-command", "yes"]);
         for (name, value) in &self.settings {
-            redis.args([format!("--{name}"), value.clone()]);
+            redis.arg(format!("--{name}")).args(value.split(' '));
         }
         let process = ServerProcess::spawn(redis);
         process.wait_for_line(READY, START_LIMIT)?;

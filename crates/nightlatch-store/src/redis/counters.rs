@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
@@ -69,6 +70,11 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// What an entry says of a try, before its tag: a letter, an id, and a time.
 const ENTRY_BYTES: usize = 17;
 
+/// A connection is used for so long before what is counted there is believed: a Redis that has come
+/// back has not heard yet what was counted meanwhile, or has forgotten it. By then each node has found
+/// it too and written that, and knows by the record what the others count.
+const BELIEVED_AFTER: Duration = Duration::from_secs(5);
+
 /// The counters that all nodes of a record share in one Redis.
 pub struct RedisCounters {
     link: Arc<RedisLink>,
@@ -79,6 +85,8 @@ pub struct RedisCounters {
     keys: CounterKeys,
     settle: mpsc::Sender<Settled>,
     settling: Mutex<mpsc::Receiver<Settled>>,
+    /// Whether some of it could not be written yet.
+    is_behind: AtomicBool,
 }
 
 /// How a try ended.
@@ -119,7 +127,8 @@ impl RedisCounters {
     ) -> Self {
         let (settle, settling) = mpsc::channel(WAITING_MAX);
         let settling = Mutex::new(settling);
-        Self { link, record, clock, entropy, keys, settle, settling }
+        let is_behind = AtomicBool::new(false);
+        Self { link, record, clock, entropy, keys, settle, settling, is_behind }
     }
 
     /// Writes how tries ended, for as long as the caller lets it run. What could not be written is tried
@@ -131,6 +140,7 @@ impl RedisCounters {
             let now = self.clock.now();
             batch.retain(|settled: &Settled| now.since(settled.at) < HELD_MAX);
             self.write_all(&mut batch).await;
+            self.is_behind.store(!batch.is_empty(), Ordering::Relaxed);
             if !batch.is_empty() {
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
@@ -324,7 +334,7 @@ enum Said {
 
 impl SharedCounters for RedisCounters {
     fn is_there(&self) -> bool {
-        self.link.is_connected()
+        self.link.connected_for() >= BELIEVED_AFTER && !self.is_behind.load(Ordering::Relaxed)
     }
 
     fn reserve<'a>(

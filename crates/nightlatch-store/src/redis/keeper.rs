@@ -145,7 +145,7 @@ impl Keeper {
         let mut listens = false;
         while self.prove(&connected).await {
             let used_from = self.now();
-            self.lane.publish(&connected);
+            self.lane.publish(&connected, used_from);
             let end = self.watch(&connected, &mut listens).await;
             well_for = self.now().saturating_sub(used_from);
             if end == End::Lost {

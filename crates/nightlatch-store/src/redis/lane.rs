@@ -22,6 +22,8 @@ pub(super) struct Lane {
     /// The name of the key that looks write and read, which this server has to have.
     probe: Mutex<String>,
     slot: ArcSwapOption<Connected>,
+    /// The boot time when the slot was last filled.
+    filled_at: Mutex<Duration>,
     /// Why the slot is empty.
     absence: Mutex<FailureClass>,
     in_flight: Semaphore,
@@ -48,6 +50,7 @@ impl Lane {
             target,
             probe: Mutex::new(probe),
             slot: ArcSwapOption::empty(),
+            filled_at: Mutex::default(),
             absence: Mutex::new(FailureClass::Unreachable),
             in_flight: Semaphore::new(PIPELINE_MAX),
             lost: Notify::new(),
@@ -98,7 +101,15 @@ impl Lane {
         self.slot.load().is_some()
     }
 
-    pub(super) fn publish(&self, connected: &Arc<Connected>) {
+    /// Since when its connection is in use; `None`: there is none.
+    pub(super) fn connected_at(&self) -> Option<Duration> {
+        let filled_at = *self.filled_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_connected().then_some(filled_at)
+    }
+
+    pub(super) fn publish(&self, connected: &Arc<Connected>, now: Duration) {
+        // Before: a connection in use is never older than it is told to be.
+        *self.filled_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
         self.slot.store(Some(Arc::clone(connected)));
     }
 

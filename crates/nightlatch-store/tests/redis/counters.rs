@@ -48,7 +48,7 @@ fn counter(number: u8) -> (ThrottleKey, Limit) {
 struct Counting<R = RedisServer> {
     redis: R,
     nodes: [Arc<RedisCounters>; 2],
-    _kept: [Kept; 2],
+    kept: [Kept; 2],
     _tasks: JoinSet<()>,
 }
 
@@ -86,7 +86,7 @@ impl<R> Counting<R> {
         for kept in &kept {
             kept.hears(Ok(())).await;
         }
-        Self { redis, nodes, _kept: kept, _tasks: tasks }
+        Self { redis, nodes, kept, _tasks: tasks }
     }
 
     async fn reserves(&self, node: usize, wants: &[(ThrottleKey, Limit)]) -> Together {
@@ -185,7 +185,7 @@ async fn what_others_put_into_a_counter_locks_nobody_out() {
     assert_eq!(counting.reserves(1, &[counter(2)]).await, Together::Unknown);
     counting.redis.tell(&["SET", other, "a text"]);
     assert_eq!(counting.reserves(1, &[counter(2)]).await, Together::Unknown);
-    assert!(counting.nodes[1].is_there(), "it is no reason to give the connection up");
+    assert!(counting.kept[1].link.is_connected(), "it is no reason to give the connection up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +234,10 @@ async fn tries_whose_answers_came_too_late_are_given_back_to_a_new_connection() 
     for _ in 0..5 {
         assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown);
     }
-    assert!(!counting.nodes[0].is_there(), "three silences, and the connection is given up");
+    assert!(
+        !counting.kept[0].link.is_connected(),
+        "three silences, and the connection is given up"
+    );
     counting.redis.resume();
     for _ in 0..3 {
         counting.becomes(1, "there is room", |said| matches!(said, Together::Reserved(_))).await;

@@ -16,8 +16,8 @@ use nightlatch_core::{
 };
 use nightlatch_store::cached::{Announcement, SharedCopies as _};
 use nightlatch_store::redis::{
-    ClientCertificate, LinkObserver, Observation, RedisAddress, RedisCopies, RedisLink, RedisNews,
-    RedisOptions, RedisTls,
+    CallObserver, ClientCertificate, LinkObserver, Observation, RedisAddress, RedisCopies,
+    RedisLink, RedisNews, RedisOptions, RedisTls,
 };
 use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
@@ -48,6 +48,12 @@ impl LinkObserver for Heard {
     }
 }
 
+impl CallObserver for Heard {
+    fn answered(&self, _took: Duration) {}
+
+    fn failed(&self, _class: FailureClass) {}
+}
+
 /// A link that is kept, and its copies that are written.
 struct Kept {
     link: Arc<RedisLink>,
@@ -61,11 +67,16 @@ struct Kept {
 impl Kept {
     fn new(options: RedisOptions) -> Self {
         let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
-        let link = RedisLink::new(options, Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let (heard, told) = (Arc::new(Heard::default()), Arc::default());
+        let link = RedisLink::new(
+            options,
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+            Arc::clone(&heard) as _,
+        );
         let link = Arc::new(link.expect("it can be tried"));
         let copies = Arc::new(RedisCopies::new(Arc::clone(&link), clock, &keys("secret")));
         let news = Arc::new(RedisNews::new(Arc::clone(&link), &keys("secret")));
-        let (heard, told) = (Arc::new(Heard::default()), Arc::default());
         let mut tasks = JoinSet::new();
         let sent = Arc::clone(&news);
         tasks.spawn(async move { sent.send().await });

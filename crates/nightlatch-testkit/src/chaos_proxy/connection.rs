@@ -3,6 +3,7 @@
 //! The queue keeps the moment at which a chunk came, so that what is late is late by the same span,
 //! however much else is on its way.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -186,9 +187,12 @@ impl Connection<'_> {
             | Fault::Refuse
             | Fault::Reset
             | Fault::Late { .. }
+            | Fault::Jitter(_)
             | Fault::Trickle(_)
             | Fault::CutAfter(_)
             | Fault::Garbage
+            | Fault::Says(_)
+            | Fault::SaysFirst(_)
             | Fault::HalfClose => false,
         }
     }
@@ -233,8 +237,11 @@ async fn write_answer(
 ) -> Result<(), Cut> {
     match fault {
         Fault::Late { back, .. } => sleep_until(came + back).await,
+        Fault::Jitter(most) => sleep_until(came + part_of(most)).await,
         Fault::Trickle(every) => return trickle(chunk, client, every).await,
         Fault::Garbage => return client.write_all(&GARBAGE).await.map_err(|_| Cut),
+        Fault::Says(text) => return client.write_all(text.as_bytes()).await.map_err(|_| Cut),
+        Fault::SaysFirst(text) => client.write_all(text.as_bytes()).await.map_err(|_| Cut)?,
         Fault::CutAfter(bytes) => {
             let kept = &chunk[..bytes.min(chunk.len())];
             client.write_all(kept).await.map_err(|_| Cut)?;
@@ -250,6 +257,13 @@ async fn write_answer(
         | Fault::HalfClose => {}
     }
     client.write_all(chunk).await.map_err(|_| Cut)
+}
+
+/// Some of a span, as chance has it.
+fn part_of(most: Duration) -> Duration {
+    // Its keys are random.
+    let random = RandomState::new().hash_one(());
+    most.mul_f64(f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX))
 }
 
 async fn trickle(chunk: &[u8], to: &mut WriteHalf<'_>, every: Duration) -> Result<(), Cut> {

@@ -8,6 +8,7 @@ mod drain;
 mod journey;
 mod kill;
 mod malformed;
+mod metrics;
 mod news;
 mod nodes;
 mod outage;

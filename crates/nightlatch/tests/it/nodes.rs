@@ -146,13 +146,25 @@ async fn counting_together() -> (Pair, RedisServer) {
     let launch = launch().set("REDIS_URL", &redis.url()).set("REDIS_DEADLINE_MS", "200");
     let pair = Pair::serve_with(launch).await;
     for server in &pair.servers {
-        let mut client = server.client();
-        wait_until("Redis is used", LIMIT, async || {
-            client.get("/health").await.json()["cache"] == "connected"
-        })
-        .await;
+        counts_together(server).await;
     }
     (pair, redis)
+}
+
+async fn counts_together(server: &NightlatchServer) {
+    let mut client = server.client();
+    wait_until("it counts in Redis", LIMIT, async || {
+        client.get("/metrics").await.text().contains("nightlatch_throttle_together 1\n")
+    })
+    .await;
+}
+
+async fn is_connected(server: &NightlatchServer) {
+    let mut client = server.client();
+    wait_until("Redis is used again", LIMIT, async || {
+        client.get("/health").await.json()["cache"] == "connected"
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,12 +194,31 @@ async fn with_redis_two_servers_evaluate_exactly_as_many_guesses_as_one_would() 
     }
     redis.start();
     for server in [first, second] {
-        let mut client = server.client();
-        wait_until("Redis is used again", LIMIT, async || {
-            client.get("/health").await.json()["cache"] == "connected"
-        })
-        .await;
-        assert_eq!(evaluated(client, "margo", 2).await, 0, "Redis is empty");
+        is_connected(server).await;
+        assert_eq!(evaluated(server.client(), "margo", 2).await, 0, "Redis is empty");
+    }
+    for server in [first, second] {
+        counts_together(server).await;
+        assert_eq!(evaluated(server.client(), "margo", 2).await, 0, "and believed again");
+    }
+}
+
+/// What was counted while it was away it has not heard yet when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_back_at_once_gives_nobody_more() {
+    let (pair, redis) = counting_together().await;
+    let [first, second] = &pair.servers;
+    Person::registered(first, "margo").await;
+    redis.kill_9();
+    let mut shares = 0;
+    for server in [first, second] {
+        shares += evaluated(server.client(), "margo", 1).await;
+    }
+    assert!(shares <= 6, "{shares} were evaluated by two shares of 5");
+    redis.start();
+    for server in [first, second] {
+        is_connected(server).await;
+        assert_eq!(evaluated(server.client(), "margo", 2).await, 0, "Redis is empty");
     }
 }
 

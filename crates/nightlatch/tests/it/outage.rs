@@ -11,6 +11,7 @@ mod disk;
 mod drill;
 mod durable;
 mod file;
+mod guesser;
 mod killed;
 mod locked;
 mod nodes;

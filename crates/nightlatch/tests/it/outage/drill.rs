@@ -14,6 +14,7 @@ use nightlatch_testkit::wait::wait_until;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::guesser::Guesser;
 use super::report::{Expected, Findings};
 use super::watch::{Seen, Watch};
 use crate::person::PASSWORD;
@@ -28,6 +29,9 @@ const CHECKS_MIN: usize = 40;
 
 /// The load in a row that has none of its own: somebody who only looks whether all is well.
 const ONLOOKER: &str = "onlooker";
+
+/// Whose password is guessed.
+const VICTIM: &str = "victim";
 
 /// Whether spans are as long as they are told in the table of faults, or as short as can be.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the server")]
@@ -60,6 +64,8 @@ pub(crate) struct Drill {
     faulty: (Duration, Duration),
     /// Of each server.
     lines_before: Vec<usize>,
+    /// And how many of its guesses may be evaluated.
+    guesser: Option<(Guesser, usize)>,
 }
 
 /// A server beside the one that the fault is about.
@@ -96,6 +102,30 @@ impl Drill {
         launches: Vec<Launch>,
         crowd: Crowd,
     ) -> Self {
+        let mut drill = Self::set_up(group, fault, launches, crowd).await;
+        drill.wait_until_well().await;
+        drill.watch_healthy().await;
+        drill
+    }
+
+    /// As [`Self::begin_among`], with servers that have their fault from the start on.
+    pub(crate) async fn begin_ill(
+        group: &'static str,
+        fault: &'static str,
+        launches: Vec<Launch>,
+    ) -> Self {
+        let mut drill = Self::set_up(group, fault, launches, Crowd::STEADY).await;
+        drill.wait_until_served().await;
+        drill.watch_healthy().await;
+        drill
+    }
+
+    async fn set_up(
+        group: &'static str,
+        fault: &'static str,
+        launches: Vec<Launch>,
+        crowd: Crowd,
+    ) -> Self {
         let mut servers = Vec::new();
         for launch in launches {
             servers.push(launch.ready().await);
@@ -113,7 +143,7 @@ impl Drill {
         let (healthy, faulty) = ((load.now(), load.now()), (Duration::ZERO, Duration::ZERO));
         let (remark, lost_writes, cut_off, lines_before) =
             (String::new(), None, Vec::new(), vec![]);
-        let mut drill = Self {
+        Self {
             group,
             fault,
             server,
@@ -127,12 +157,23 @@ impl Drill {
             healthy,
             faulty,
             lines_before,
-        };
-        drill.wait_until_well().await;
-        drill.healthy.0 = drill.load.now();
-        drill.stay_under_load().await;
-        drill.healthy.1 = drill.load.now();
-        drill
+            guesser: None,
+        }
+    }
+
+    /// What is usual, to compare with.
+    async fn watch_healthy(&mut self) {
+        self.healthy.0 = self.load.now();
+        self.stay_under_load().await;
+        self.healthy.1 = self.load.now();
+    }
+
+    /// From now on somebody guesses a password, on all servers in turn, of which at most so many may be
+    /// evaluated.
+    pub(crate) async fn guess_meanwhile(&mut self, most: usize) {
+        self.load.register(VICTIM, PASSWORD).await;
+        let addresses = self.nodes().map(|(server, _)| server.address()).collect();
+        self.guesser = Some((Guesser::start(VICTIM, addresses), most));
     }
 
     /// The database file, where the server has made it by itself.
@@ -219,6 +260,14 @@ impl Drill {
         .await;
     }
 
+    /// Waits until health of every node has named this class, each at its time.
+    pub(crate) async fn wait_until_told_everywhere(&self, class: &str) {
+        wait_until(&format!("health has said {class} on every node"), LIMIT, async || {
+            self.nodes().all(|(_, watch)| watch.seen().classes.contains(class))
+        })
+        .await;
+    }
+
     /// Waits until health says this of the whole, and names this class.
     pub(crate) async fn wait_for_health(&self, word: &str, class: &str) {
         wait_until(&format!("health is {word}: {class}"), LIMIT, async || {
@@ -266,18 +315,39 @@ impl Drill {
         self.fault_ends_among(expected, expected).await;
     }
 
+    /// The fault will not end: gives the verdict.
+    pub(crate) async fn fault_stays(mut self, expected: Expected) {
+        self.faulty.1 = self.load.now();
+        let seen = self.nodes().map(|(_, watch)| watch.seen()).collect();
+        self.conclude((expected, expected), seen, Duration::ZERO).await;
+    }
+
     /// The same where the servers beside are to do something else than the fault's own.
     pub(crate) async fn fault_ends_among(mut self, expected: Expected, of_others: Expected) {
         self.faulty.1 = self.load.now();
         let ended = Instant::now();
-        let seen: Vec<Seen> = self.nodes().map(|(_, watch)| watch.seen()).collect();
+        let seen = self.nodes().map(|(_, watch)| watch.seen()).collect();
         self.wait_until_well().await;
         let recovered_after = ended.elapsed();
+        self.conclude((expected, of_others), seen, recovered_after).await;
+    }
+
+    async fn conclude(
+        self,
+        (expected, of_others): (Expected, Expected),
+        seen: Vec<Seen>,
+        recovered_after: Duration,
+    ) {
         let well_at = self.load.now();
         let lines: Vec<Vec<String>> = std::iter::zip(self.nodes(), &self.lines_before)
             .map(|((server, _), before)| lines_about(&server.log()).split_off(*before))
             .collect();
         self.stay_under_load().await;
+        if let Some((guesser, most)) = &self.guesser {
+            let (evaluated, refused) = guesser.counts();
+            assert!(evaluated <= *most, "{evaluated} guesses were evaluated");
+            assert!(refused > 0, "nobody was told to wait");
+        }
         let has_died = self.nodes().any(|(server, _)| server.has_died());
         assert!(!has_died, "a server has ended by itself");
         let cut_off = self.cut_off.iter().map(|node| CutOff {
@@ -309,14 +379,20 @@ impl Drill {
     }
 
     async fn wait_until_well(&self) {
-        for (server, watch) in self.nodes() {
-            let mut client = server.client();
-            wait_until("all is well", LIMIT, async || is_well(&mut client).await).await;
+        self.wait_until_served().await;
+        for (_, watch) in self.nodes() {
             wait_until("health knows it", LIMIT, async || {
                 let seen = watch.seen();
                 seen.class == "none" && seen.ready == 200
             })
             .await;
+        }
+    }
+
+    async fn wait_until_served(&self) {
+        for (server, _) in self.nodes() {
+            let mut client = server.client();
+            wait_until("all is well", LIMIT, async || is_well(&mut client).await).await;
         }
     }
 }

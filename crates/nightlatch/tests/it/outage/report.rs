@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::drill::is_full;
 use super::watch::Seen;
 
-/// The most that live and ready may take here; the milliseconds are judged on an idle machine.
+/// The most that live, ready and metrics may take here; the milliseconds are judged on an idle machine.
 const HEALTH_CEILING: Duration = Duration::from_secs(1);
 
 /// How soon after a fault everything is well again.
@@ -132,6 +132,7 @@ impl Findings<'_> {
             "counts": counts,
             "health": { "words": seen.words, "classes": seen.classes },
             "health_slowest_ms": milliseconds(seen.slowest),
+            "metrics_slowest_ms": milliseconds(seen.slowest_metrics),
             "log_lines": self.lines[node].len(),
             "recovered_after_s": self.recovered_after.as_secs_f64(),
             "remark": self.remark,
@@ -167,7 +168,7 @@ fn judge_health(seen: &Seen, expected: Expected, broken: &mut Vec<String>) {
         _ => {}
     }
     let is_silent = expected.checks == Wanted::Silence;
-    if !is_silent && seen.slowest > HEALTH_CEILING {
+    if !is_silent && seen.slowest.max(seen.slowest_metrics) > HEALTH_CEILING {
         complain("too slow");
     }
     let only = |path, wanted| {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is looked at in turn.
-const PATHS: [&str; 3] = ["/health/live", "/health/ready", "/health"];
+const PATHS: [&str; 4] = ["/health/live", "/health/ready", "/health", "/metrics"];
 
 /// Looks until it is dropped.
 pub(crate) struct Watch {
@@ -42,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) statuses: BTreeMap<&'static str, BTreeSet<u16>>,
     /// The slowest answers of `/health/live` and `/health/ready`.
     pub(crate) slowest: Duration,
+    /// The slowest answer of `/metrics`.
+    pub(crate) slowest_metrics: Duration,
 }
 
 impl Watch {
@@ -116,6 +118,7 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
             seen.ready = answer.status;
             seen.slowest = seen.slowest.max(took);
         }
+        "/metrics" => seen.slowest_metrics = seen.slowest_metrics.max(took),
         _ => seen.slowest = seen.slowest.max(took),
     }
 }

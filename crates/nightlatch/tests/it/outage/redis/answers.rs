@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::{Stand, unseen};
+use crate::outage::drill::full_or;
 
 const GROUP: &str = "Redis, answers";
 
@@ -209,4 +210,61 @@ async fn a_redis_that_takes_no_more_clients_is_done_without() {
     drill.stay_under_load().await;
     held.write_all(b"CONFIG SET maxclients 10000\r\n").await.expect("it is up");
     drill.fault_ends(unseen(Some("maxclients|closed"))).await;
+}
+
+/// It takes nobody from elsewhere as long as it has no password; here everybody is from here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_in_protected_mode_is_done_without() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "protected mode").await;
+    drill.fault_begins();
+    let denied = "-DENIED Redis is running in protected mode because protected mode is enabled\r\n";
+    stand.proxy.set(Fault::Says(denied)).await;
+    drill.wait_for_class_everywhere("forbidden").await;
+    drill.stay_under_load().await;
+    stand.proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some("forbidden|closed"))).await;
+}
+
+/// As a proxy or a server from before Redis 6 does: copies and counters are shared all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_does_not_know_the_greeting_is_used() {
+    let stand = Stand::with(&[("rename-command", "HELLO NOBODY-SAYS-THIS")], "").await;
+    let mut drill = stand.begin(GROUP, "HELLO refused").await;
+    drill.fault_begins();
+    drill.wait_since_beginning(Duration::from_secs(full_or(30, 2))).await;
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(None)).await;
+}
+
+/// Every answer is another question's from then on, until the connection is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_shifted_by_one_are_not_believed() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "one extra reply (answers shifted by one)").await;
+    drill.fault_begins();
+    for extra in ["+OK\r\n", "$-1\r\n", "$5\r\nhello\r\n", ":1\r\n"] {
+        stand.proxy.set(Fault::SaysFirst(extra)).await;
+        drill.stay_under_load().await;
+        // What follows is in order, one too late.
+        stand.proxy.set(Fault::None).await;
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(Some("none|protocol|closed|slow|timeout"))).await;
+}
+
+/// For a tenth of the time it says no to what is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_now_and_then_are_no_reason_to_give_it_up() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "10 % errors").await;
+    drill.fault_begins();
+    for _ in 0..full_or(100, 10) {
+        stand.redis.tell(&["ACL", "SETUSER", "default", "-getrange"]);
+        drill.wait_from_now(Duration::from_millis(30)).await;
+        stand.redis.tell(&["ACL", "SETUSER", "default", "+getrange"]);
+        drill.wait_from_now(Duration::from_millis(270)).await;
+    }
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(Some("none|forbidden"))).await;
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use nightlatch_testkit::cluster::RedisCluster;
-use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::server::Launch;
 use nightlatch_testkit::wait::wait_until;
 
-use super::unseen;
+use super::{begin, throttled, unseen};
 use crate::outage::drill::{Drill, full_or};
 use crate::outage::postgres::Way;
 
@@ -33,13 +32,11 @@ impl Stand {
     }
 
     fn node(&self) -> Launch {
-        let deadline = full_or("20", "100");
-        let node = self.way.straight_node().set("REDIS_URL", &self.cluster.url());
-        node.set("REDIS_DEADLINE_MS", deadline)
+        throttled(self.way.straight_node()).set("REDIS_URL", &self.cluster.url())
     }
 
     async fn begin(&self, fault: &'static str) -> Drill {
-        Drill::begin_among(GROUP, fault, vec![self.node(), self.node()], Crowd::STEADY).await
+        begin(GROUP, fault, vec![self.node(), self.node()]).await
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::redis::RedisServer;
 
-use super::{Stand, unseen};
-use crate::outage::drill::{Drill, full_or};
+use super::{GUESSES_MAX_APART, Stand, begin_with_guesses, unseen};
+use crate::outage::drill::full_or;
 
 const GROUP: &str = "Redis, data";
 
@@ -70,6 +69,64 @@ async fn a_redis_that_comes_back_with_what_was_brings_nobody_back() {
     drill.fault_ends(unseen(Some(RESTARTS))).await;
 }
 
+/// Longer than copies are believed, and than failed logins count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_was_gone_for_long_brings_nobody_back() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "gone 10 minutes, and back with the data of then").await;
+    drill.fault_begins();
+    drill.stay_under_load().await;
+    stand.redis.tell(&["SAVE"]);
+    stand.redis.kill_9();
+    drill.wait_from_now(Duration::from_secs(full_or(600, 5))).await;
+    stand.redis.start();
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(Some(RESTARTS))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_that_are_kept_for_too_long_are_not_believed_longer() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "TTLs wrong by an hour").await;
+    drill.fault_begins();
+    let longer = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+          redis.call('PEXPIRE', key, redis.call('PTTL', key) + 3600000) end
+        return 1";
+    for _ in 0..full_or(60, 5) {
+        stand.redis.tell(&["EVAL", longer, "0", "nightlatch:[st]:*"]);
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(None)).await;
+}
+
+/// Neither server finds what the other has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_in_which_nothing_is_found_is_missed_by_nobody() {
+    let stand = Stand::new().await;
+    let nodes = ["one:", "other:"].map(|prefix| stand.node().set("REDIS_KEY_PREFIX", prefix));
+    let nodes = Vec::from(nodes);
+    let mut drill = begin_with_guesses(GROUP, "every read misses", nodes, GUESSES_MAX_APART).await;
+    drill.fault_begins();
+    drill.wait_since_beginning(Duration::from_secs(full_or(30, 2))).await;
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_of_a_hundred_megabytes_is_not_taken_in() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "a 100 MB value").await;
+    drill.fault_begins();
+    let swell = "local keys = redis.call('KEYS', ARGV[1])
+        if keys[1] then redis.call('SETRANGE', keys[1], 104857599, 'x') end
+        return 1";
+    for _ in 0..full_or(10, 2) {
+        stand.redis.tell(&["EVAL", swell, "0", "nightlatch:s:*"]);
+        drill.stay_under_load().await;
+    }
+    drill.fault_ends(unseen(Some("none|slow|timeout|protocol"))).await;
+}
+
 /// Every copy and every counter is put under another's name, or is no longer what it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_put_under_our_names_is_not_believed() {
@@ -98,7 +155,7 @@ async fn servers_with_a_redis_of_their_own_each_serve_the_same() {
     let (stand, other) = (Stand::new().await, RedisServer::launch());
     let nodes = vec![stand.node(), stand.node_by(other.port())];
     let mut drill =
-        Drill::begin_among("Several nodes", "two different Redis", nodes, Crowd::STEADY).await;
+        begin_with_guesses("Several nodes", "two different Redis", nodes, GUESSES_MAX_APART).await;
     drill.fault_begins();
     drill.wait_since_beginning(Duration::from_secs(full_or(30, 3))).await;
     drill.stay_under_load().await;

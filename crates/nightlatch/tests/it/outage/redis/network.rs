@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nightlatch_testkit::chaos_proxy::Fault;
 
-use super::{Stand, unseen};
+use super::{Stand, begin, unseen};
 use crate::outage::drill::full_or;
 
 const GROUP: &str = "Redis, network";
@@ -78,7 +78,7 @@ async fn connections_that_are_dead_behind_a_nat_are_made_anew() {
     let mut drill = stand.begin(GROUP, "pooled connections dead behind a NAT").await;
     drill.fault_begins();
     stand.proxy.set(Fault::SilentLive).await;
-    drill.wait_for_class_everywhere("timeout").await;
+    drill.wait_until_told_everywhere("timeout").await;
     drill.wait_for_class_everywhere("none").await;
     drill.stay_under_load().await;
     stand.proxy.set(Fault::None).await;
@@ -97,4 +97,41 @@ async fn a_redis_that_is_closed_again_and_again_is_no_news_each_time() {
         drill.wait_from_now(Duration::from_millis(500)).await;
     }
     drill.fault_ends(unseen(Some("none|unreachable|closed|timeout"))).await;
+}
+
+/// The breaker does not chatter: the few lines that are told are judged, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_late_at_random_is_no_news_each_time() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin(GROUP, "0-100 ms jitter").await;
+    drill.fault_begins();
+    stand.proxy.set(Fault::Jitter(Duration::from_millis(100))).await;
+    drill.wait_since_beginning(Duration::from_secs(full_or(60, 5))).await;
+    drill.stay_under_load().await;
+    stand.proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some("none|slow|timeout"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_closed_when_idle_are_not_idle() {
+    let stand = Stand::with(&[("timeout", "1")], "").await;
+    let mut drill = stand.begin(GROUP, "closed when idle").await;
+    drill.fault_begins();
+    drill.wait_since_beginning(Duration::from_secs(full_or(30, 3))).await;
+    drill.stay_under_load().await;
+    drill.fault_ends(unseen(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_one_of_two_servers_reaches_is_used_by_that_one() {
+    let stand = Stand::new().await;
+    let nodes = vec![stand.node(), stand.node_by(stand.redis.port())];
+    let mut drill = begin("Several nodes", "one reaches Redis", nodes).await;
+    drill.fault_begins();
+    stand.proxy.set(Fault::Refuse).await;
+    drill.wait_for_class("unreachable").await;
+    drill.wait_from_now(Duration::from_secs(full_or(30, 1))).await;
+    drill.stay_under_load().await;
+    stand.proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some("none|unreachable"))).await;
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::sentinel::{PRIMARY, Sentinel};
 use nightlatch_testkit::server::Launch;
 use nightlatch_testkit::wait::wait_until;
 
-use super::unseen;
+use super::{begin, throttled, unseen};
 use crate::outage::drill::{Drill, full_or};
 use crate::outage::postgres::Way;
 
@@ -45,12 +44,11 @@ impl Stand {
 
     fn node(&self) -> Launch {
         let url = format!("redis+sentinel://127.0.0.1:{}/{PRIMARY}", self.sentinel.port());
-        let deadline = full_or("20", "100");
-        self.way.straight_node().set("REDIS_URL", &url).set("REDIS_DEADLINE_MS", deadline)
+        throttled(self.way.straight_node()).set("REDIS_URL", &url)
     }
 
     async fn begin(&self, fault: &'static str) -> Drill {
-        Drill::begin_among(GROUP, fault, vec![self.node(), self.node()], Crowd::STEADY).await
+        begin(GROUP, fault, vec![self.node(), self.node()]).await
     }
 
     async fn becomes_primary(&self, number: usize) {
@@ -109,4 +107,19 @@ async fn sentinels_that_are_gone_are_missed_by_nobody() {
     drill.stay_under_load().await;
     drill.fault_ends(unseen(None)).await;
     drop((servers, way));
+}
+
+/// The one that was the primary comes back, and does not know yet that it is none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_call_themselves_primary_bring_nobody_back() {
+    let stand = Stand::new().await;
+    let mut drill = stand.begin("split brain").await;
+    drill.fault_begins();
+    stand.servers[0].pause();
+    stand.becomes_primary(1).await;
+    drill.stay_under_load().await;
+    stand.servers[0].resume();
+    drill.stay_under_load().await;
+    stand.follows(0).await;
+    drill.fault_ends(unseen(Some(CHANGES))).await;
 }
