@@ -1,6 +1,7 @@
 //! One connection, and how it does. What the server answers is handed on as it came, errors too.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nightlatch_core::FailureClass;
@@ -21,7 +22,12 @@ pub(super) struct Connected {
     /// How long an answer may take.
     deadline: Duration,
     silences: Mutex<Silences>,
+    /// Whether somebody finds out whether it is heard again.
+    is_probed: AtomicBool,
 }
+
+/// The right to ask. Of a connection whose last commands had no answer one has it at a time.
+pub(super) struct Admission(Option<Arc<Connected>>);
 
 /// Commands in a row without an answer. Those that were under way together count as one: they met
 /// the same pause.
@@ -34,7 +40,17 @@ struct Silences {
 
 impl Connected {
     pub(super) fn new(connection: Connection, deadline: Duration) -> Arc<Self> {
-        Arc::new(Self { connection, deadline, silences: Mutex::default() })
+        let (silences, is_probed) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { connection, deadline, silences, is_probed })
+    }
+
+    /// Lets a request ask; `None`: it would only wait.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Admission> {
+        if self.silences().count == 0 {
+            return Some(Admission(None));
+        }
+        let was_probed = self.is_probed.swap(true, Ordering::AcqRel);
+        (!was_probed).then(|| Admission(Some(Arc::clone(self))))
     }
 
     /// The answers to commands that are sent at once, if they come in time; each may be an error.
@@ -79,7 +95,7 @@ impl Connected {
         if answer.is_ok() {
             self.connection.intake.begin();
         }
-        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silences = self.silences();
         match &answer {
             Err(RedisFailure { shows: Shows::Silence, .. }) => {
                 if silences.last.is_none_or(|last| sent >= last) {
@@ -102,11 +118,20 @@ impl Connected {
     pub(super) fn is_lost_by(&self, failure: RedisFailure) -> bool {
         match failure.shows {
             Shows::Spoilt => true,
-            Shows::Silence => {
-                let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
-                silences.count >= SILENCES_MAX
-            }
+            Shows::Silence => self.silences().count >= SILENCES_MAX,
             Shows::Nothing | Shows::Answered => false,
+        }
+    }
+
+    fn silences(&self) -> MutexGuard<'_, Silences> {
+        self.silences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(connected) = &self.0 {
+            connected.is_probed.store(false, Ordering::Release);
         }
     }
 }

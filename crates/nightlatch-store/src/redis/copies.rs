@@ -59,7 +59,8 @@ impl RedisCopies {
     #[must_use]
     pub fn new(link: Arc<RedisLink>, clock: Arc<RecordClock>, keys: &SealingKeys) -> Self {
         let (fill, filling) = mpsc::channel(WAITING_MAX);
-        Self { link, clock, seal: Seal::new(keys), fill, filling: Mutex::new(filling) }
+        let seal = Seal::new(keys, Arc::clone(&link.entropy));
+        Self { link, clock, seal, fill, filling: Mutex::new(filling) }
     }
 
     /// Writes what is to be kept, for as long as the caller lets it run.

@@ -71,6 +71,8 @@ impl Lane {
         limit: Duration,
     ) -> Result<(Vec<Value>, Through), RedisFailure> {
         let (through, _place) = self.take_place()?;
+        let silent = RedisFailure::of_absence(FailureClass::Timeout);
+        let _admission = through.connected.admit().ok_or(silent)?;
         let answers = through.connected.send(commands, limit).await;
         match answers {
             Ok(values) => Ok((values, through)),

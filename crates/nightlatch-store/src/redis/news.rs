@@ -38,7 +38,8 @@ impl RedisNews {
     pub fn new(link: Arc<RedisLink>, keys: &SealingKeys) -> Self {
         let (tell, telling) = mpsc::channel(WAITING_MAX);
         let place = [USE, link.channel.as_bytes()].concat();
-        Self { link, seal: Seal::new(keys), place, tell, telling: Mutex::new(telling) }
+        let seal = Seal::new(keys, Arc::clone(&link.entropy));
+        Self { link, seal, place, tell, telling: Mutex::new(telling) }
     }
 
     /// Sends what is to be told, for as long as the caller lets it run.

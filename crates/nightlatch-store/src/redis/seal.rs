@@ -1,8 +1,10 @@
 //! Sealing: what lies in Redis can be read and written by whoever has access to it, so it is
 //! encrypted, and opens only in the place that it was sealed for.
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
-use nightlatch_core::SealingKeys;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use nightlatch_core::{Entropy, SealingKeys};
 
 /// The id of the key, the nonce, and the tag behind the text.
 const KEY_ID_BYTES: usize = 4;
@@ -14,7 +16,13 @@ pub(super) const OVERHEAD: usize = KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES;
 
 /// Seals and opens, by all keys of a rotation. AES-256-GCM-SIV (RFC 8452), which a nonce that
 /// chance repeats does not break.
-pub(super) struct Seal(Vec<([u8; KEY_ID_BYTES], RandomizedNonceKey)>);
+///
+/// Nonces are the system's own chance: the library's needs tens of milliseconds of a core for the
+/// first one on each thread, which requests would wait for.
+pub(super) struct Seal {
+    keys: Vec<([u8; KEY_ID_BYTES], LessSafeKey)>,
+    entropy: Arc<dyn Entropy>,
+}
 
 /// What a sealed value turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,22 +36,26 @@ pub(super) enum Opened<'a> {
 }
 
 impl Seal {
-    pub(super) fn new(keys: &SealingKeys) -> Self {
+    pub(super) fn new(keys: &SealingKeys, entropy: Arc<dyn Entropy>) -> Self {
         let keys = keys.as_slice().iter().map(|key| {
-            let sealing = RandomizedNonceKey::new(&AES_256_GCM_SIV, key.key.expose());
-            (key.id, sealing.expect("a key of 256 bits is what the algorithm takes"))
+            let sealing = UnboundKey::new(&AES_256_GCM_SIV, key.key.expose());
+            let sealing = sealing.expect("a key of 256 bits is what the algorithm takes");
+            (key.id, LessSafeKey::new(sealing))
         });
-        Self(keys.collect())
+        Self { keys: keys.collect(), entropy }
     }
 
     /// Seals a text for a place.
     pub(super) fn seal(&self, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
-        let (id, key) = &self.0[0];
-        let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut text);
-        let nonce = nonce.expect("a short text is sealed unless the machine has no chance left");
+        let (id, key) = &self.keys[0];
+        let mut nonce = [0; NONCE_BYTES];
+        self.entropy.fill(&mut nonce);
+        let once = Nonce::assume_unique_for_key(nonce);
+        let done = key.seal_in_place_append_tag(once, Aad::from(place), &mut text);
+        done.expect("the algorithm takes far more than any text here is long");
         let mut sealed = Vec::with_capacity(KEY_ID_BYTES + NONCE_BYTES + text.len());
         sealed.extend_from_slice(id);
-        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&nonce);
         sealed.append(&mut text);
         sealed
     }
@@ -55,7 +67,7 @@ impl Seal {
         }
         let (id, rest) = sealed.split_at_mut(KEY_ID_BYTES);
         let (nonce, text) = rest.split_at_mut(NONCE_BYTES);
-        let Some((_, key)) = self.0.iter().find(|(known, _)| known == id) else {
+        let Some((_, key)) = self.keys.iter().find(|(known, _)| known == id) else {
             return Opened::UnknownKey;
         };
         let nonce = Nonce::try_assume_unique_for_key(nonce).expect("it has the length of a nonce");
@@ -68,14 +80,14 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
-    use nightlatch_core::{MasterKeys, Secret};
+    use nightlatch_core::{MasterKeys, Secret, SystemEntropy};
 
     use super::*;
 
     fn seal(secrets: &[&str]) -> Seal {
         let secrets = secrets.iter().map(|text| Secret::new(text.as_bytes().to_vec())).collect();
         let masters = MasterKeys::try_new(secrets).expect("a short list");
-        Seal::new(&SealingKeys::derive(&masters, "copy"))
+        Seal::new(&SealingKeys::derive(&masters, "copy"), Arc::new(SystemEntropy))
     }
 
     #[test]

@@ -286,6 +286,35 @@ async fn three_wait_for_a_hung_server_and_nobody_after_them() {
         .await;
 }
 
+/// Once one has waited in vain, one at a time finds out whether it is heard again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_does_not_wait_for_a_server_that_has_just_fallen_silent() {
+    let redis = RedisServer::launch();
+    let proxy = ChaosProxy::start(redis.port()).await;
+    let kept = Arc::new(Kept::new(options(proxy.port())));
+    kept.hears(Ok(())).await;
+    kept.keeps(token(1), &session(1)).await;
+    proxy.set(Fault::Silent).await;
+    assert_eq!(kept.finds(token(1), history()).await, None);
+    assert!(kept.link.is_connected(), "one silence is no reason to give it up");
+    let mut crowd = JoinSet::new();
+    for _ in 0..50 {
+        let kept = Arc::clone(&kept);
+        crowd.spawn(async move {
+            let asked = Instant::now();
+            assert_eq!(kept.finds(token(1), history()).await, None);
+            asked.elapsed() >= DEADLINE
+        });
+    }
+    let waited = crowd.join_all().await.into_iter().filter(|waited| *waited).count();
+    assert_eq!(waited, 1);
+    proxy.set(Fault::None).await;
+    wait_until("it is heard again", LIMIT, async || {
+        kept.finds(token(1), history()).await.is_some()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_no_changes_is_not_used_until_it_does() {
     let redis = RedisServer::launch();
