@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::Signal;
 
 use crate::cores::Cores;
 
@@ -35,13 +36,22 @@ impl Process {
         program: &Path,
         prepare: impl FnOnce(&mut Command),
     ) -> anyhow::Result<Self> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        // No setting of this machine may change what is measured.
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        let mut command = command(program);
         prepare(&mut command);
         let started = cores.on_measured(|| command.spawn())?;
         let name = program.display();
+        Ok(Self(started.with_context(|| format!("starting {name} by setpriv (util-linux)"))?))
+    }
+
+    /// Starts what is not measured, beside the load generator.
+    pub(crate) fn beside(
+        program: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
+        let mut command = command(program);
+        prepare(&mut command);
+        let name = program.display();
+        let started = command.spawn();
         Ok(Self(started.with_context(|| format!("starting {name} by setpriv (util-linux)"))?))
     }
 
@@ -70,10 +80,15 @@ impl Process {
         resident(&status).context("no resident memory in /proc/PID/status")
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
     /// Asks it to end and waits until it has.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         self.0.wait().context("waiting for the end of a server")?;
         Ok(())
     }
@@ -85,6 +100,15 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A program that the kernel kills when this process dies.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    // No setting of this machine may change what is measured.
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command
 }
 
 /// One line that a process was asked for.

@@ -19,6 +19,11 @@ impl Latencies {
         self.0.len()
     }
 
+    /// How many are at least this.
+    pub(crate) fn count_from(&self, least: Duration) -> usize {
+        self.0.iter().filter(|latency| **latency >= least).count()
+    }
+
     /// The smallest measured latency that at least `permille` of all do not exceed.
     pub(crate) fn percentile(&mut self, permille: usize) -> Duration {
         self.0.sort_unstable();

@@ -3,6 +3,7 @@
 //! A crate of its own, because what it compares with needs the server's library, and the other
 //! tasks of the workspace must not wait for that to be built.
 
+mod accelerated;
 mod allocations;
 mod bare;
 mod child;
@@ -32,7 +33,7 @@ use crate::plan::Plan;
 
 /// What the program was asked to do.
 enum Asked {
-    Measure(Order),
+    Measure(Box<Order>),
     /// To be the bare handler that the server is compared with.
     Bare,
     /// To be the bare hashing that logins are compared with.
@@ -85,7 +86,7 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     }
     let server = server.ok_or_else(|| anyhow::anyhow!("--server is missing"))?;
     let commit = commit.ok_or_else(|| anyhow::anyhow!("--commit is missing"))?;
-    Ok(Asked::Measure(Order { server, commit, plan, document }))
+    Ok(Asked::Measure(Box::new(Order { server, commit, plan, document })))
 }
 
 /// Measures everything, says it, and writes it down where that was asked for. A number that misses

@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) revocations: usize,
     /// Sessions that end in one go.
     pub(crate) revoked_at_once: usize,
+    /// Sessions that servers share by Redis.
+    pub(crate) shared_sessions: usize,
     /// One turn of session checks.
     pub(crate) check_turn: Duration,
     /// One turn of logins, and of raw hashing.
@@ -30,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The run whose numbers count: about six minutes.
+    /// The run whose numbers count: about seven minutes.
     pub(crate) const fn full() -> Self {
         Self {
             sessions: 1000,
@@ -38,6 +40,7 @@ impl Plan {
             logouts: 100,
             revocations: 100_000,
             revoked_at_once: 20_000,
+            shared_sessions: 20_000,
             turns: 5,
             check_turn: Duration::from_secs(3),
             login_turn: Duration::from_secs(6),
@@ -55,6 +58,7 @@ impl Plan {
             logouts: 3,
             revocations: 50,
             revoked_at_once: 500,
+            shared_sessions: 2000,
             turns: 2,
             check_turn: Duration::from_millis(300),
             login_turn: Duration::from_millis(500),

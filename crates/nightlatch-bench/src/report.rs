@@ -12,13 +12,13 @@ use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
-    allocations, conditions, logins, memory, people, session_checks, start, stored_sessions, storm,
-    two_nodes,
+    accelerated, allocations, conditions, logins, memory, people, session_checks, start,
+    stored_sessions, storm, two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
 /// what that costs here.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// One line of the table.
 #[derive(Debug)]
@@ -85,6 +85,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     rows.push(start::measure(program, "existing database", existing).await?);
     rows.extend(stored_sessions::measure(program, plan).await?);
     rows.extend(two_nodes::measure(program, plan).await?);
+    rows.extend(accelerated::measure(program, plan).await?);
     Ok(rows)
 }
 
