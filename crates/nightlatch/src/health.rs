@@ -2,6 +2,8 @@
 //!
 //! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
+mod remedy;
+
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -249,7 +251,7 @@ impl Health {
         let line = state.database.observe(outcome, asked, answered);
         drop(state);
         if let Some(line) = line {
-            tell(&line);
+            tell(&line, None);
         }
     }
 
@@ -300,7 +302,7 @@ impl LinkObserver for Health {
         }
         drop(state);
         if let Some(line) = line {
-            tell(&line);
+            tell(&line, seen.outcome.err().and_then(remedy::of_redis));
         }
     }
 
@@ -349,8 +351,8 @@ impl State {
     }
 }
 
-/// One line for a change of state, or for several within ten seconds.
-fn tell(line: &HealthLine) {
+/// One line for a change of state, or for several within ten seconds, with what to try.
+fn tell(line: &HealthLine, fix: Option<&'static str>) {
     let HealthLine { dependency, changes, .. } = *line;
     let was_down_s = line.was_down_for.map(|span| span.as_secs());
     match line.state {
@@ -358,7 +360,7 @@ fn tell(line: &HealthLine) {
             tracing::info!(event = "dependency.up", dependency, changes, was_down_s);
         }
         HealthState::Down { class } => {
-            tracing::warn!(event = "dependency.down", dependency, class, changes);
+            tracing::warn!(event = "dependency.down", dependency, class, changes, fix);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here starts its own server on a free port, so that tests run side by side and none
 //! sees what another did.
 
+mod accelerator;
 mod cli;
 mod drain;
 mod journey;

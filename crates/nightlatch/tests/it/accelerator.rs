@@ -1,0 +1,36 @@
+//! A Redis that is configured wrongly is told once, with the line to change, and the server serves.
+
+use nightlatch_testkit::redis::RedisServer;
+use nightlatch_testkit::wait::wait_until;
+use serde_json::Value;
+
+use crate::person::{LIMIT, Person};
+use crate::record::launch;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_redis_is_told_once_with_the_line_to_change() {
+    let redis = RedisServer::launch_with(&[("requirepass", "right-password")]);
+    let port = redis.port();
+    for (url, class, fix) in [
+        (format!("redis://127.0.0.1:{port}"), "auth_required", "redis://:PASSWORD@"),
+        (format!("redis://:guess@127.0.0.1:{port}"), "auth_failed", "password in REDIS_URL"),
+        (format!("redis+cluster://:right-password@127.0.0.1:{port}"), "cluster_down", "redis://"),
+        (format!("rediss://127.0.0.1:{port}"), "tls_not_spoken", "redis://"),
+        ("redis://nowhere.invalid".to_owned(), "dns", "host name in REDIS_URL"),
+    ] {
+        let server = launch().set("REDIS_URL", &url).ready().await;
+        let about = || {
+            let lines = server.log();
+            let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            parsed.filter(|line| line["event"] == "dependency.down").collect::<Vec<_>>()
+        };
+        wait_until(&url, LIMIT, async || !about().is_empty()).await;
+        Person::logged_in(&server, "alice").await;
+        let told = about();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["class"], class, "{told:?}");
+        let told_fix = told[0]["fix"].as_str().unwrap_or_default();
+        assert!(told_fix.contains(fix) && told_fix.contains("REDIS_URL"), "{told_fix}");
+        assert!(!server.log().contains("guess") && !server.log().contains("right-password"));
+    }
+}
