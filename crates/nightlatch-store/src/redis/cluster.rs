@@ -20,8 +20,8 @@ use super::overall::{OfOne, Overall};
 use super::slot::{SLOTS, Slot};
 use super::table::Table;
 
-/// How long one server may take to be reached and to say what it knows.
-const ASK_LIMIT: Duration = Duration::from_millis(500);
+/// How long one server may take to be reached, with TLS and all, and to say what it knows.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 /// How many servers are asked at one look.
 const ASKED_MAX: usize = 16;
@@ -37,8 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// More servers with keys than this are no Cluster: a thousand in all is what Redis is made for.
 const SERVERS_MAX: usize = 1000;
 
-/// How many names are tried for one that a server has: of one that has a single slot every
-/// 16,384th.
+/// How many names are tried for one that a server has. Decimal numbers below this have every slot.
 const PROBES_MAX: u32 = 1 << 18;
 
 /// Which server has which keys.
@@ -165,8 +164,8 @@ impl Follower<'_> {
     /// A name for a key to look at, of a server that has these slots.
     fn probe(&self, ranges: &Ranges) -> String {
         // What stands in braces alone decides where a key lies.
-        let number = (0..PROBES_MAX).find(|number| has(ranges, Slot::of(&format!("{number:x}"))));
-        let tag = format!("{{{:x}}}", number.unwrap_or_default());
+        let number = (0..PROBES_MAX).find(|number| has(ranges, Slot::of(&number.to_string())));
+        let tag = format!("{{{}}}", number.unwrap_or_default());
         keeper::probe(&self.link.key_prefix, &tag, &*self.link.entropy)
     }
 }
@@ -256,5 +255,18 @@ fn text(value: &Value) -> Option<&str> {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_slot_has_a_name_among_those_that_are_tried() {
+        let named = (0..PROBES_MAX).map(|number| Slot::of(&number.to_string()).number());
+        assert_eq!(named.collect::<BTreeSet<_>>().len(), usize::from(SLOTS));
     }
 }
