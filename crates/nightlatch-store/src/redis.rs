@@ -22,6 +22,7 @@ mod overall;
 mod redirect;
 mod seal;
 mod sentinel;
+mod settling;
 mod slot;
 mod table;
 

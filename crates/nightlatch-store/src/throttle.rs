@@ -41,7 +41,8 @@ const LOAD_MAX: u32 = 100_000;
 const TOGETHER_EVERY: Duration = Duration::from_millis(50);
 const TOGETHER_MAX: Duration = Duration::from_millis(500);
 
-/// A failure that is older has been written to where nodes count together.
+/// A failure that another node told the record of before has been written to where nodes count
+/// together.
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts what passes through this node, in sliding windows.
@@ -198,7 +199,7 @@ impl Shared {
         deadline: Deadline,
     ) -> Together {
         let clock = self.clock.clock();
-        let wants = self.known(wants);
+        let Some(wants) = self.known(counters, wants) else { return Together::Unknown };
         let (began, mut asked_for) = (clock.boottime(), Duration::ZERO);
         loop {
             let (asked, left) = (clock.boottime(), deadline.remaining(clock));
@@ -213,12 +214,15 @@ impl Shared {
         }
     }
 
-    fn known(&self, wants: &Wants) -> Vec<Want> {
+    /// What has to be counted there already; `None`: there it cannot be counted now.
+    fn known(&self, there: &dyn SharedCounters, wants: &Wants) -> Option<Vec<Want>> {
         let (counters, now) = (self.counters(), self.boot_now());
-        let to = now.before(KNOWN_AFTER);
+        let others_until = now.before(KNOWN_AFTER);
         let want = |(key, limit): &(ThrottleKey, Limit)| {
-            let known = counters.turnstile.failed(*key, *limit, (to, now));
-            Want { key: *key, limit: *limit, known }
+            let own_until = Timestamp::EPOCH.after(there.counted_until(key)?);
+            let until = (others_until, own_until);
+            let known = counters.turnstile.failed(*key, *limit, until, now);
+            Some(Want { key: *key, limit: *limit, known })
         };
         wants.iter().map(want).collect()
     }
@@ -266,11 +270,11 @@ impl Shared {
 
     /// Counts at once; the number up to which the journal must be written for it to be kept.
     fn fail(self: &Arc<Self>, wants: &Wants, together: Option<Reservation>) -> u64 {
+        let (now, at) = (self.boot_now(), self.clock.now());
+        let turns = self.counters().turnstile.fail(wants, now);
         if let Some(counters) = self.together.get() {
             counters.fail(wants, together);
         }
-        let (now, at) = (self.boot_now(), self.clock.now());
-        let turns = self.counters().turnstile.fail(wants, now);
         self.hand_out(turns);
         self.journal.push(wants.iter().map(|(key, _)| Failure { key: *key, at }))
     }

@@ -147,6 +147,15 @@ impl Connector {
         sentinels.find_primary().await.is_ok_and(|primary| primary != *found_at)
     }
 
+    /// Whether a failure of this class may have been found by another connection than the one that
+    /// failed.
+    pub(super) const fn examines(class: FailureClass) -> bool {
+        matches!(
+            class,
+            FailureClass::Closed | FailureClass::TlsRequired | FailureClass::TlsNotSpoken
+        )
+    }
+
     async fn connect_to(&self, found_at: Option<HostAndPort>) -> Result<Connection, FailureClass> {
         let found_at = found_at.as_ref();
         match self.greet(ProtocolVersion::RESP3, found_at).await {

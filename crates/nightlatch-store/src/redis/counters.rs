@@ -6,30 +6,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
     BoxFuture, CounterKeys, ENTRY_TAG_BYTES, Entropy, Limit, RecordClock, ThrottleKey, Timestamp,
 };
 use redis::Value;
-use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::link::RedisLink;
+use super::settling::{Settled, Settling};
 use crate::cached::CachedRecord;
 use crate::throttle::{Reservation, SharedCounters, Together, Want};
 
-/// Settled tries that wait to be written; more are dropped, and count by the record alone.
-const WAITING_MAX: usize = 1024;
-
-/// The most that are written at once.
-const BATCH_MAX: usize = 64;
-
 /// A try that is neither given back nor counted for so long is of a node that is gone: no evaluation
 /// takes longer than a login may take, 60 s at most. How it ended is told for as long.
-const HELD_MAX: Duration = Duration::from_secs(70);
+pub(super) const HELD_MAX: Duration = Duration::from_secs(70);
 
 /// How far the clocks of two nodes may be apart.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -64,9 +57,6 @@ return redis.call('ZRANGE', KEYS[1], -2 * max, -1)";
 /// With less time than this nothing is asked: it would only be taken for silence.
 const LIMIT_MIN: Duration = Duration::from_millis(5);
 
-/// How long it is waited until what could not be written is tried again.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
-
 /// What an entry says of a try, before its tag: a letter, an id, and a time.
 const ENTRY_BYTES: usize = 17;
 
@@ -83,21 +73,7 @@ pub struct RedisCounters {
     clock: Arc<RecordClock>,
     entropy: Arc<dyn Entropy>,
     keys: CounterKeys,
-    settle: mpsc::Sender<Settled>,
-    settling: Mutex<mpsc::Receiver<Settled>>,
-    /// Whether some of it could not be written yet.
-    is_behind: AtomicBool,
-}
-
-/// How a try ended.
-struct Settled {
-    /// When, in record time.
-    at: Timestamp,
-    wants: Vec<(ThrottleKey, Limit)>,
-    /// What is to be removed.
-    pending: Option<Reservation>,
-    /// What is to be counted.
-    failed: Option<Reservation>,
+    settling: Settling,
 }
 
 /// What an entry stands for.
@@ -125,31 +101,21 @@ impl RedisCounters {
         (clock, entropy): (Arc<RecordClock>, Arc<dyn Entropy>),
         keys: CounterKeys,
     ) -> Self {
-        let (settle, settling) = mpsc::channel(WAITING_MAX);
-        let settling = Mutex::new(settling);
-        let is_behind = AtomicBool::new(false);
-        Self { link, record, clock, entropy, keys, settle, settling, is_behind }
+        Self { link, record, clock, entropy, keys, settling: Settling::new() }
     }
 
-    /// Writes how tries ended, for as long as the caller lets it run. What could not be written is tried
-    /// again: a try that nobody settles holds up others.
+    /// Writes how tries ended, for as long as the caller lets it run.
     pub async fn write(&self) {
-        let mut settling = self.settling.lock().await;
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while !batch.is_empty() || settling.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let now = self.clock.now();
-            batch.retain(|settled: &Settled| now.since(settled.at) < HELD_MAX);
-            self.write_all(&mut batch).await;
-            self.is_behind.store(!batch.is_empty(), Ordering::Relaxed);
-            if !batch.is_empty() {
-                tokio::time::sleep(AGAIN_AFTER).await;
-            }
+        let mut waiting = self.settling.waiting().await;
+        while let Some(batch) = waiting.next(|| self.clock.now()).await {
+            let written = self.write_all(&batch).await;
+            waiting.tried(batch, &written);
         }
     }
 
-    /// Leaves what could not be written.
-    async fn write_all(&self, batch: &mut Vec<Settled>) {
-        let Some(record) = self.record.record_id() else { return };
+    /// Which of them are written.
+    async fn write_all(&self, batch: &[Settled]) -> Vec<bool> {
+        let Some(record) = self.record.record_id() else { return vec![false; batch.len()] };
         let mut commands = Batch::with_capacity(4 * batch.len());
         let ends: Vec<usize> = batch
             .iter()
@@ -159,32 +125,27 @@ impl RedisCounters {
             })
             .collect();
         let answers = self.link.ask(commands, self.link.deadline).await;
-        let mut begin = 0;
-        let mut ends = ends.into_iter();
-        batch.retain(|_| {
-            let end = ends.next().unwrap_or(begin);
-            let is_written = answers[begin..end].iter().all(Result::is_ok);
-            begin = end;
-            !is_written
-        });
+        let begins = std::iter::once(&0).chain(&ends);
+        let is_written =
+            |(begin, end): (&usize, &usize)| answers[*begin..*end].iter().all(Result::is_ok);
+        begins.zip(&ends).map(is_written).collect()
     }
 
     fn add(&self, commands: &mut Batch, record: Uuid, settled: &Settled) {
-        for (key, limit) in &settled.wants {
-            let name = self.name(record, key);
-            // Counted before it is removed: in between there must not be room for one more.
-            if let Some(failed) = settled.failed {
-                let entry = self.entry((record, key), Kind::Failed, failed);
-                commands.about(&name).arg("ZADD").arg(&name).arg(failed.at).arg(entry);
-                // The newest decide.
-                let surplus = -2 * i64::from(limit.count) - 1;
-                commands.about(&name).arg("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus);
-                commands.about(&name).arg("PEXPIRE").arg(&name).arg(kept_for(*limit));
-            }
-            if let Some(pending) = settled.pending {
-                let entry = self.entry((record, key), Kind::Pending, pending);
-                commands.about(&name).arg("ZREM").arg(&name).arg(entry);
-            }
+        let Settled { key, limit, .. } = settled;
+        let name = self.name(record, key);
+        // Counted before it is removed: in between there must not be room for one more.
+        if let Some(failed) = settled.failed {
+            let entry = self.entry((record, key), Kind::Failed, failed);
+            commands.about(&name).arg("ZADD").arg(&name).arg(failed.at).arg(entry);
+            // The newest decide.
+            let surplus = -2 * i64::from(limit.count) - 1;
+            commands.about(&name).arg("ZREMRANGEBYRANK").arg(&name).arg(0).arg(surplus);
+            commands.about(&name).arg("PEXPIRE").arg(&name).arg(kept_for(*limit));
+        }
+        if let Some(pending) = settled.pending {
+            let entry = self.entry((record, key), Kind::Pending, pending);
+            commands.about(&name).arg("ZREM").arg(&name).arg(entry);
         }
     }
 
@@ -313,9 +274,16 @@ impl RedisCounters {
         Reservation { id, at: self.clock.now().as_micros() }
     }
 
-    fn settle(&self, settled: Settled) {
-        // Full, or nobody writes: it counts on this node, and by the record.
-        let _ = self.settle.try_send(settled);
+    fn settle(
+        &self,
+        wants: &[(ThrottleKey, Limit)],
+        (pending, failed): (Option<Reservation>, Option<Reservation>),
+    ) {
+        let (at, told) = (self.clock.now(), self.clock.clock().boottime());
+        for (key, limit) in wants {
+            let (key, limit) = (*key, *limit);
+            self.settling.add(Settled { key, limit, at, told, pending, failed });
+        }
     }
 }
 
@@ -334,7 +302,15 @@ enum Said {
 
 impl SharedCounters for RedisCounters {
     fn is_there(&self) -> bool {
-        self.link.connected_for() >= BELIEVED_AFTER && !self.is_behind.load(Ordering::Relaxed)
+        self.link.connected_for() >= BELIEVED_AFTER
+    }
+
+    fn counted_until(&self, key: &ThrottleKey) -> Option<Duration> {
+        let name = self.name(self.record.record_id()?, key);
+        if self.link.connected_for_key(&name) < BELIEVED_AFTER {
+            return None;
+        }
+        self.settling.written_until(key, self.clock.clock().boottime())
     }
 
     fn reserve<'a>(
@@ -359,13 +335,11 @@ impl SharedCounters for RedisCounters {
     }
 
     fn fail(&self, wants: &[(ThrottleKey, Limit)], reserved: Option<Reservation>) {
-        let (at, failed) = (self.clock.now(), Some(self.draw()));
-        self.settle(Settled { at, wants: wants.to_vec(), pending: reserved, failed });
+        self.settle(wants, (reserved, Some(self.draw())));
     }
 
     fn give_back(&self, wants: &[(ThrottleKey, Limit)], reserved: Reservation) {
-        let (at, pending) = (self.clock.now(), Some(reserved));
-        self.settle(Settled { at, wants: wants.to_vec(), pending, failed: None });
+        self.settle(wants, (Some(reserved), None));
     }
 }
 

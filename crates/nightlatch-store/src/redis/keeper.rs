@@ -2,6 +2,7 @@
 //! letting requests use it again only when it does well.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{Entropy, FailureClass};
@@ -9,6 +10,7 @@ use nightlatch_resilience::Backoff;
 use redis::{Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
+use super::connect::Connector;
 use super::connected::Connected;
 use super::failure::{RedisFailure, Shows};
 use super::lane::Lane;
@@ -22,8 +24,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff =
     Backoff { base: Duration::from_millis(500), max: Duration::from_millis(1500) };
 
-/// A try is never sooner than this after one that failed, as chance would have it: less than two in
-/// a second.
+/// A try is never sooner than this after one that failed, as chance would have it, and twice this after
+/// one that it took another connection to understand: no more than two in a second.
 const REST: Duration = Duration::from_millis(500);
 
 /// How often a connection is looked at: one that hangs is found before a request finds it.
@@ -50,6 +52,10 @@ const SLOW_LOOKS_MAX: u32 = 2;
 
 /// So many looks apart it is tried again to get the news of other nodes, and asked who is the primary.
 const LISTEN_EVERY: u32 = 10;
+
+/// A server that says at so many looks in a row that another one has its keys does not do well: who
+/// follows the Cluster hears something else.
+const MISLED_LOOKS_MAX: u32 = 5;
 
 /// A connection that did well for so long was a good one: the next is tried at once.
 const WELL_FROM: Duration = Duration::from_secs(10);
@@ -88,6 +94,8 @@ pub(super) struct Keeper {
     link: Arc<RedisLink>,
     lane: Arc<Lane>,
     observer: Arc<dyn LinkObserver>,
+    /// How many looks in a row were sent to another server.
+    misled: AtomicU32,
 }
 
 /// The name of a key that looks write and read. Each has its own: another node's look must not come
@@ -96,7 +104,7 @@ pub(super) fn probe(key_prefix: &str, tag: &str, entropy: &dyn Entropy) -> Strin
     format!("{key_prefix}look:{tag}{:016x}", random(entropy))
 }
 
-fn random(entropy: &dyn Entropy) -> u64 {
+pub(super) fn random(entropy: &dyn Entropy) -> u64 {
     let mut bytes = [0; 8];
     entropy.fill(&mut bytes);
     u64::from_be_bytes(bytes)
@@ -108,39 +116,34 @@ impl Keeper {
         lane: Arc<Lane>,
         observer: Arc<dyn LinkObserver>,
     ) -> Self {
-        Self { link, lane, observer }
+        Self { link, lane, observer, misled: AtomicU32::new(0) }
     }
 
     /// For as long as the caller lets it run.
     pub(super) async fn keep(&self) {
         let mut attempt = 0;
         loop {
-            let well_for = self.use_connection().await;
-            if well_for >= WELL_FROM {
+            let used = self.use_connection().await;
+            if used.is_ok_and(|well_for| well_for >= WELL_FROM) {
                 attempt = 0;
                 continue;
             }
-            let delay = BACKOFF.delay(attempt, random(&*self.link.entropy));
-            sleep(delay.max(REST)).await;
+            let delay = BACKOFF.delay(attempt, random(&*self.link.entropy)).max(REST);
+            let was_examined = used.is_err_and(Connector::examines);
+            sleep(if was_examined { delay + REST } else { delay }).await;
             attempt = attempt.saturating_add(1);
         }
     }
 
-    /// Connects, and lets requests use the connection while it does well. For how long it did.
-    async fn use_connection(&self) -> Duration {
+    /// Connects, and lets requests use the connection while it does well. For how long it did, or why
+    /// there was none.
+    async fn use_connection(&self) -> Result<Duration, FailureClass> {
         let began = self.now();
-        let connected =
-            match timeout(CONNECT_LIMIT, self.link.connector.connect(&self.lane.target)).await {
-                Ok(Ok(connection)) => Connected::new(connection, self.link.deadline),
-                Ok(Err(class)) => {
-                    self.tell(Err(class), began);
-                    return Duration::ZERO;
-                }
-                Err(_) => {
-                    self.tell(Err(FailureClass::Timeout), began);
-                    return Duration::ZERO;
-                }
-            };
+        let connecting = self.link.connector.connect(&self.lane.target);
+        let connection = timeout(CONNECT_LIMIT, connecting).await;
+        let connection = connection.unwrap_or(Err(FailureClass::Timeout));
+        let connection = connection.inspect_err(|class| self.tell(Err(*class), began))?;
+        let connected = Connected::new(connection, self.link.deadline);
         let mut well_for = Duration::ZERO;
         let mut listens = false;
         while self.prove(&connected).await {
@@ -152,7 +155,7 @@ impl Keeper {
                 break;
             }
         }
-        well_for
+        Ok(well_for)
     }
 
     /// Has a connection get the news of other nodes. One that does not is of use all the same.
@@ -249,9 +252,14 @@ impl Keeper {
         look.cmd("GETRANGE").arg(&name).arg(0).arg(value.len());
         let answers = connected.send(&look, LOOK_LIMIT).await?;
         if answers.iter().any(|said| Redirect::read(said, self.lane.address()).is_some()) {
-            // It does well; that the key has moved, those who follow the Cluster have to hear.
+            // That the key has moved, those who follow the Cluster have to hear.
             self.link.misled.notify_one();
+            if self.misled.fetch_add(1, Ordering::Relaxed) >= MISLED_LOOKS_MAX {
+                let class = FailureClass::ClusterDown;
+                return Err(RedisFailure { class, shows: Shows::Answered });
+            }
         } else {
+            self.misled.store(0, Ordering::Relaxed);
             let answers = answers.into_iter().map(Value::extract_error).collect();
             let answers: Result<Vec<_>, _> = answers;
             let answers = answers.map_err(|error| RedisFailure::of_command(&error))?;

@@ -20,6 +20,7 @@ use super::keeper::{Keeper, LinkObserver};
 use super::lane::{Answer, Lane, Through};
 use super::options::{RedisOptions, RedisOptionsError};
 use super::redirect::Redirect;
+use super::slot::{self, Slot};
 use super::table::Table;
 use super::{cluster, keeper};
 
@@ -50,6 +51,8 @@ pub struct RedisLink {
     /// What came by it.
     pub(super) pushed: AsyncMutex<mpsc::Receiver<Vec<u8>>>,
     table: ArcSwap<Table>,
+    /// For each slot of a Cluster a number that leads there.
+    pub(super) tags: Vec<u32>,
     /// Why a key is nobody's.
     absence: Mutex<FailureClass>,
     /// Told when a server says that another one has a key.
@@ -70,11 +73,11 @@ impl RedisLink {
         let (deadline, key_prefix) = (options.deadline, options.key_prefix.clone());
         let (push, pushed) = mpsc::channel(PUSHED_MAX);
         let connector = Connector::new(options, push)?;
-        let table = if connector.is_cluster() {
-            Table::of_many(Vec::new(), Vec::new())
+        let (table, tags) = if connector.is_cluster() {
+            (Table::of_many(Vec::new(), Vec::new()), slot::tags())
         } else {
             let probe = keeper::probe(&key_prefix, "", &*entropy);
-            Table::of_one(Lane::new(Target::Configured, probe))
+            (Table::of_one(Lane::new(Target::Configured, probe)), Vec::new())
         };
         Ok(Self {
             connector,
@@ -86,6 +89,7 @@ impl RedisLink {
             entropy,
             calls,
             table: ArcSwap::from_pointee(table),
+            tags,
             absence: Mutex::new(FailureClass::Unreachable),
             misled: Notify::new(),
         })
@@ -112,66 +116,26 @@ impl RedisLink {
         batch: Batch,
         limit: Duration,
     ) -> Vec<Result<Answer, RedisFailure>> {
-        let (began, limit) = (Instant::now(), limit.min(self.deadline));
+        let limit = limit.min(self.deadline);
         let table = self.table.load_full();
         let nobody = RedisFailure::of_absence(self.absence());
         let mut answers: Vec<_> = (0..batch.len()).map(|_| Err(nobody)).collect();
-        let mut elsewhere = Vec::new();
-        for told in send(batch.part(&table), limit).await {
-            self.take(told, &table, &mut answers, Some(&mut elsewhere));
-        }
-        if !elsewhere.is_empty() {
-            for told in send(elsewhere, limit.saturating_sub(began.elapsed())).await {
-                self.take(told, &table, &mut answers, None);
+        let shares = batch.part(&table);
+        for told in at_once(shares, |share| follow(share, Arc::clone(&table), limit)).await {
+            for took in told.took {
+                self.calls.answered(took);
+            }
+            if told.is_misled {
+                self.misled.notify_one();
+            }
+            for (number, answer) in told.answers {
+                answers[number] = answer;
             }
         }
         for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             self.calls.failed(failure.class);
         }
         answers
-    }
-
-    /// Puts the answers of one server into their places. What it says is another's, that one is to be
-    /// asked.
-    fn take(
-        &self,
-        Told { share, answers: told, took }: Told,
-        table: &Table,
-        answers: &mut [Result<Answer, RedisFailure>],
-        mut elsewhere: Option<&mut Vec<Share>>,
-    ) {
-        let (values, through) = match told {
-            Ok(told) => {
-                self.calls.answered(took);
-                told
-            }
-            Err(failure) => {
-                for number in share.numbers.into_iter().flatten() {
-                    answers[number] = Err(failure);
-                }
-                return;
-            }
-        };
-        for ((value, number), command) in
-            values.into_iter().zip(share.numbers).zip(share.commands.cmd_iter())
-        {
-            let Some(number) = number else { continue };
-            if let Some(redirect) = Redirect::read(&value, share.lane.address()) {
-                if !redirect.is_for_once {
-                    self.misled.notify_one();
-                }
-                if let Some(lane) = table.lane_at(&redirect.to)
-                    && let Some(elsewhere) = elsewhere.as_deref_mut()
-                {
-                    let share = Share::of(lane, elsewhere);
-                    if redirect.is_for_once {
-                        share.push_asking();
-                    }
-                    share.push(number, command.clone());
-                }
-            }
-            answers[number] = through.accept(value);
-        }
     }
 
     /// The name of one of our keys.
@@ -193,10 +157,20 @@ impl RedisLink {
         self.table.load().is_connected()
     }
 
-    /// For how long all connections have been in use that there are; nothing without one.
+    /// For how long the connection has been in use that has been so longest; nothing without one.
     pub(super) fn connected_for(&self) -> Duration {
-        let since = self.table.load().connected_at();
-        since.map_or(Duration::ZERO, |since| self.clock.boottime().saturating_sub(since))
+        let table = self.table.load();
+        self.since(table.lanes().iter().filter_map(|lane| lane.connected_at()).min())
+    }
+
+    /// For how long that to the server of a key has been; nothing without one.
+    pub(super) fn connected_for_key(&self, name: &str) -> Duration {
+        let table = self.table.load();
+        self.since(table.lane_for(Some(Slot::of(name))).and_then(|lane| lane.connected_at()))
+    }
+
+    fn since(&self, at: Option<Duration>) -> Duration {
+        at.map_or(Duration::ZERO, |at| self.clock.boottime().saturating_sub(at))
     }
 
     pub(super) fn publish(&self, table: Table) {
@@ -212,27 +186,81 @@ impl RedisLink {
     }
 }
 
-/// A share, what its server answered, and after how long.
+/// What servers answered.
+#[derive(Default)]
 struct Told {
-    share: Share,
-    answers: Result<(Vec<Value>, Through), RedisFailure>,
-    took: Duration,
+    answers: Vec<(usize, Result<Answer, RedisFailure>)>,
+    /// How long each took that answered.
+    took: Vec<Duration>,
+    /// Whether one said that another has its keys from now on.
+    is_misled: bool,
 }
 
-/// Sends each server its share, to all at once.
-async fn send(mut shares: Vec<Share>, limit: Duration) -> Vec<Told> {
-    if shares.len() > 1 {
-        let asked = shares.into_iter().map(|share| send_share(share, limit));
-        return asked.collect::<JoinSet<_>>().join_all().await;
-    }
-    match shares.pop() {
-        Some(share) => vec![send_share(share, limit).await],
-        None => Vec::new(),
+impl Told {
+    /// Notes what a server answered; what it says is another's, that one is to be asked.
+    fn take(&mut self, (share, told, took): Answered, table: &Table) -> Vec<Share> {
+        let mut elsewhere = Vec::new();
+        let (values, through) = match told {
+            Ok(told) => told,
+            Err(failure) => {
+                let numbers = share.numbers.into_iter().flatten();
+                self.answers.extend(numbers.map(|number| (number, Err(failure))));
+                return elsewhere;
+            }
+        };
+        self.took.push(took);
+        for ((value, number), command) in
+            values.into_iter().zip(share.numbers).zip(share.commands.cmd_iter())
+        {
+            let Some(number) = number else { continue };
+            if let Some(redirect) = Redirect::read(&value, share.lane.address()) {
+                self.is_misled |= !redirect.is_for_once;
+                if let Some(lane) = table.lane_at(&redirect.to) {
+                    let share = Share::of(lane, &mut elsewhere);
+                    if redirect.is_for_once {
+                        share.push_asking();
+                    }
+                    share.push(number, command.clone());
+                }
+            }
+            self.answers.push((number, through.accept(value)));
+        }
+        elsewhere
     }
 }
 
-async fn send_share(share: Share, limit: Duration) -> Told {
+/// A share, what its server answered, and after how long.
+type Answered = (Share, Result<(Vec<Value>, Through), RedisFailure>, Duration);
+
+/// Sends a server its share, and once what it says is another's to that one. What comes later among the
+/// answers to one command holds.
+async fn follow(share: Share, table: Arc<Table>, limit: Duration) -> Told {
+    let asked = Instant::now();
+    let mut told = Told::default();
+    let elsewhere = told.take(send(share, limit).await, &table);
+    let left = limit.saturating_sub(asked.elapsed());
+    for answered in at_once(elsewhere, |share| send(share, left)).await {
+        told.take(answered, &table);
+    }
+    told
+}
+
+async fn send(share: Share, limit: Duration) -> Answered {
     let asked = Instant::now();
     let answers = share.lane.send(&share.commands, limit).await;
-    Told { share, answers, took: asked.elapsed() }
+    (share, answers, asked.elapsed())
+}
+
+/// Has something done with each share, with all at once.
+async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    mut shares: Vec<Share>,
+    each: impl Fn(Share) -> F,
+) -> Vec<T> {
+    if shares.len() > 1 {
+        return shares.into_iter().map(each).collect::<JoinSet<_>>().join_all().await;
+    }
+    match shares.pop() {
+        Some(share) => vec![each(share).await],
+        None => Vec::new(),
+    }
 }

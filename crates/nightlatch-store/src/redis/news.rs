@@ -3,6 +3,8 @@
 //!
 //! Whoever can publish there can say what they like: only what our key has sealed is heard.
 
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use nightlatch_core::SealingKeys;
@@ -19,6 +21,9 @@ const WAITING_MAX: usize = 1024;
 
 /// The most that are sent at once.
 const BATCH_MAX: usize = 64;
+
+/// How many messages are remembered: each of a Cluster's servers says the same.
+const HEARD_MAX: usize = 256;
 
 /// What seals are made for, beside the channel.
 const USE: &[u8] = b"news/1";
@@ -61,7 +66,11 @@ impl RedisNews {
     /// Hands on what others tell, for as long as the caller lets it run.
     pub async fn listen(&self, hear: impl Fn(Announcement) + Send + Sync) {
         let mut pushed = self.link.pushed.lock().await;
+        let mut heard = Heard::default();
         while let Some(mut sealed) = pushed.recv().await {
+            if heard.has(&sealed) {
+                continue;
+            }
             match self.seal.open(&self.place, &mut sealed) {
                 Opened::Text(text) => {
                     if let Some(announcement) = news::from_bytes(text) {
@@ -76,9 +85,50 @@ impl RedisNews {
     }
 }
 
+/// The last messages, by what a secret of this process makes of them: nobody can have one taken for
+/// another.
+#[derive(Default)]
+struct Heard {
+    marks: VecDeque<u64>,
+    secret: RandomState,
+}
+
+impl Heard {
+    /// Whether it is one of the last, which it is from now on.
+    fn has(&mut self, message: &[u8]) -> bool {
+        let mark = self.secret.hash_one(message);
+        if self.marks.contains(&mark) {
+            return true;
+        }
+        self.marks.push_back(mark);
+        if self.marks.len() > HEARD_MAX {
+            self.marks.pop_front();
+        }
+        false
+    }
+}
+
 impl Announcements for RedisNews {
     fn announce(&self, announcement: Announcement) {
         // Full, or nobody sends: they hear of it by the feed.
         let _ = self.tell.try_send(announcement);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_servers_say_is_heard_once() {
+        let mut heard = Heard::default();
+        assert!(
+            !heard.has(b"one") && heard.has(b"one") && !heard.has(b"other") && heard.has(b"one")
+        );
+        for number in 0..HEARD_MAX {
+            assert!(!heard.has(&number.to_be_bytes()));
+        }
+        assert!(!heard.has(b"one"), "so many are not remembered");
+        assert_eq!(heard.marks.len(), HEARD_MAX);
     }
 }

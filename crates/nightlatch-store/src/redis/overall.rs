@@ -17,7 +17,12 @@ pub(super) struct Overall {
     unwell: Notify,
 }
 
+/// Of this many looks in a row one may tell something.
+const FAILED_LOOKS_MAX: u32 = 3;
+
 struct State {
+    /// How many looks for the map in a row have told nothing.
+    failed: u32,
     /// Whether each key has its server, or why that is not known.
     map: Result<(), FailureClass>,
     servers: BTreeMap<HostAndPort, Server>,
@@ -38,7 +43,8 @@ pub(super) struct OfOne {
 
 impl Overall {
     pub(super) fn new(observer: Arc<dyn LinkObserver>) -> Arc<Self> {
-        let state = State { map: Err(FailureClass::Unreachable), servers: BTreeMap::new() };
+        let state =
+            State { failed: 0, map: Err(FailureClass::Unreachable), servers: BTreeMap::new() };
         Arc::new(Self { observer, state: Mutex::new(state), unwell: Notify::new() })
     }
 
@@ -53,18 +59,20 @@ impl Overall {
         state.servers = servers
             .map(|address| (address.clone(), were.remove(address).unwrap_or_default()))
             .collect();
-        state.map = map;
+        (state.map, state.failed) = (map, 0);
     }
 
     /// A look for the map has ended.
     pub(super) fn looked(&self, seen: Observation) {
         let mut state = self.lock();
-        // While its servers do well it is no matter who else does not answer.
-        if let (Err(class), true) = (seen.outcome, state.servers.is_empty()) {
-            state.map = Err(class);
+        if let Err(class) = seen.outcome {
+            state.failed = state.failed.saturating_add(1);
+            // While its servers do well it is no matter that one look told nothing.
+            if state.servers.is_empty() || state.failed >= FAILED_LOOKS_MAX {
+                state.map = Err(class);
+            }
         }
-        drop(state);
-        self.tell(seen);
+        self.tell(&state, seen);
     }
 
     /// Whether all is as it should be.
@@ -77,10 +85,10 @@ impl Overall {
         self.unwell.notified().await;
     }
 
-    fn tell(&self, seen: Observation) {
+    /// Under the lock, so that what is told last is what is known last.
+    fn tell(&self, state: &State, seen: Observation) {
         // As long as nothing is known of a server there is nothing to tell.
-        let outcome = self.lock().outcome();
-        if let Some(outcome) = outcome {
+        if let Some(outcome) = state.outcome() {
             self.observer.observed(Observation { outcome, ..seen });
         }
     }
@@ -112,13 +120,14 @@ impl State {
 
 impl LinkObserver for OfOne {
     fn observed(&self, seen: Observation) {
-        if let Some(server) = self.overall.lock().servers.get_mut(&self.address) {
+        let mut state = self.overall.lock();
+        if let Some(server) = state.servers.get_mut(&self.address) {
             server.outcome = Some(seen.outcome);
         }
         if seen.outcome.is_err() {
             self.overall.unwell.notify_one();
         }
-        self.overall.tell(seen);
+        self.overall.tell(&state, seen);
     }
 
     fn listens(&self, outcome: Result<(), FailureClass>) {
@@ -127,7 +136,6 @@ impl LinkObserver for OfOne {
             server.listens = Some(outcome);
         }
         let outcome = state.listens();
-        drop(state);
         if let Some(outcome) = outcome {
             self.overall.observer.listens(outcome);
         }

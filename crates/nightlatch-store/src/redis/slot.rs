@@ -23,6 +23,18 @@ impl Slot {
     }
 }
 
+/// How many numbers are tried for one that leads to a slot. Below this every slot has one.
+const TAGS_MAX: u32 = 1 << 18;
+
+/// For each slot a number that leads there. It takes some milliseconds.
+pub(super) fn tags() -> Vec<u32> {
+    let mut tags = vec![None; usize::from(SLOTS)];
+    for number in 0..TAGS_MAX {
+        tags[usize::from(Slot::of(&number.to_string()).0)].get_or_insert(number);
+    }
+    tags.into_iter().map(Option::unwrap_or_default).collect()
+}
+
 fn tag(key: &str) -> &str {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty()).unwrap_or(key)
@@ -31,6 +43,13 @@ fn tag(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_slot_has_a_number_that_leads_there() {
+        for (slot, number) in (0..).zip(tags()) {
+            assert_eq!(Slot::of(&number.to_string()), Slot(slot), "{number}");
+        }
+    }
 
     /// As `CLUSTER KEYSLOT` of Redis 7 says.
     #[test]

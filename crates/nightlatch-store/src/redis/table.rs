@@ -1,7 +1,6 @@
 //! Which server has which key.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::connect::HostAndPort;
 use super::lane::Lane;
@@ -45,11 +44,6 @@ impl Table {
     /// All servers.
     pub(super) fn lanes(&self) -> &[Arc<Lane>] {
         &self.lanes
-    }
-
-    /// Since when all connections are in use that there are; `None`: there are none.
-    pub(super) fn connected_at(&self) -> Option<Duration> {
-        self.lanes.iter().filter_map(|lane| lane.connected_at()).max()
     }
 
     /// Whether there is a connection to any of them.

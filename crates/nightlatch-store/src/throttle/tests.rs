@@ -456,3 +456,61 @@ async fn others_are_looked_at_once_a_second_and_only_while_somebody_tries() {
     }
     assert!((9..=11).contains(&looks()), "{} looks in 10 s", looks());
 }
+
+/// Where nodes count together: it knows one account, and may forget it.
+struct Elsewhere {
+    clock: Arc<PausedClock>,
+    counted: AtomicUsize,
+}
+
+impl SharedCounters for Elsewhere {
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    fn counted_until(&self, _key: &ThrottleKey) -> Option<Duration> {
+        Some(self.clock.boottime())
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        wants: &'a [Want],
+        _spent: Duration,
+        _limit: Duration,
+    ) -> BoxFuture<'a, Together> {
+        let (counted, want) = (self.counted.load(Ordering::Relaxed), wants[0]);
+        let answer = if counted < want.known {
+            Together::Unknown
+        } else if counted >= want.limit.count as usize {
+            Together::Throttled { key: want.key, limit: want.limit, retry_after: LIMIT.span }
+        } else {
+            Together::Reserved(Reservation { id: [0; 8], at: 0 })
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn fail(&self, _wants: &[(ThrottleKey, Limit)], _reserved: Option<Reservation>) {
+        self.counted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, _wants: &[(ThrottleKey, Limit)], _reserved: Reservation) {}
+}
+
+/// Before the record has told either of them what the other counted.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_forgets_is_found_out_by_what_each_has_counted_there() {
+    let (nodes, _tasks) = two_nodes().await;
+    let clock = Arc::clone(&nodes[0].clock);
+    let elsewhere = Arc::new(Elsewhere { clock, counted: AtomicUsize::new(0) });
+    for node in &nodes {
+        node.throttle.count_together(Arc::clone(&elsewhere) as _);
+    }
+    for turn in 0..5 {
+        nodes[turn % 2].fail(1).await;
+    }
+    nodes[0].assert_throttled(1).await;
+    elsewhere.counted.store(0, Ordering::Relaxed);
+    assert_eq!(exhaust(&nodes[0], 1).await, 0, "it has had its share");
+    elsewhere.counted.store(0, Ordering::Relaxed);
+    assert_eq!(exhaust(&nodes[1], 1).await, 1, "one of its share is left");
+}

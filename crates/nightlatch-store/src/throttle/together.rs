@@ -8,8 +8,12 @@ use nightlatch_core::{BoxFuture, Limit, ThrottleKey};
 
 /// Where nodes count tries together.
 pub trait SharedCounters: Send + Sync {
-    /// Whether it can be asked now, and knows what has been counted.
+    /// Whether there is one that can be asked now.
     fn is_there(&self) -> bool;
+
+    /// Up to when, since boot, everything is counted there that this node has counted under a counter;
+    /// `None`: what is counted there is not to be believed now.
+    fn counted_until(&self, key: &ThrottleKey) -> Option<Duration>;
 
     /// Reserves a try in every counter, or in none, within `limit` and within what is left of what one
     /// request may spend here, of which `spent` is gone.

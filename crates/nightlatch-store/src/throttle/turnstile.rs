@@ -121,14 +121,15 @@ impl<W> Turnstile<W> {
         self.windows.load(key, limit, at, now);
     }
 
-    /// How many failures of a counter are known up to a time, as far as they count.
+    /// How many failures of a counter are known, up to a time and of this node up to another.
     pub(super) fn failed(
         &self,
         key: ThrottleKey,
         limit: Limit,
-        times: (Timestamp, Timestamp),
+        until: (Timestamp, Timestamp),
+        now: Timestamp,
     ) -> usize {
-        self.windows.failed(key, limit, times)
+        self.windows.failed(key, limit, until, now)
     }
 
     /// All nodes together have used a limit up until then.

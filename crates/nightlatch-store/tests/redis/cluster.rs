@@ -1,6 +1,7 @@
 //! A Cluster: each server has its part of the keys.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nightlatch_core::{FailureClass, Secret};
 use nightlatch_store::cached::SharedCopies as _;
@@ -10,6 +11,9 @@ use nightlatch_testkit::cluster::RedisCluster;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::news::pending;
 use super::{Kept, LIMIT, history, options, session, token};
@@ -191,4 +195,41 @@ async fn each_way_of_having_no_cluster_has_its_class() {
     ] {
         Kept::new(cluster_of([port])).hears(Err(class)).await;
     }
+}
+
+/// Tries to connect to one server in any second.
+const TRIES_MAX: u32 = 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_all_gone_are_not_tried_again_and_again() {
+    let cluster = RedisCluster::launch(3, false).await;
+    let _kept = kept_in(&cluster).await;
+    let mut counted = JoinSet::new();
+    for server in &cluster.primaries {
+        server.kill_9();
+        let address = ("127.0.0.1", server.port());
+        let gone = TcpListener::bind(address).await.expect("its port is free now");
+        counted.spawn(async move {
+            let tries = 4 * TRIES_MAX;
+            let mut began = None;
+            for _ in 0..=tries {
+                drop(gone.accept().await.expect("somebody tries"));
+                began.get_or_insert_with(Instant::now);
+            }
+            (tries, began.expect("somebody has tried").elapsed())
+        });
+    }
+    for (tries, took) in tokio::time::timeout(LIMIT, counted.join_all()).await.expect("they try") {
+        assert!(took >= Duration::from_secs((tries / TRIES_MAX).into()), "{tries} in {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_speak_no_tls_are_told_apart() {
+    let cluster = RedisCluster::launch(2, false).await;
+    let options = RedisOptions {
+        tls: Some(RedisTls { verifies: true, authorities: None, client: None }),
+        ..cluster_of(cluster.servers().map(RedisServer::port))
+    };
+    Kept::new(options).hears(Err(FailureClass::TlsNotSpoken)).await;
 }

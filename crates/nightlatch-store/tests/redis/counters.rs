@@ -104,6 +104,26 @@ impl<R> Counting<R> {
         self.nodes[node].reserve(&wants, Duration::ZERO, DEADLINE).await
     }
 
+    /// Those of these counters that the first node can count there now.
+    fn counted(&self, counters: &[(ThrottleKey, Limit)]) -> Vec<(ThrottleKey, Limit)> {
+        let is_counted =
+            |counter: &&(ThrottleKey, Limit)| self.nodes[0].counted_until(&counter.0).is_some();
+        counters.iter().filter(is_counted).copied().collect()
+    }
+
+    /// Waits until that many failures are counted under each of these, as the other node sees it.
+    async fn counts(&self, counters: &[(ThrottleKey, Limit)], failures: usize) {
+        wait_until("all are counted there", LIMIT, async || {
+            for counter in counters {
+                let said = self.reserves_knowing(1, &[*counter], failures).await;
+                let Together::Reserved(reservation) = said else { return false };
+                self.nodes[1].give_back(&[*counter], reservation);
+            }
+            self.counted(counters).len() == counters.len()
+        })
+        .await;
+    }
+
     async fn becomes(&self, node: usize, what: &str, expected: impl Fn(&Together) -> bool) {
         wait_until(what, LIMIT, async || expected(&self.reserves(node, &[counter(1)]).await)).await;
     }
@@ -126,6 +146,36 @@ async fn the_limits_hold_in_a_cluster_too() {
     let nodes = cluster.servers().map(|server| ("127.0.0.1".to_owned(), server.port())).collect();
     let options = RedisOptions { address: RedisAddress::Cluster(nodes), ..options(0) };
     hold_for_both(Counting::begin_in(cluster, options).await).await;
+}
+
+/// Enough that every server has some of them.
+const COUNTERS: u8 = 32;
+
+/// That one server is gone keeps nobody from counting on the others, and what could not be written
+/// there is, once it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_a_server_is_the_loss_of_its_counters_alone() {
+    let settings = [("cluster-require-full-coverage", "no")];
+    let cluster = RedisCluster::launch_with(3, false, &settings).await;
+    let nodes = cluster.servers().map(|server| ("127.0.0.1".to_owned(), server.port())).collect();
+    let options = RedisOptions { address: RedisAddress::Cluster(nodes), ..options(0) };
+    let counting = Counting::begin_in(cluster, options).await;
+    let all: Vec<_> = (0..COUNTERS).map(counter).collect();
+    counting.counts(&all, 0).await;
+    let lost = &counting.redis.primaries[1];
+    lost.kill_9();
+    for counter in &all {
+        counting.nodes[0].fail(&[*counter], None);
+    }
+    wait_until("it is missed", LIMIT, async || counting.counted(&all).len() < all.len()).await;
+    let others = counting.counted(&all);
+    counting.counts(&others, 1).await;
+    let more = [others[0]];
+    counting.nodes[0].fail(&more, None);
+    counting.counts(&more, 2).await;
+    assert!(counting.counted(&all).len() < all.len(), "the others still wait");
+    lost.start();
+    counting.counts(&all, 1).await;
 }
 
 async fn hold_for_both<R>(counting: Counting<R>) {

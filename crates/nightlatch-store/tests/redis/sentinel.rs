@@ -47,7 +47,7 @@ async fn the_primary_is_followed_to_where_it_is() {
     kept.keeps(token(1), &found).await;
     primary.kill_9();
     wait_until("the replica is the primary, and used", LIMIT, async || {
-        replica.ask(&["ROLE"]).starts_with("master") && kept.link.is_connected()
+        replica.is_role("master") && kept.link.is_connected()
     })
     .await;
     kept.keeps(token(2), &session(2)).await;
@@ -55,10 +55,8 @@ async fn the_primary_is_followed_to_where_it_is() {
 
     // What was the primary comes back, and is told to follow.
     primary.start();
-    wait_until("the one that was the primary follows", LIMIT, async || {
-        primary.ask(&["ROLE"]).starts_with("slave")
-    })
-    .await;
+    wait_until("the one that was the primary follows", LIMIT, async || primary.is_role("slave"))
+        .await;
     kept.keeps(token(3), &session(3)).await;
 }
 
@@ -75,7 +73,7 @@ async fn a_primary_that_becomes_a_replica_is_left_at_once() {
     kept.hears(Ok(())).await;
     assert_eq!(sentinel.ask(&["SENTINEL", "FAILOVER", PRIMARY]), "OK");
     wait_until("they have changed places", LIMIT, async || {
-        replica.ask(&["ROLE"]).starts_with("master") && primary.ask(&["ROLE"]).starts_with("slave")
+        replica.is_role("master") && primary.is_role("slave")
     })
     .await;
     wait_until("the new one is used", LIMIT, async || kept.copies_are_written(&replica)).await;
