@@ -1,4 +1,7 @@
 //! A real Redis: its own folder, its own port, gone with the test.
+//!
+//! What a login service promises while Redis fails can only be shown with one that really stops, hangs
+//! and forgets. This one does each on request.
 
 use std::fs;
 use std::path::Path;
@@ -112,13 +115,25 @@ impl RedisServer {
     /// Runs a command as the default user without a password, and returns what `redis-cli` prints.
     #[must_use = "or bind it to _"]
     pub fn ask(&self, words: &[&str]) -> String {
+        run(&mut self.client(words)).trim_end().to_owned()
+    }
+
+    /// Whether it says that it is one: `master` or `slave`. One that becomes the other closes the
+    /// connections that it has, and has said nothing then.
+    #[must_use]
+    pub fn is_role(&self, role: &str) -> bool {
+        let said = self.client(&["ROLE"]).output().expect("redis-cli is installed");
+        String::from_utf8_lossy(&said.stdout).starts_with(role)
+    }
+
+    fn client(&self, words: &[&str]) -> Command {
         let mut client = Command::new("redis-cli");
         client.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         if self.is_tls {
             client.args(["--tls", "--insecure"]);
         }
         client.args(words);
-        run(&mut client).trim_end().to_owned()
+        client
     }
 
     /// Runs a command that answers OK or a number.

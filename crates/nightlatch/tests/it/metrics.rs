@@ -90,8 +90,16 @@ async fn with_an_address_of_their_own_metrics_are_nowhere_else() {
 async fn what_is_told_is_what_the_reference_says() {
     let redis = RedisServer::launch();
     let server = with_redis(launch(), &redis).ready().await;
-    Person::logged_in(&server, "alice").await;
-    let text = server.client().get("/metrics").await.text();
+    let mut alice = Person::logged_in(&server, "alice").await;
+    // What has not happened yet has no kind.
+    redis.kill_9();
+    let mut text = String::new();
+    wait_until("an error is counted", LIMIT, async || {
+        alice.log_in().await;
+        text = server.client().get("/metrics").await.text();
+        text.contains("nightlatch_dependency_errors_total{")
+    })
+    .await;
     let told: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

@@ -52,17 +52,12 @@ impl Stand {
     }
 
     async fn becomes_primary(&self, number: usize) {
-        wait_until("it is the primary", LIMIT, async || {
-            self.servers[number].ask(&["ROLE"]).starts_with("master")
-        })
-        .await;
+        wait_until("it is the primary", LIMIT, async || self.servers[number].is_role("master"))
+            .await;
     }
 
     async fn follows(&self, number: usize) {
-        wait_until("it follows", LIMIT, async || {
-            self.servers[number].ask(&["ROLE"]).starts_with("slave")
-        })
-        .await;
+        wait_until("it follows", LIMIT, async || self.servers[number].is_role("slave")).await;
     }
 }
 
