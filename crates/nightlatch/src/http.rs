@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Route, get};
 use tower::layer::layer_fn;
@@ -102,6 +103,7 @@ impl Layers {
         let id = request_id::of(&request);
         let line = self.app.as_ref().map(|app| (app, log::Line::begin(app, &request)));
         let is_page = pages::is_page(request.uri().path());
+        let is_for_a_person = pages::is_for_a_person(&request);
 
         let mut response = match &self.cors {
             None => self.enter(request, route).await?,
@@ -111,6 +113,7 @@ impl Layers {
             }
         };
 
+        let is_page = is_page || is_for_a_person && response.status() == StatusCode::NOT_FOUND;
         // Everything beneath answers with problems, which get their bodies here.
         problem::render(self.environment, &id, is_page, &mut response);
         self.security_headers.add(is_page, response.headers_mut());

@@ -85,6 +85,8 @@ async fn pages(server: &NightlatchServer) -> Vec<Answer> {
     for path in ["/auth/login", "/auth/register", "/auth/nowhere"] {
         answers.push(stranger.get(path).await);
     }
+    let followed = stranger.request(Method::GET, "/nowhere");
+    answers.push(followed.header("accept", "text/html,application/xhtml+xml").send().await);
     answers.push(stranger.post_form("/auth/login", &[("username", "a")]).await);
     answers.push(stranger.request(Method::PUT, "/auth/login").send().await);
     answers
