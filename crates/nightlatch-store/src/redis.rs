@@ -25,6 +25,7 @@ mod sentinel;
 mod settling;
 mod slot;
 mod table;
+mod tcp;
 
 pub use self::copies::RedisCopies;
 pub use self::counters::RedisCounters;

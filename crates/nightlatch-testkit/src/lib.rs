@@ -14,6 +14,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod resolver;
 pub mod sentinel;
 pub mod server;
 pub mod sqlite;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::clock::FakeClock;
 use crate::process::{AS_NOBODY, ServerProcess, free_port, give_to_server, is_root};
+use crate::resolver::FakeResolver;
 use crate::wait::wait_until;
 
 /// How long a start may take, on a machine that is busy with other tests.
@@ -80,6 +81,14 @@ impl Launch {
         clock.environment().iter().fold(self, |launch, word| {
             let (name, value) = word.split_once('=').expect("a word of `env` has a value");
             launch.set(name, value)
+        })
+    }
+
+    /// With other names than the machine's.
+    #[must_use]
+    pub fn resolving_by(self, resolver: &FakeResolver) -> Self {
+        resolver.environment().iter().fold(self, |launch, (name, value)| {
+            launch.set(name, value.to_str().expect("temporary folders have plain names"))
         })
     }
 

@@ -1,6 +1,7 @@
 //! Making a connection, phase by phase, so that each failure is told apart: name, socket, TLS, and
 //! Redis's own greeting with user and password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use redis::{
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use super::failure::{classify, classify_io};
 use super::intake::{Intake, Watched};
 use super::options::{RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
 use super::sentinel::Sentinels;
+use super::tcp;
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
 /// waits for a place in it.
@@ -73,8 +75,10 @@ pub(super) struct Connector {
 pub(super) struct Connection {
     pub(super) commands: MultiplexedConnection,
     pub(super) intake: Intake,
-    /// Where Sentinels said that it is.
+    /// Where Sentinels or a Cluster said that it is.
     found_at: Option<HostAndPort>,
+    /// Where its name led, if it has one.
+    peer: Option<IpAddr>,
     _driver: JoinSet<()>,
 }
 
@@ -156,6 +160,14 @@ impl Connector {
         )
     }
 
+    /// Whether the name of its host leads elsewhere by now.
+    pub(super) async fn leads_elsewhere(&self, connection: &Connection) -> bool {
+        match (self.endpoint(connection.found_at.as_ref()), connection.peer) {
+            (Some((host, port)), Some(peer)) => tcp::leads_elsewhere(host, port, peer).await,
+            _ => false,
+        }
+    }
+
     async fn connect_to(&self, found_at: Option<HostAndPort>) -> Result<Connection, FailureClass> {
         let found_at = found_at.as_ref();
         match self.greet(ProtocolVersion::RESP3, found_at).await {
@@ -181,7 +193,7 @@ impl Connector {
         let (Ok(config), Ok(name)) = (RedisTls::of_anybody(), server_name(host)) else {
             return false;
         };
-        let Ok(tcp) = connect_tcp(host, port).await else { return false };
+        let Ok((tcp, _)) = tcp::connect(host, port).await else { return false };
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, tcp);
         match timeout(LOOK_LIMIT, shaken).await {
             Ok(Ok(_)) => true,
@@ -196,7 +208,7 @@ impl Connector {
         let (Some(_), Some((host, port))) = (&self.tls, self.endpoint(found_at)) else {
             return false;
         };
-        let Ok(mut tcp) = connect_tcp(host, port).await else { return false };
+        let Ok((mut tcp, _)) = tcp::connect(host, port).await else { return false };
         let asking = async {
             tcp.write_all(b"PING\r\n").await?;
             tcp.read_u8().await
@@ -210,7 +222,7 @@ impl Connector {
         protocol: ProtocolVersion,
         found_at: Option<&HostAndPort>,
     ) -> Result<Connection, Refusal> {
-        let stream = self.stream(found_at).await.map_err(Refusal::Stream)?;
+        let (stream, peer) = self.stream(found_at).await.map_err(Refusal::Stream)?;
         let intake = Intake::default();
         let watched = Watched { stream, intake: intake.clone() };
         let mut config = AsyncConnectionConfig::new()
@@ -224,7 +236,7 @@ impl Connector {
         let (commands, driver) = greeted.map_err(|error| refusal(&error, &intake))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(driver);
-        Ok(Connection { commands, intake, found_at: found_at.cloned(), _driver: tasks })
+        Ok(Connection { commands, intake, found_at: found_at.cloned(), peer, _driver: tasks })
     }
 
     /// What becomes of a message that nobody has asked for.
@@ -278,19 +290,20 @@ impl Connector {
     async fn stream(
         &self,
         found_at: Option<&HostAndPort>,
-    ) -> Result<Box<dyn Stream>, FailureClass> {
+    ) -> Result<(Box<dyn Stream>, Option<IpAddr>), FailureClass> {
         if let RedisAddress::Unix(path) = &self.options.address {
-            let stream = UnixStream::connect(path).await;
-            return Ok(Box::new(stream.map_err(|error| classify_io(&error))?));
+            let stream = UnixStream::connect(path).await.map_err(|error| classify_io(&error))?;
+            return Ok((Box::new(stream), None));
         }
         let (host, port) = self.endpoint(found_at).ok_or(FailureClass::MasterDown)?;
-        let tcp = connect_tcp(host, port).await?;
-        let Some(config) = &self.tls else { return Ok(Box::new(tcp)) };
+        let (tcp, peer) = tcp::connect(host, port).await?;
+        let Some(config) = &self.tls else { return Ok((Box::new(tcp), Some(peer))) };
         let connector = TlsConnector::from(Arc::clone(config));
         let name = server_name(host)?;
         let shaken = timeout(HANDSHAKE_LIMIT, connector.connect(name, tcp)).await;
         let secure = shaken.map_err(|_| FailureClass::Timeout)?;
-        Ok(Box::new(secure.map_err(|error| classify_io(&error))?))
+        let secure = secure.map_err(|error| classify_io(&error))?;
+        Ok((Box::new(secure), Some(peer)))
     }
 }
 
@@ -309,23 +322,6 @@ impl Connection {
         };
         matches!(role.first(), Some(Value::BulkString(role)) if role != b"master")
     }
-}
-
-/// The first address of the host that takes us.
-pub(super) async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
-    let addresses = lookup_host((host, port)).await.map_err(|_| FailureClass::Dns)?;
-    let mut failure = FailureClass::Dns;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Without it a small command may wait for the answer to the one before.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => failure = classify_io(&error),
-        }
-    }
-    Err(failure)
 }
 
 /// Why there is no connection.

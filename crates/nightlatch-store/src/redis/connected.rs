@@ -1,6 +1,5 @@
 //! One connection, and how it does. What the server answers is handed on as it came, errors too.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tokio::time::{Instant, timeout};
 use super::connect::Connection;
 use super::failure::{RedisFailure, Shows};
 
-/// This many silences in a row, and their connection is given up: the client
-/// would keep one that hangs for ever.
-const SILENCES_MAX: u32 = 3;
+/// This many silences in a row, a request's and then the keeper's, and their connection is given up: the
+/// client would keep one that hangs for ever.
+const SILENCES_MAX: u32 = 2;
 
 /// A connection, and how it does.
 pub(super) struct Connected {
@@ -22,12 +21,7 @@ pub(super) struct Connected {
     /// How long an answer may take.
     deadline: Duration,
     silences: Mutex<Silences>,
-    /// Whether somebody finds out whether it is heard again.
-    is_probed: AtomicBool,
 }
-
-/// The right to ask. Of a connection whose last commands had no answer one has it at a time.
-pub(super) struct Admission(Option<Arc<Connected>>);
 
 /// Commands in a row without an answer. Those that were under way together count as one: they met
 /// the same pause.
@@ -40,17 +34,13 @@ struct Silences {
 
 impl Connected {
     pub(super) fn new(connection: Connection, deadline: Duration) -> Arc<Self> {
-        let (silences, is_probed) = (Mutex::default(), AtomicBool::new(false));
-        Arc::new(Self { connection, deadline, silences, is_probed })
+        Arc::new(Self { connection, deadline, silences: Mutex::default() })
     }
 
-    /// Lets a request ask; `None`: it would only wait.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Admission> {
-        if self.silences().count == 0 {
-            return Some(Admission(None));
-        }
-        let was_probed = self.is_probed.swap(true, Ordering::AcqRel);
-        (!was_probed).then(|| Admission(Some(Arc::clone(self))))
+    /// Whether the last commands had no answer. Whoever asks now would only wait, perhaps for a second
+    /// time; its keeper finds out whether it is heard again.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silences().count > 0
     }
 
     /// The answers to commands that are sent at once, if they come in time; each may be an error.
@@ -125,13 +115,5 @@ impl Connected {
 
     fn silences(&self) -> MutexGuard<'_, Silences> {
         self.silences.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        if let Some(connected) = &self.0 {
-            connected.is_probed.store(false, Ordering::Release);
-        }
     }
 }

@@ -50,8 +50,13 @@ const BAD_LOOKS_MAX: u32 = 5;
 /// may be this process's own doing.
 const SLOW_LOOKS_MAX: u32 = 2;
 
-/// So many looks apart it is tried again to get the news of other nodes, and asked who is the primary.
+/// So many looks apart it is tried again to get the news of other nodes, and asked who is the primary
+/// and where the server's name leads.
 const LISTEN_EVERY: u32 = 10;
+
+/// A name that has led elsewhere so many times in a row is followed: once it may be one of several
+/// addresses that a resolver tells in turn.
+const ELSEWHERE_MAX: u32 = 2;
 
 /// A server that says at so many looks in a row that another one has its keys does not do well: who
 /// follows the Cluster hears something else.
@@ -188,19 +193,21 @@ impl Keeper {
 
     /// Looks at the connection in use every second, until requests must not use it any more.
     async fn watch(&self, connected: &Arc<Connected>, listens: &mut bool) -> End {
-        let (mut slow, mut looks) = (0_u32, 0_u32);
+        let (mut slow, mut looks, mut elsewhere) = (0_u32, 0_u32, 0_u32);
         loop {
             if !*listens && looks.is_multiple_of(LISTEN_EVERY) {
                 *listens = self.listen(connected).await;
             }
             if looks == 0 {
                 self.tell(Ok(()), self.now());
-            } else if looks.is_multiple_of(LISTEN_EVERY) && self.has_moved(connected).await {
+            } else if looks.is_multiple_of(LISTEN_EVERY)
+                && self.has_moved(connected, &mut elsewhere).await
+            {
                 return End::Lost;
             }
             looks = looks.wrapping_add(1);
             // An old word of another connection is nothing but an early look.
-            let _ = timeout(LOOK_EVERY, self.lane.lost.notified()).await;
+            let _ = timeout(LOOK_EVERY, self.lane.doubted.notified()).await;
             let began = self.now();
             if let Some(why) = self.lane.absence_of(connected) {
                 self.tell(Err(why), began);
@@ -230,15 +237,23 @@ impl Keeper {
         is_replaced || connected.is_lost_by(failure)
     }
 
-    /// Whether another has become the primary: one that was cut off may not know.
-    async fn has_moved(&self, connected: &Arc<Connected>) -> bool {
-        let began = self.now();
-        let moved = self.link.connector.has_moved(connected.connection()).await;
-        if moved {
+    /// Whether another has become the primary, since one that was cut off may not know, or the name of
+    /// the server leads to another one.
+    async fn has_moved(&self, connected: &Arc<Connected>, elsewhere: &mut u32) -> bool {
+        let (began, connection) = (self.now(), connected.connection());
+        if self.link.connector.has_moved(connection).await {
             self.lane.empty(connected, FailureClass::Readonly);
             self.tell(Err(FailureClass::Readonly), began);
+            return true;
         }
-        moved
+        let leads_elsewhere = self.link.connector.leads_elsewhere(connection).await;
+        *elsewhere = if leads_elsewhere { *elsewhere + 1 } else { 0 };
+        if *elsewhere < ELSEWHERE_MAX {
+            return false;
+        }
+        // It does well as far as anybody can tell: nothing has failed.
+        self.lane.empty(connected, FailureClass::Closed);
+        true
     }
 
     /// One look: answered well, and as soon as a request needs it. It writes and reads, as what we ask

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::connect::{HostAndPort, PIPELINE_MAX, Target};
 use super::connected::Connected;
-use super::failure::RedisFailure;
+use super::failure::{RedisFailure, Shows};
 
 /// The way to one server.
 pub(super) struct Lane {
@@ -27,8 +27,8 @@ pub(super) struct Lane {
     /// Why the slot is empty.
     absence: Mutex<FailureClass>,
     in_flight: Semaphore,
-    /// Told when the slot has been emptied.
-    pub(super) lost: Notify,
+    /// Told when the slot has been emptied, or a command had no answer.
+    pub(super) doubted: Notify,
 }
 
 /// By which way an answer came.
@@ -53,7 +53,7 @@ impl Lane {
             filled_at: Mutex::default(),
             absence: Mutex::new(FailureClass::Unreachable),
             in_flight: Semaphore::new(PIPELINE_MAX),
-            lost: Notify::new(),
+            doubted: Notify::new(),
         })
     }
 
@@ -71,8 +71,9 @@ impl Lane {
         limit: Duration,
     ) -> Result<(Vec<Value>, Through), RedisFailure> {
         let (through, _place) = self.take_place()?;
-        let silent = RedisFailure::of_absence(FailureClass::Timeout);
-        let _admission = through.connected.admit().ok_or(silent)?;
+        if through.connected.is_silent() {
+            return Err(RedisFailure::of_absence(FailureClass::Timeout));
+        }
         let answers = through.connected.send(commands, limit).await;
         match answers {
             Ok(values) => Ok((values, through)),
@@ -124,7 +125,7 @@ impl Lane {
         self.note_absence(why);
         let was = self.slot.compare_and_swap(connected, None);
         if was.as_ref().is_some_and(|was| Arc::ptr_eq(was, connected)) {
-            self.lost.notify_one();
+            self.doubted.notify_one();
         }
     }
 
@@ -156,6 +157,8 @@ impl Through {
     fn failed(&self, failure: RedisFailure) -> RedisFailure {
         if self.connected.is_lost_by(failure) {
             self.lane.empty(&self.connected, failure.class);
+        } else if failure.shows == Shows::Silence {
+            self.lane.doubted.notify_one();
         }
         failure
     }

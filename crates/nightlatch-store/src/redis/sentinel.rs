@@ -13,8 +13,9 @@ use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Va
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::connect::{HostAndPort, connect_tcp};
+use super::connect::HostAndPort;
 use super::failure::classify;
+use super::tcp;
 
 /// How long one Sentinel may take to be reached and to answer.
 const ASK_LIMIT: Duration = Duration::from_millis(500);
@@ -53,7 +54,7 @@ impl Sentinels {
     }
 
     async fn ask(&self, (host, port): &HostAndPort) -> Result<HostAndPort, FailureClass> {
-        let tcp = connect_tcp(host, *port).await?;
+        let (tcp, _) = tcp::connect(host, *port).await?;
         let mut login = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();

@@ -277,7 +277,7 @@ async fn three_wait_for_a_hung_server_and_nobody_after_them() {
         !kept.link.is_connected()
     })
     .await;
-    assert!(waited <= 3, "{waited} have waited for it");
+    assert!(waited <= 1, "{waited} have waited for it");
     let asked = Instant::now();
     assert_eq!(kept.finds(token(1), history()).await, None);
     assert!(asked.elapsed() < DEADLINE, "it is known that nobody answers");
@@ -286,7 +286,7 @@ async fn three_wait_for_a_hung_server_and_nobody_after_them() {
         .await;
 }
 
-/// Once one has waited in vain, one at a time finds out whether it is heard again.
+/// Once one has waited in vain, nobody does until it is heard again: nor does the same one twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_does_not_wait_for_a_server_that_has_just_fallen_silent() {
     let redis = RedisServer::launch();
@@ -307,7 +307,7 @@ async fn a_crowd_does_not_wait_for_a_server_that_has_just_fallen_silent() {
         });
     }
     let waited = crowd.join_all().await.into_iter().filter(|waited| *waited).count();
-    assert_eq!(waited, 1);
+    assert_eq!(waited, 0);
     proxy.set(Fault::None).await;
     wait_until("it is heard again", LIMIT, async || {
         kept.finds(token(1), history()).await.is_some()

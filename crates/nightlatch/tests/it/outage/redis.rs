@@ -5,8 +5,10 @@ mod answers;
 mod boot;
 mod cluster;
 mod data;
+mod names;
 mod network;
 mod sentinel;
+mod tls;
 
 use std::sync::Arc;
 

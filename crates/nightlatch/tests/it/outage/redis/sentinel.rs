@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::sentinel::{PRIMARY, Sentinel};
 use nightlatch_testkit::server::Launch;
@@ -42,13 +43,17 @@ impl Stand {
         Self { way: Way::shared().await, servers: [primary, replica], sentinel }
     }
 
-    fn node(&self) -> Launch {
-        let url = format!("redis+sentinel://127.0.0.1:{}/{PRIMARY}", self.sentinel.port());
+    fn node(&self, sentinel_port: u16) -> Launch {
+        let url = format!("redis+sentinel://127.0.0.1:{sentinel_port}/{PRIMARY}");
         throttled(self.way.straight_node()).set("REDIS_URL", &url)
     }
 
     async fn begin(&self, fault: &'static str) -> Drill {
-        begin(GROUP, fault, vec![self.node(), self.node()]).await
+        self.begin_by(fault, self.sentinel.port()).await
+    }
+
+    async fn begin_by(&self, fault: &'static str, sentinel_port: u16) -> Drill {
+        begin(GROUP, fault, vec![self.node(sentinel_port), self.node(sentinel_port)]).await
     }
 
     async fn becomes_primary(&self, number: usize) {
@@ -102,6 +107,26 @@ async fn sentinels_that_are_gone_are_missed_by_nobody() {
     drill.stay_under_load().await;
     drill.fault_ends(unseen(None)).await;
     drop((servers, way));
+}
+
+/// All Sentinels that are reached name the one that was the primary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_that_know_less_are_not_believed() {
+    let stand = Stand::new().await;
+    let proxy = ChaosProxy::start(stand.sentinel.port()).await;
+    let mut drill = stand.begin_by("Sentinels stale", proxy.port()).await;
+    drill.fault_begins();
+    let was = stand.servers[0].port().to_string();
+    let stale = format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{was}\r\n", was.len());
+    proxy.set(Fault::Says(stale.leak())).await;
+    assert_eq!(stand.sentinel.ask(&["SENTINEL", "FAILOVER", PRIMARY]), "OK");
+    stand.becomes_primary(1).await;
+    stand.follows(0).await;
+    drill.wait_for_class_everywhere("readonly").await;
+    drill.wait_since_beginning(Duration::from_secs(full_or(30, 4))).await;
+    drill.stay_under_load().await;
+    proxy.set(Fault::None).await;
+    drill.fault_ends(unseen(Some("readonly"))).await;
 }
 
 /// The one that was the primary comes back, and does not know yet that it is none.
