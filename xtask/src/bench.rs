@@ -23,6 +23,10 @@ const DOCUMENT: &str = "docs/benchmarks.md";
 const RELEASE: &[&str] =
     &["build", "--release", "--package", "nightlatch", "--package", "nightlatch-bench"];
 
+/// What the release is compared with, which is no part of the workspace.
+const BESIDE: &str = "crates/nightlatch-bench/beside/tower-sessions/Cargo.toml";
+const BESIDE_PROGRAM: &str = "beside-tower-sessions";
+
 /// The build that the tests use, so that trying the benchmark out compiles nothing more.
 const OF_TESTS: &[&str] = &["build", "--workspace", "--all-features", "--bins", "--tests"];
 
@@ -35,18 +39,29 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     };
     anyhow::ensure!(cargo(build)?, "the workspace does not build");
     let programs = programs(profile)?;
-    let measured = Command::new(programs.join("nightlatch-bench"))
+    let mut bench = Command::new(programs.join("nightlatch-bench"));
+    bench
         .arg("--server")
         .arg(programs.join("nightlatch"))
         .args(["--commit", &commit()?])
-        .args(more)
-        .current_dir(root())
-        .status()
-        .context("starting the benchmark")?;
+        .args(more);
+    if arguments.is_empty() {
+        bench.arg("--beside").arg(build_beside(&programs)?);
+    }
+    let measured = bench.current_dir(root()).status().context("starting the benchmark")?;
     if measured.success() && arguments.is_empty() {
         say(&format!("commit {DOCUMENT} if the machine had nothing else to do"));
     }
     Ok(if measured.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds what the release is compared with, in a folder of its own.
+fn build_beside(programs: &Path) -> anyhow::Result<PathBuf> {
+    let target = programs.join("beside");
+    let folder = target.to_str().context("the target directory has no plain name")?;
+    let build = ["build", "--release", "--manifest-path", BESIDE, "--target-dir", folder];
+    anyhow::ensure!(cargo(&build)?, "{BESIDE} does not build");
+    Ok(target.join("release").join(BESIDE_PROGRAM))
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<bool> {

@@ -24,10 +24,11 @@ const DOCUMENT: &str = "docs/faults.md";
 const MARK: &str = "FAULT {";
 
 /// The sections of the document, in the order of the table of faults.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 11] = [
     "Redis, network",
     "Redis, answers",
     "Redis, data",
+    "Redis, TLS and DNS",
     "Sentinel, Cluster",
     "PostgreSQL, short or healable",
     "PostgreSQL, gone",

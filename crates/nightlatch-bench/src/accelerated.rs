@@ -1,42 +1,35 @@
 //! Redis between servers: what a session costs that another server has shared, what a Redis that fails
 //! costs people, and what a session takes there.
-//!
-//! Redis runs beside the load generator: its own work is none of the server's.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::child::Process;
 use crate::connection::Connection;
 use crate::load::{Load, Outcome, Requests};
 use crate::people;
 use crate::plan::Plan;
+use crate::redis::{Fails, Redis, USED_WITHIN};
 use crate::report::{Row, SETTLE, micros, millis};
 use crate::server::{Program, Server};
 use crate::start;
 use crate::stored_sessions::{Stored, ready};
 
-const CONNECTIONS: usize = 32;
+pub(crate) const CONNECTIONS: usize = 32;
 
 /// Slow enough that every copy finds room in the queue of those that are written to Redis.
 const SHARING_EVERY: Duration = Duration::from_millis(16);
 
 /// 500 checks a second.
-const FAULT_EVERY: Duration = Duration::from_millis(64);
+pub(crate) const FAULT_EVERY: Duration = Duration::from_millis(64);
 
 /// What one request may wait for Redis, and what is more than it ever waits without.
 const DEADLINE: Duration = Duration::from_millis(20);
-const WAITED_FROM: Duration = Duration::from_millis(15);
-
-/// How long Redis may take to start, and a server to use it.
-const USED_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const WAITED_FROM: Duration = Duration::from_millis(15);
 
 /// Measures all of it.
 pub(crate) async fn measure(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
@@ -103,8 +96,9 @@ async fn once(server: &Server, checks: &[String], every: Duration) -> anyhow::Re
 fn first_checks(what: String, Checked { mut outcome, core_each }: Checked) -> Row {
     let (p50, p99) = (outcome.latencies.p50(), outcome.latencies.p99());
     let (rate, core_each) = (outcome.rate(), micros(core_each));
+    let took = outcome.took.as_secs_f64();
     let result = format!(
-        "{rate:.0}/s, p50 {}, p99 {}; {core_each} of the core each",
+        "{rate:.0}/s, all in {took:.2} s, p50 {}, p99 {}; {core_each} of the core each",
         micros(p50),
         micros(p99)
     );
@@ -113,7 +107,7 @@ fn first_checks(what: String, Checked { mut outcome, core_each }: Checked) -> Ro
 
 async fn start_with_redis(program: &Program, home: &Path, redis: &Redis) -> anyhow::Result<Server> {
     let server = program.start_with(home, |command| {
-        command.env("REDIS_URL", format!("redis://127.0.0.1:{}", redis.port));
+        command.env("REDIS_URL", format!("redis://127.0.0.1:{}", redis.port()));
         // Served with everything else, where its port is known.
         command.env("NIGHTLATCH_METRICS_LISTEN", "none");
     })?;
@@ -183,7 +177,7 @@ async fn faults(
     Ok(rows)
 }
 
-fn spread(outcome: &mut Outcome) -> String {
+pub(crate) fn spread(outcome: &mut Outcome) -> String {
     let (p50, p99) = (outcome.latencies.p50(), outcome.latencies.p99());
     format!(
         "p50 {}, p99 {}, slowest {}",
@@ -191,81 +185,4 @@ fn spread(outcome: &mut Outcome) -> String {
         micros(p99),
         millis(outcome.latencies.percentile(1000))
     )
-}
-
-/// How Redis fails.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fails {
-    Silent,
-    /// Last: it does not come back.
-    Killed,
-}
-
-/// A Redis server of its own, which keeps nothing on the disk.
-struct Redis {
-    process: Process,
-    port: u16,
-    _home: TempDir,
-}
-
-impl Redis {
-    async fn start() -> anyhow::Result<Self> {
-        let home = TempDir::new().context("making a temporary directory")?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let process = Process::beside(Path::new("redis-server"), |command| {
-            command.current_dir(home.path()).args([
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-            ]);
-            command.args(["--save", "", "--appendonly", "no"]);
-        })
-        .context("redis-server is not there: Debian package `redis-server`")?;
-        let redis = Self { process, port, _home: home };
-        let since = Instant::now();
-        while redis.ask(&["PING"]).is_ok_and(|answer| answer != "PONG") {
-            anyhow::ensure!(since.elapsed() < USED_WITHIN, "Redis does not start");
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(redis)
-    }
-
-    fn ask(&self, words: &[&str]) -> anyhow::Result<String> {
-        let mut client = Command::new("redis-cli");
-        client.args(["-p", &self.port.to_string()]).args(words).stderr(Stdio::null());
-        let answer = client.output().context("starting redis-cli (Debian package redis-tools)")?;
-        Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
-    }
-
-    fn used_memory(&self) -> anyhow::Result<u64> {
-        let told = self.ask(&["INFO", "memory"])?;
-        let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        used.and_then(|bytes| bytes.trim().parse().ok()).context("Redis does not tell its memory")
-    }
-
-    /// What a session takes: its value, and with all that Redis needs for it.
-    fn bytes_each(&self, empty: u64) -> anyhow::Result<String> {
-        let grown = self.used_memory()?.saturating_sub(empty);
-        let count: u64 = self.ask(&["DBSIZE"])?.parse().context("Redis does not count")?;
-        let names = self.ask(&["--scan", "--pattern", "nightlatch:s:*"])?;
-        let name = names.lines().next().context("there is no session in Redis")?;
-        let value = self.ask(&["STRLEN", name])?;
-        let each = grown / count.max(1);
-        Ok(format!("{value} bytes, {each} with its name and what Redis needs beside"))
-    }
-
-    fn fail(&self, how: Fails) -> anyhow::Result<()> {
-        match how {
-            Fails::Silent => self.process.signal(Signal::STOP),
-            Fails::Killed => self.process.signal(Signal::KILL),
-        }
-    }
-
-    fn mend(&self, how: Fails) -> anyhow::Result<()> {
-        match how {
-            Fails::Silent => self.process.signal(Signal::CONT),
-            Fails::Killed => Ok(()),
-        }
-    }
 }

@@ -6,6 +6,7 @@
 mod accelerated;
 mod allocations;
 mod bare;
+mod beside;
 mod child;
 mod conditions;
 mod connection;
@@ -18,6 +19,7 @@ mod memory;
 mod people;
 mod plan;
 mod raw_hash;
+mod redis;
 mod report;
 mod server;
 mod session_checks;
@@ -43,12 +45,14 @@ enum Asked {
 /// A measurement that was asked for.
 struct Order {
     server: PathBuf,
+    /// Another program of this kind, to compare with.
+    beside: Option<PathBuf>,
     commit: String,
     plan: Plan,
     document: Option<PathBuf>,
 }
 
-const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--quick] [--write DOCUMENT]";
+const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--beside PROGRAM] [--quick] [--write DOCUMENT]";
 
 fn main() -> ExitCode {
     let done = match asked(std::env::args().skip(1)) {
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
-    let (mut server, mut commit, mut document) = (None, None, None);
+    let (mut server, mut beside, mut commit, mut document) = (None, None, None, None);
     let mut plan = Plan::full();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| anyhow::anyhow!("{argument} of what?"));
@@ -79,6 +83,7 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
             raw_hash::ARGUMENT => return Ok(Asked::RawHash),
             "--quick" => plan = Plan::quick(),
             "--server" => server = Some(PathBuf::from(value()?)),
+            "--beside" => beside = Some(PathBuf::from(value()?)),
             "--commit" => commit = Some(value()?),
             "--write" => document = Some(PathBuf::from(value()?)),
             unknown => anyhow::bail!("there is no argument `{unknown}`"),
@@ -86,14 +91,15 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     }
     let server = server.ok_or_else(|| anyhow::anyhow!("--server is missing"))?;
     let commit = commit.ok_or_else(|| anyhow::anyhow!("--commit is missing"))?;
-    Ok(Asked::Measure(Box::new(Order { server, commit, plan, document })))
+    Ok(Asked::Measure(Box::new(Order { server, beside, commit, plan, document })))
 }
 
 /// Measures everything, says it, and writes it down where that was asked for. A number that misses
 /// its aim is a result, not a failure.
 fn measure(order: &Order) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(report::measure(&order.server, &order.commit, &order.plan))?;
+    let programs = (order.server.as_path(), order.beside.as_deref());
+    let report = runtime.block_on(report::measure(programs, &order.commit, &order.plan))?;
     say(&report);
     if let Some(path) = &order.document {
         document::write(path, &report)?;

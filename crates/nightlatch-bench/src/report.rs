@@ -12,7 +12,7 @@ use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
-    accelerated, allocations, conditions, logins, memory, people, session_checks, start,
+    accelerated, allocations, beside, conditions, logins, memory, people, session_checks, start,
     stored_sessions, storm, two_nodes,
 };
 
@@ -45,13 +45,23 @@ impl Row {
 }
 
 /// Measures everything and returns the conditions and the table in Markdown.
-pub(crate) async fn measure(server: &Path, commit: &str, plan: &Plan) -> anyhow::Result<String> {
+pub(crate) async fn measure(
+    (server, beside): (&Path, Option<&Path>),
+    commit: &str,
+    plan: &Plan,
+) -> anyhow::Result<String> {
     let cores = Cores::choose()?;
     cores.on_measured(|| ())?;
-    let path =
-        server.canonicalize().with_context(|| format!("there is no {}", server.display()))?;
+    let program = |path: &Path| -> anyhow::Result<Program> {
+        let whole = path.canonicalize();
+        let path = whole.with_context(|| format!("there is no {}", path.display()))?;
+        Ok(Program { path, cores })
+    };
     let conditions = conditions::describe(commit, cores).await?;
-    let rows = rows(&Program { path, cores }, plan).await?;
+    let mut rows = rows(&program(server)?, plan).await?;
+    if let Some(beside) = beside {
+        rows.extend(beside::measure(&program(beside)?).await?);
+    }
     Ok(format!("{conditions}\n\n{}", table(&rows)))
 }
 

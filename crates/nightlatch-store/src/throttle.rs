@@ -41,8 +41,7 @@ const LOAD_MAX: u32 = 100_000;
 const TOGETHER_EVERY: Duration = Duration::from_millis(50);
 const TOGETHER_MAX: Duration = Duration::from_millis(500);
 
-/// A failure that another node told the record of before has been written to where nodes count
-/// together.
+/// A failure that is older has been written to where nodes count together.
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts what passes through this node, in sliding windows.
@@ -217,12 +216,10 @@ impl Shared {
     /// What has to be counted there already; `None`: there it cannot be counted now.
     fn known(&self, there: &dyn SharedCounters, wants: &Wants) -> Option<Vec<Want>> {
         let (counters, now) = (self.counters(), self.boot_now());
-        let others_until = now.before(KNOWN_AFTER);
+        let to = now.before(KNOWN_AFTER);
         let want = |(key, limit): &(ThrottleKey, Limit)| {
-            let own_until = Timestamp::EPOCH.after(there.counted_until(key)?);
-            let until = (others_until, own_until);
-            let known = counters.turnstile.failed(*key, *limit, until, now);
-            Some(Want { key: *key, limit: *limit, known })
+            let known = counters.turnstile.failed(*key, *limit, (to, now));
+            there.knows(key).then_some(Want { key: *key, limit: *limit, known })
         };
         wants.iter().map(want).collect()
     }

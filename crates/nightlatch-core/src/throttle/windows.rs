@@ -161,21 +161,17 @@ impl SlidingWindows {
         window.idle_at = window.idle_at.max(Some(until));
     }
 
-    /// How many failures of a counter are known that happened up to a time, on whichever node, or up to
-    /// another and on this one, as far as they count.
+    /// How many failures of a counter are known up to a time, as far as they count.
     #[must_use]
     pub fn failed(
         &self,
         key: ThrottleKey,
         limit: Limit,
-        (until, own_until): (Timestamp, Timestamp),
-        now: Timestamp,
+        (to, now): (Timestamp, Timestamp),
     ) -> usize {
         let Some(window) = self.windows.get(&key) else { return 0 };
-        let counts = |at: &&Timestamp| at.after(limit.span) > now;
-        let of_all = window.failures.iter().filter(|at| **at <= until).filter(counts);
-        let own = window.own.iter().filter(|at| **at > until && **at <= own_until).filter(counts);
-        of_all.count() + own.count()
+        let counts = |at: &&Timestamp| **at <= to && at.after(limit.span) > now;
+        window.failures.iter().filter(counts).count()
     }
 
     /// How many counters are held.
@@ -353,23 +349,6 @@ mod tests {
         assert_eq!(windows.reserve(&wants, Allowance::Share, at(30)), Decision::Reserved);
         windows.give_back(&wants);
         assert!(windows.is_empty());
-    }
-
-    #[test]
-    fn what_has_failed_here_is_known_sooner_than_what_has_failed_elsewhere() {
-        let (wants, mut windows) = ([(key(1), LIMIT)], SlidingWindows::new(10));
-        windows.load(key(1), LIMIT, at(8), at(9));
-        for second in [1, 9] {
-            windows.reserve(&wants, Allowance::Whole, at(second));
-            windows.fail(&wants, at(second));
-        }
-        let known = |until, own_until, now| {
-            windows.failed(key(1), LIMIT, (at(until), at(own_until)), at(now))
-        };
-        assert_eq!(known(7, 10, 10), 2, "both of this node");
-        assert_eq!(known(8, 10, 10), 3);
-        assert_eq!(known(7, 8, 10), 1, "that of second 9 is not told yet");
-        assert_eq!(known(60, 61, 61), 2, "that of second 1 is over");
     }
 
     #[test]

@@ -25,15 +25,15 @@ use crate::throttle::{Reservation, SharedCounters, Together, Want};
 pub(super) const HELD_MAX: Duration = Duration::from_secs(70);
 
 /// How far the clocks of two nodes may be apart.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Room for a try, or what the counter is full of: failures are added even where it is full, and
 /// pending tries stand among them. One key, so that a cluster can run it.
 ///
 /// ARGV: the entry, its time, up to when failures count no longer, up to when pending tries are of
 /// nobody, how many there may be, and for how many milliseconds the counter is kept. Times are
-/// microseconds. With room it says how many there were, and the entry again: no answer to another
-/// question reads like it.
+/// microseconds. Then come entries that must be there. With room it says how many there were, or -1
+/// where one of those is missing, and the entry again: no answer to another question reads like it.
 const RESERVE: &str = "
 local over, left = tonumber(ARGV[3]), tonumber(ARGV[4])
 local max = tonumber(ARGV[5])
@@ -48,6 +48,11 @@ if n > 0 then
   end
 end
 if n < max then
+  for i = 7, #ARGV do
+    if not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+      return {-1, ARGV[1]}
+    end
+  end
   redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
   return {n, ARGV[1]}
@@ -161,6 +166,9 @@ impl RedisCounters {
                 command.arg(now.before(before).as_micros());
             }
             command.arg(limit.count).arg(kept_for(*limit));
+            for witness in self.settling.witnesses(key, *limit, now) {
+                command.arg(self.entry((record, key), Kind::Failed, witness));
+            }
         }
         let answers = self.link.ask(commands, limit).await;
         let mut all = Together::Reserved(reservation);
@@ -197,6 +205,7 @@ impl RedisCounters {
         if let [Value::Int(counted), Value::BulkString(entry)] = entries.as_slice() {
             return match usize::try_from(*counted) {
                 Ok(before) if entry == asked => Said::Room(before),
+                Err(_) if entry == asked => Said::Foreign,
                 _ => Said::Nonsense,
             };
         }
@@ -279,10 +288,10 @@ impl RedisCounters {
         wants: &[(ThrottleKey, Limit)],
         (pending, failed): (Option<Reservation>, Option<Reservation>),
     ) {
-        let (at, told) = (self.clock.now(), self.clock.clock().boottime());
+        let at = self.clock.now();
         for (key, limit) in wants {
             let (key, limit) = (*key, *limit);
-            self.settling.add(Settled { key, limit, at, told, pending, failed });
+            self.settling.add(Settled { key, limit, at, pending, failed, is_late: false });
         }
     }
 }
@@ -294,7 +303,8 @@ enum Said {
     /// By tries that are being evaluated.
     Taken,
     Throttled(Duration),
-    /// What is in it, this node has not counted, nor any other of ours, or not now.
+    /// What is in it, this node has not counted, nor any other of ours, or not now; or what this node
+    /// has counted is not in it any more.
     Foreign,
     /// No answer to this question: they have got out of step.
     Nonsense,
@@ -305,12 +315,10 @@ impl SharedCounters for RedisCounters {
         self.link.connected_for() >= BELIEVED_AFTER
     }
 
-    fn counted_until(&self, key: &ThrottleKey) -> Option<Duration> {
-        let name = self.name(self.record.record_id()?, key);
-        if self.link.connected_for_key(&name) < BELIEVED_AFTER {
-            return None;
-        }
-        self.settling.written_until(key, self.clock.clock().boottime())
+    fn knows(&self, key: &ThrottleKey) -> bool {
+        let Some(record) = self.record.record_id() else { return false };
+        let connected_for = self.link.connected_for_key(&self.name(record, key));
+        connected_for >= BELIEVED_AFTER && !self.settling.is_late(key)
     }
 
     fn reserve<'a>(

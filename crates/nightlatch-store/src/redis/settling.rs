@@ -1,7 +1,8 @@
 //! How tries ended, on the way to Redis.
 //!
 //! What could not be written is tried again: a try that nobody settles holds up others. It waits
-//! beside what comes, since it may be of one server of a Cluster that alone is gone.
+//! beside what comes, since it may be of one server of a Cluster that alone is gone. What has been
+//! written is remembered for a while, so that it is noticed where Redis has forgotten it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use nightlatch_core::{Limit, ThrottleKey, Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use super::counters::HELD_MAX;
+use super::counters::{CLOCK_TOLERANCE, HELD_MAX};
 use crate::throttle::Reservation;
 
 /// What waits to be written, and what waits to be written again. More is dropped, and counts by the
@@ -24,33 +25,45 @@ const BATCH_MAX: usize = 64;
 /// How long it is waited until what could not be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// Of how many counters it is remembered what has been written, and how many failures of each: all of
+/// those of a login's limit, and of a larger one the first and the last.
+const WITNESSED_MAX: usize = 4096;
+const WITNESSES_MAX: usize = 16;
+
 /// How a try ended, for one of its counters.
 pub(super) struct Settled {
     pub(super) key: ThrottleKey,
     pub(super) limit: Limit,
     /// When, in record time.
     pub(super) at: Timestamp,
-    /// And since boot.
-    pub(super) told: Duration,
     /// What is to be removed.
     pub(super) pending: Option<Reservation>,
     /// What is to be counted.
     pub(super) failed: Option<Reservation>,
+    /// Whether it has been tried in vain.
+    pub(super) is_late: bool,
 }
 
 /// What waits, and for which counters.
 pub(super) struct Settling {
     add: mpsc::Sender<Settled>,
     added: AsyncMutex<mpsc::Receiver<Settled>>,
-    unwritten: Mutex<HashMap<ThrottleKey, Unwritten>>,
+    state: Mutex<State>,
 }
 
-/// Failures of a counter that Redis has not been told, or has not acknowledged.
 #[derive(Default)]
-struct Unwritten {
-    told: Vec<Duration>,
-    /// Whether one of them could not be written when it was tried.
-    is_late: bool,
+struct State {
+    /// How many failures of a counter could not be written when they were tried.
+    late: HashMap<ThrottleKey, usize>,
+    written: Written,
+}
+
+/// The failures that Redis has acknowledged.
+#[derive(Default)]
+struct Written {
+    by_key: HashMap<ThrottleKey, VecDeque<Reservation>>,
+    /// The order in which they came; who comes first goes first.
+    keys: VecDeque<ThrottleKey>,
 }
 
 /// The writer's side.
@@ -66,16 +79,13 @@ pub(super) struct Waiting<'a> {
 impl Settling {
     pub(super) fn new() -> Self {
         let (add, added) = mpsc::channel(WAITING_MAX);
-        Self { add, added: AsyncMutex::new(added), unwritten: Mutex::default() }
+        Self { add, added: AsyncMutex::new(added), state: Mutex::default() }
     }
 
     /// Has it written at some time, or not at all.
     pub(super) fn add(&self, settled: Settled) {
-        self.begin(&settled);
         // Full, or nobody writes: it counts on this node, and by the record.
-        if let Err(refused) = self.add.try_send(settled) {
-            self.end(&refused.into_inner());
-        }
+        let _ = self.add.try_send(settled);
     }
 
     /// The one who writes, one at a time.
@@ -84,43 +94,70 @@ impl Settling {
         Waiting { settling: self, added, late: VecDeque::new(), again_at, turn: 0 }
     }
 
-    /// Up to when the failures of a counter have been written; `None`: some of them could not be.
-    pub(super) fn written_until(&self, key: &ThrottleKey, now: Duration) -> Option<Duration> {
-        match self.unwritten().get(key) {
-            None => Some(now),
-            Some(Unwritten { is_late: true, .. }) => None,
-            Some(Unwritten { told, .. }) => told.iter().min().copied(),
+    /// Whether failures of a counter could not be written yet.
+    pub(super) fn is_late(&self, key: &ThrottleKey) -> bool {
+        self.state().late.contains_key(key)
+    }
+
+    /// Failures of a counter that have been written, and count for a while yet.
+    pub(super) fn witnesses(
+        &self,
+        key: &ThrottleKey,
+        limit: Limit,
+        now: Timestamp,
+    ) -> Vec<Reservation> {
+        let since = now.before(limit.span.saturating_sub(CLOCK_TOLERANCE)).as_micros();
+        let state = self.state();
+        let written = state.written.by_key.get(key).into_iter().flatten();
+        written.filter(|failed| failed.at > since).copied().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// It could not be written.
+    fn keep(&mut self, settled: &mut Settled) {
+        if settled.failed.is_some() && !settled.is_late {
+            *self.late.entry(settled.key).or_default() += 1;
+            settled.is_late = true;
         }
     }
 
-    fn begin(&self, settled: &Settled) {
-        if settled.failed.is_some() {
-            self.unwritten().entry(settled.key).or_default().told.push(settled.told);
+    /// It is written, or given up.
+    fn end(&mut self, settled: &Settled, is_written: bool) {
+        let Some(failed) = settled.failed else { return };
+        if settled.is_late
+            && let Some(count) = self.late.get_mut(&settled.key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.late.remove(&settled.key);
+            }
+        }
+        if is_written {
+            self.written.add(settled.key, failed);
         }
     }
+}
 
-    fn end(&self, settled: &Settled) {
-        if settled.failed.is_none() {
-            return;
+impl Written {
+    fn add(&mut self, key: ThrottleKey, failed: Reservation) {
+        let known = self.by_key.entry(key).or_insert_with(|| {
+            self.keys.push_back(key);
+            VecDeque::new()
+        });
+        if known.len() == WITNESSES_MAX {
+            known.remove(WITNESSES_MAX / 2);
         }
-        let mut unwritten = self.unwritten();
-        let Some(of_key) = unwritten.get_mut(&settled.key) else { return };
-        if let Some(place) = of_key.told.iter().position(|told| *told == settled.told) {
-            of_key.told.swap_remove(place);
+        known.push_back(failed);
+        if self.keys.len() > WITNESSED_MAX
+            && let Some(oldest) = self.keys.pop_front()
+        {
+            self.by_key.remove(&oldest);
         }
-        if of_key.told.is_empty() {
-            unwritten.remove(&settled.key);
-        }
-    }
-
-    fn is_late(&self, settled: &Settled) {
-        if let Some(of_key) = self.unwritten().get_mut(&settled.key) {
-            of_key.is_late |= settled.failed.is_some();
-        }
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, HashMap<ThrottleKey, Unwritten>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,18 +183,19 @@ impl Waiting<'_> {
         if self.late.is_empty() {
             self.again_at = Instant::now() + AGAIN_AFTER;
         }
-        for (settled, is_written) in batch.into_iter().zip(written) {
+        let mut state = self.settling.state();
+        for (mut settled, is_written) in batch.into_iter().zip(written) {
             if *is_written {
-                self.settling.end(&settled);
+                state.end(&settled, true);
             } else {
-                self.settling.is_late(&settled);
+                state.keep(&mut settled);
                 self.late.push_back(settled);
             }
         }
         while self.late.len() > WAITING_MAX
             && let Some(oldest) = self.late.pop_front()
         {
-            self.settling.end(&oldest);
+            state.end(&oldest, false);
         }
     }
 
@@ -179,7 +217,7 @@ impl Waiting<'_> {
         batch.retain(|settled| {
             let is_old = now.since(settled.at) >= HELD_MAX;
             if is_old {
-                self.settling.end(settled);
+                self.settling.state().end(settled, false);
             }
             !is_old
         });
@@ -199,45 +237,53 @@ mod tests {
         ThrottleKey::new(ThrottleScope::Login, [number; 16])
     }
 
-    fn failure(number: u8, second: u64) -> Settled {
-        let failed = Some(Reservation { id: [number; 8], at: 0 });
-        let told = Duration::from_secs(second);
-        Settled { key: key(number), limit: LIMIT, at: AT, told, pending: None, failed }
+    /// A failure of a counter, at a microsecond.
+    fn failure(number: u8, at: i64) -> Settled {
+        let failed = Some(Reservation { id: [number; 8], at });
+        Settled { key: key(number), limit: LIMIT, at: AT, pending: None, failed, is_late: false }
     }
 
-    fn numbers(batch: &[Settled]) -> Vec<u64> {
-        batch.iter().map(|settled| settled.told.as_secs()).collect()
+    fn times(batch: &[Settled]) -> Vec<i64> {
+        batch.iter().filter_map(|settled| Some(settled.failed?.at)).collect()
+    }
+
+    impl Settling {
+        fn written(&self, number: u8) -> Vec<i64> {
+            let written = self.witnesses(&key(number), LIMIT, AT);
+            written.iter().map(|failed| failed.at).collect()
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_written_holds_up_nothing_that_can() {
-        let (settling, now) = (Settling::new(), Duration::from_secs(100));
+        let settling = Settling::new();
         let mut waiting = settling.waiting().await;
         settling.add(failure(1, 1));
-        assert_eq!(settling.written_until(&key(1), now), Some(Duration::from_secs(1)));
         let batch = waiting.next(|| AT).await.expect("one waits");
+        assert!(!settling.is_late(&key(1)), "it is tried for the first time");
         waiting.tried(batch, &[false]);
-        assert_eq!(settling.written_until(&key(1), now), None);
-        for second in 2..10 {
-            settling.add(failure(2, second));
+        for at in 2..10 {
+            settling.add(failure(2, at));
             let batch = waiting.next(|| AT).await.expect("one waits");
-            assert_eq!(numbers(&batch), [second]);
+            assert_eq!(times(&batch), [at]);
             waiting.tried(batch, &[true]);
-            assert_eq!(settling.written_until(&key(2), now), Some(now));
+            assert!(settling.is_late(&key(1)) && !settling.is_late(&key(2)));
         }
         let asked = Instant::now();
         let batch = waiting.next(|| AT).await.expect("the late one is tried again");
-        assert_eq!((numbers(&batch), asked.elapsed()), (vec![1], AGAIN_AFTER));
+        assert_eq!((times(&batch), asked.elapsed()), (vec![1], AGAIN_AFTER));
+        assert!(settling.written(1).is_empty());
         waiting.tried(batch, &[true]);
-        assert_eq!(settling.written_until(&key(1), now), Some(now));
+        assert_eq!(settling.written(1), [1]);
+        assert!(!settling.is_late(&key(1)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_that_is_late_is_tried_once_in_a_turn_and_dropped_in_the_end() {
         let settling = Settling::new();
         let mut waiting = settling.waiting().await;
-        for second in 0..100 {
-            settling.add(failure(1, second));
+        for at in 0..100 {
+            settling.add(failure(1, at));
         }
         for seen in [BATCH_MAX, 100 - BATCH_MAX] {
             let batch = waiting.next(|| AT).await.expect("some wait");
@@ -247,24 +293,33 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 100 {
             let batch = waiting.next(|| AT).await.expect("some are late");
-            seen.extend(numbers(&batch));
+            seen.extend(times(&batch));
             waiting.tried(batch, &[false; BATCH_MAX]);
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         let later = AT.after(HELD_MAX);
         drop(tokio::time::timeout(Duration::from_mins(1), waiting.next(|| later)).await);
-        assert!(waiting.late.is_empty() && settling.unwritten().is_empty());
+        assert!(waiting.late.is_empty() && settling.state().late.is_empty());
     }
 
-    #[tokio::test]
-    async fn what_has_no_room_is_not_waited_for() {
+    #[test]
+    fn what_has_been_written_is_remembered_within_limits() {
         let settling = Settling::new();
-        for second in 0..=WAITING_MAX as u64 {
-            settling.add(failure(1, second));
+        for at in 0..20 {
+            settling.state().end(&failure(1, at), true);
         }
-        settling.add(failure(2, 0));
-        assert_eq!(settling.unwritten()[&key(1)].told.len(), WAITING_MAX);
-        assert!(!settling.unwritten().contains_key(&key(2)));
+        let first_and_last = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18, 19];
+        assert_eq!(settling.written(1), first_and_last);
+        let later = AT.after(LIMIT.span);
+        assert!(settling.witnesses(&key(1), LIMIT, later).is_empty(), "they count no more soon");
+        for number in 0..WITNESSED_MAX {
+            let mut digest = [0; 16];
+            digest[..8].copy_from_slice(&number.to_be_bytes());
+            let key = ThrottleKey::new(ThrottleScope::Device, digest);
+            settling.state().end(&Settled { key, ..failure(1, 0) }, true);
+        }
+        assert!(settling.written(1).is_empty(), "others have come since");
+        assert_eq!(settling.state().written.by_key.len(), WITNESSED_MAX);
     }
 }

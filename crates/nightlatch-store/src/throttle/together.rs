@@ -11,9 +11,8 @@ pub trait SharedCounters: Send + Sync {
     /// Whether there is one that can be asked now.
     fn is_there(&self) -> bool;
 
-    /// Up to when, since boot, everything is counted there that this node has counted under a counter;
-    /// `None`: what is counted there is not to be believed now.
-    fn counted_until(&self, key: &ThrottleKey) -> Option<Duration>;
+    /// Whether what is counted there under a counter is to be believed now.
+    fn knows(&self, key: &ThrottleKey) -> bool;
 
     /// Reserves a try in every counter, or in none, within `limit` and within what is left of what one
     /// request may spend here, of which `spent` is gone.

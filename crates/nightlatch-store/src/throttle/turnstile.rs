@@ -121,15 +121,14 @@ impl<W> Turnstile<W> {
         self.windows.load(key, limit, at, now);
     }
 
-    /// How many failures of a counter are known, up to a time and of this node up to another.
+    /// How many failures of a counter are known up to a time, as far as they count.
     pub(super) fn failed(
         &self,
         key: ThrottleKey,
         limit: Limit,
-        until: (Timestamp, Timestamp),
-        now: Timestamp,
+        times: (Timestamp, Timestamp),
     ) -> usize {
-        self.windows.failed(key, limit, until, now)
+        self.windows.failed(key, limit, times)
     }
 
     /// All nodes together have used a limit up until then.

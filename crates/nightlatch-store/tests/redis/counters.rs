@@ -106,8 +106,7 @@ impl<R> Counting<R> {
 
     /// Those of these counters that the first node can count there now.
     fn counted(&self, counters: &[(ThrottleKey, Limit)]) -> Vec<(ThrottleKey, Limit)> {
-        let is_counted =
-            |counter: &&(ThrottleKey, Limit)| self.nodes[0].counted_until(&counter.0).is_some();
+        let is_counted = |counter: &&(ThrottleKey, Limit)| self.nodes[0].knows(&counter.0);
         counters.iter().filter(is_counted).copied().collect()
     }
 
@@ -260,6 +259,24 @@ async fn a_redis_that_has_forgotten_what_a_node_knows_is_not_asked_for_more() {
         said != Together::Unknown
     })
     .await;
+}
+
+/// What other nodes have counted since does not hide it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_has_forgotten_what_a_node_has_counted_there_is_found_out() {
+    let counting = Counting::begin().await;
+    counting.nodes[0].fail(&[counter(1)], None);
+    counting.counts(&[counter(1)], 1).await;
+    let name = counting.name();
+    counting.redis.tell(&["DEL", &name]);
+    counting.nodes[1].fail(&[counter(1)], None);
+    wait_until("the other has counted there", LIMIT, async || counting.name() == name).await;
+    assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown);
+    let other = reservation(counting.reserves(1, &[counter(1)]).await);
+    counting.nodes[1].give_back(&[counter(1)], other);
+    counting.nodes[0].fail(&[counter(1)], None);
+    counting.counts(&[counter(1)], 2).await;
+    assert_eq!(counting.reserves(0, &[counter(1)]).await, Together::Unknown, "one is missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,6 +62,14 @@ async fn a_redis_that_speaks_no_tls_or_has_no_name_is_done_without() {
     from_the_start_on(TLS, "name unknown", "redis://nowhere.invalid:6379", "dns").await;
 }
 
+/// What it says may be as old as what it follows is dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standing_replica_is_not_read_from() {
+    let (primary, replica) = (RedisServer::launch(), RedisServer::launch());
+    replica.tell(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    from_the_start_on("Redis, data", "a standing replica", &replica.url(), "readonly").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_that_name_no_primary_are_done_without() {
     let redis = RedisServer::launch();

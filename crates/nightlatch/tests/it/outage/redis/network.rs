@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use nightlatch_testkit::chaos_proxy::Fault;
 
-use super::{Stand, begin, unseen};
+use super::{GUESSES_MAX, Stand, begin, begin_with_guesses, throttled, unseen};
 use crate::outage::drill::full_or;
+use crate::outage::postgres::FROM_OWN_COPIES;
+use crate::outage::report::{Expected, Wanted};
 
 const GROUP: &str = "Redis, network";
 
@@ -134,4 +136,32 @@ async fn a_redis_that_one_of_two_servers_reaches_is_used_by_that_one() {
     drill.stay_under_load().await;
     stand.proxy.set(Fault::None).await;
     drill.fault_ends(unseen(Some("none|unreachable"))).await;
+}
+
+/// As many as two servers, and one more: each may let its share through.
+const GUESSES_MAX_OF_THREE: usize = GUESSES_MAX + 1;
+
+/// Its own sessions it knows; what the others end, it hears of only when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_loses_redis_and_the_record_harms_no_other() {
+    let stand = Stand::new().await;
+    let url = format!("redis://127.0.0.1:{}", stand.proxy.port());
+    let straight = || stand.node_by(stand.redis.port());
+    let nodes = vec![throttled(stand.way.node()).set("REDIS_URL", &url), straight(), straight()];
+    let fault = "one loses Redis and the record";
+    let mut drill = begin_with_guesses("Several nodes", fault, nodes, GUESSES_MAX_OF_THREE).await;
+    drill.cut_off = vec![0];
+    drill.fault_begins();
+    stand.proxy.set(Fault::Refuse).await;
+    stand.way.proxy.set(Fault::Refuse).await;
+    drill.wait_for_class("unreachable").await;
+    drill.wait_for_writes(503, 5).await;
+    drill.wait_from_now(Duration::from_secs(full_or(30, 1))).await;
+    drill.stay_under_load().await;
+    stand.way.proxy.set(Fault::None).await;
+    stand.proxy.set(Fault::None).await;
+    drill.remark = String::from("one of three; then the others");
+    let of_one =
+        Expected { writes: Wanted::Refused, checks: FROM_OWN_COPIES, class: Some("unreachable") };
+    drill.fault_ends_among(of_one, unseen(None)).await;
 }
