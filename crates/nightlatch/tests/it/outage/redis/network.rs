@@ -39,6 +39,13 @@ async fn a_silent_redis_is_done_without() {
     on_the_way("silent", Fault::Silent, "timeout").await;
 }
 
+/// Later than a request waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_a_little_late_is_done_without() {
+    let half = Duration::from_millis(full_or(25, 125));
+    on_the_way("50 ms late", Fault::Late { there: half, back: half }, "slow|timeout").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_half_a_second_late_is_done_without() {
     let half = Duration::from_millis(250);
