@@ -15,8 +15,11 @@ use serde_json::Value;
 use crate::tidy::root;
 use crate::{Task, say};
 
-pub(crate) const TASK: Task =
-    Task { name: "faults", about: "run every fault and write docs/faults.md", run };
+pub(crate) const TASK: Task = Task {
+    name: "faults",
+    about: "run every fault, or those of a module of tests, for docs/faults.md",
+    run,
+};
 
 const DOCUMENT: &str = "docs/faults.md";
 
@@ -82,14 +85,22 @@ const LIMITS: &str = "
 ";
 
 fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(arguments.is_empty(), "takes no arguments");
-    let (lines, passed) = lines_of_rows()?;
+    let (tests, were) = match arguments {
+        [] => ("outage::", String::new()),
+        [tests] if tests.starts_with("outage::") => {
+            let path = root().join(DOCUMENT);
+            let were = fs::read_to_string(path).with_context(|| format!("reading {DOCUMENT}"))?;
+            (tests.as_str(), were)
+        }
+        _ => anyhow::bail!("takes nothing, or a module of tests such as `outage::redis::network`"),
+    };
+    let (lines, passed) = lines_of_rows(tests)?;
     let mut rows = Vec::new();
     for line in &lines {
         rows.push(serde_json::from_str::<Value>(line).with_context(|| format!("reading {line}"))?);
     }
     anyhow::ensure!(!rows.is_empty(), "no row has printed a line; is the machine root's?");
-    fs::write(root().join(DOCUMENT), document(&rows)?)
+    fs::write(root().join(DOCUMENT), document(&rows, &were)?)
         .with_context(|| format!("writing {DOCUMENT}"))?;
     let broken = rows.iter().filter(|row| !broken(row).is_empty()).count();
     say(&format!("wrote {DOCUMENT}: {} rows, {broken} of them broken", rows.len()));
@@ -100,10 +111,10 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 /// The lines that the rows have printed, and whether all tests have passed.
-fn lines_of_rows() -> anyhow::Result<(Vec<String>, bool)> {
+fn lines_of_rows(tests: &str) -> anyhow::Result<(Vec<String>, bool)> {
     let output = Command::new("cargo")
         .args(["test", "--workspace", "--all-features", "--test", "it", "--"])
-        .args(["outage::", "--nocapture", "--test-threads=1"])
+        .args([tests, "--nocapture", "--test-threads=1"])
         .env("NIGHTLATCH_FAULTS", "full")
         .current_dir(root())
         .stderr(Stdio::inherit())
@@ -117,22 +128,59 @@ fn lines_of_rows() -> anyhow::Result<(Vec<String>, bool)> {
     Ok((lines.collect(), output.status.success()))
 }
 
-fn document(rows: &[Value]) -> anyhow::Result<String> {
+/// The document with these rows. What else `were` in it stays, where there is no such row now.
+fn document(rows: &[Value], were: &str) -> anyhow::Result<String> {
     let mut document = INTRODUCTION.to_owned();
-    writeln!(document, "\n{}", conditions()?)?;
     for group in GROUPS {
+        let new: Vec<&Value> = rows.iter().filter(|row| row["group"] == group).collect();
+        let old = section(were, group);
         writeln!(document, "\n## {group}\n")?;
+        let conditions = if new.is_empty() { old.conditions.to_owned() } else { conditions()? };
         writeln!(
             document,
-            "| fault | lasted | logins, logouts, passwords | session checks | health | log lines | \
+            "{conditions}\n\n\
+             | fault | lasted | logins, logouts, passwords | session checks | health | log lines | \
              well after | lost | undone | verdict |\n|---|---|---|---|---|---|---|---|---|---|"
         )?;
-        for row in rows.iter().filter(|row| row["group"] == group) {
+        for line in old.lines.iter().filter(|line| !new.iter().any(|row| is_of(line, row))) {
+            writeln!(document, "{line}")?;
+        }
+        for row in new {
             writeln!(document, "{}", table_line(row))?;
         }
     }
     document.push_str(LIMITS);
     Ok(document)
+}
+
+/// What stands in a document about a group.
+#[derive(Default)]
+struct Section<'d> {
+    /// What its rows were run on, the last time.
+    conditions: &'d str,
+    /// The lines of its table.
+    lines: Vec<&'d str>,
+}
+
+fn section<'d>(document: &'d str, group: &str) -> Section<'d> {
+    let mut section = Section::default();
+    let behind = document.split_once(&format!("## {group}\n")).map_or("", |(_, behind)| behind);
+    for line in behind.lines().take_while(|line| !line.starts_with("## ")) {
+        if line.starts_with("| ") && !line.starts_with("| fault |") {
+            section.lines.push(line);
+        } else if !line.is_empty() && !line.starts_with('|') {
+            section.conditions = line;
+        }
+    }
+    section
+}
+
+/// Whether a line of a table is about the fault of this row.
+fn is_of(line: &str, row: &Value) -> bool {
+    let fault = text(&row["fault"]);
+    line.strip_prefix("| ")
+        .and_then(|line| line.strip_prefix(fault.as_str()))
+        .is_some_and(|rest| rest.starts_with(": ") || rest.starts_with(" |"))
 }
 
 fn table_line(row: &Value) -> String {
@@ -223,8 +271,8 @@ fn conditions() -> anyhow::Result<String> {
     let total = memory.get("MemTotal").cloned().unwrap_or_default();
     let load = read("/proc/loadavg")?;
     Ok(format!(
-        "{}, Linux {}, {cores} cores, {total} of memory, profile `dev` (dependencies optimised), one \
-         row at a time; load averages at the end {}.",
+        "Run on {}: Linux {}, {cores} cores, {total} of memory, profile `dev` (dependencies \
+         optimised), one row at a time; load averages at the end {}.",
         String::from_utf8_lossy(&date.stdout).trim(),
         read("/proc/sys/kernel/osrelease")?.trim(),
         load.split_whitespace().take(3).collect::<Vec<_>>().join(", "),
@@ -259,6 +307,25 @@ mod tests {
              | 200 × 3, 503 × 4; added 4 ms to 10 ms, longest 20 ms \
              | disk_full, none; live and ready 3 ms at most | 1 | 0.5 s | 0 | 0 | holds |"
         );
+    }
+
+    #[test]
+    fn rows_that_were_not_run_again_stay_as_they_were() {
+        let (mut other, mut clock) = (row(), row());
+        other["fault"] = json!("disk full; node 1");
+        clock["group"] = json!("Clock");
+        let before = document(&[row(), other, clock], "").expect("it can be written");
+        let mut again = row();
+        again["seconds"] = json!(9.0);
+        let after = document(&[again.clone()], &before).expect("it can be written");
+        let lines = |document: &str, group: &str| {
+            section(document, group).lines.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&after, "Clock"), lines(&before, "Clock"));
+        assert!(section(&after, "Clock").conditions.contains("one row at a time"));
+        let [node, new] = &lines(&after, "SQLite")[..] else { panic!("two rows: {after}") };
+        assert!(node.starts_with("| disk full; node 1 | 1.2 s |"), "{node}");
+        assert_eq!(*new, table_line(&again));
     }
 
     #[test]
