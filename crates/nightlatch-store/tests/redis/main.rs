@@ -262,7 +262,7 @@ async fn a_unix_socket_and_another_database_will_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_wait_for_a_hung_server_and_nobody_after_them() {
+async fn one_waits_for_a_hung_server_and_nobody_after_them() {
     let redis = RedisServer::launch();
     let proxy = ChaosProxy::start(redis.port()).await;
     let kept = Kept::new(options(proxy.port()));
