@@ -131,11 +131,12 @@ fn lines_of_rows(tests: &str) -> anyhow::Result<(Vec<String>, bool)> {
 /// The document with these rows. What else `were` in it stays, where there is no such row now.
 fn document(rows: &[Value], were: &str) -> anyhow::Result<String> {
     let mut document = INTRODUCTION.to_owned();
+    let run_on = conditions()?;
     for group in GROUPS {
         let new: Vec<&Value> = rows.iter().filter(|row| row["group"] == group).collect();
         let old = section(were, group);
         writeln!(document, "\n## {group}\n")?;
-        let conditions = if new.is_empty() { old.conditions.to_owned() } else { conditions()? };
+        let conditions = if new.is_empty() { old.conditions } else { run_on.as_str() };
         writeln!(
             document,
             "{conditions}\n\n\

@@ -215,13 +215,17 @@ impl Shared {
 
     /// What has to be counted there already; `None`: there it cannot be counted now.
     fn known(&self, there: &dyn SharedCounters, wants: &Wants) -> Option<Vec<Want>> {
+        // Before the lock: what it takes to say so is none of those who wait for that.
+        if !wants.iter().all(|(key, _)| there.knows(key)) {
+            return None;
+        }
         let (counters, now) = (self.counters(), self.boot_now());
         let to = now.before(KNOWN_AFTER);
         let want = |(key, limit): &(ThrottleKey, Limit)| {
             let known = counters.turnstile.failed(*key, *limit, (to, now));
-            there.knows(key).then_some(Want { key: *key, limit: *limit, known })
+            Want { key: *key, limit: *limit, known }
         };
-        wants.iter().map(want).collect()
+        Some(wants.iter().map(want).collect())
     }
 
     /// Goes through the turnstile, waiting for those before while the deadline lasts.
@@ -267,11 +271,11 @@ impl Shared {
 
     /// Counts at once; the number up to which the journal must be written for it to be kept.
     fn fail(self: &Arc<Self>, wants: &Wants, together: Option<Reservation>) -> u64 {
-        let (now, at) = (self.boot_now(), self.clock.now());
-        let turns = self.counters().turnstile.fail(wants, now);
         if let Some(counters) = self.together.get() {
             counters.fail(wants, together);
         }
+        let (now, at) = (self.boot_now(), self.clock.now());
+        let turns = self.counters().turnstile.fail(wants, now);
         self.hand_out(turns);
         self.journal.push(wants.iter().map(|(key, _)| Failure { key: *key, at }))
     }

@@ -5,17 +5,19 @@
 //! process runs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use crate::told::ToldFolder;
 
 /// Where the library leaves what it shares between processes, and does not tidy it up.
 const LITTER: &str = "/dev/shm";
 
+/// The file that says the time.
+const CLOCK: &str = "clock";
+
 /// The clock of one process, and of what it starts. It must live longer than they.
 pub struct FakeClock {
-    folder: TempDir,
+    folder: ToldFolder,
     /// Whether the clocks that never step are moved too.
     moves_all: bool,
 }
@@ -35,13 +37,7 @@ impl FakeClock {
 
     fn start(moves_all: bool) -> Self {
         remove_litter();
-        let folder = tempfile::Builder::new()
-            .prefix("nightlatch-clock-")
-            .tempdir()
-            .expect("the temporary folder takes a folder");
-        let everybody = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.path(), everybody).expect("it is our folder");
-        let clock = Self { folder, moves_all };
+        let clock = Self { folder: ToldFolder::new("nightlatch-clock-"), moves_all };
         clock.say("+0");
         clock
     }
@@ -59,7 +55,7 @@ impl FakeClock {
     /// Words for `env`.
     pub(crate) fn environment(&self) -> Vec<String> {
         let library = library();
-        let file = self.file();
+        let file = self.folder.path(CLOCK);
         vec![
             format!("LD_PRELOAD={}", library.display()),
             format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
@@ -69,15 +65,8 @@ impl FakeClock {
         ]
     }
 
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("clock")
-    }
-
     fn say(&self, what: &str) {
-        // Renamed, so that nobody reads half of it.
-        let fresh = self.folder.path().join("fresh");
-        fs::write(&fresh, format!("{what}\n")).expect("our folder takes a file");
-        fs::rename(&fresh, self.file()).expect("our folder takes a name");
+        self.folder.say(CLOCK, what);
     }
 }
 

@@ -19,6 +19,7 @@ pub mod sentinel;
 pub mod server;
 pub mod sqlite;
 pub mod strace;
+mod told;
 pub mod wait;
 
 /// The types of requests and answers.

@@ -5,13 +5,15 @@
 //! real thing, and a name can be moved, or its server fail, while the process runs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
+use crate::told::ToldFolder;
 
 const SOURCE: &str = include_str!("resolver.c");
+
+/// The file that says where names lead, and the library that reads it.
+const NAMES: &str = "names";
+const LIBRARY: &str = "names.so";
 
 /// What is said of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Name<'a> {
 
 /// The names of one process. It must live longer than the process.
 pub struct FakeResolver {
-    folder: TempDir,
+    folder: ToldFolder,
 }
 
 impl FakeResolver {
@@ -36,13 +38,7 @@ impl FakeResolver {
     /// Without a C compiler.
     #[must_use]
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("nightlatch-names-")
-            .tempdir()
-            .expect("the temporary folder takes a folder");
-        let everybody = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.path(), everybody).expect("it is our folder");
-        let resolver = Self { folder };
+        let resolver = Self { folder: ToldFolder::new("nightlatch-names-") };
         resolver.compile();
         resolver
     }
@@ -54,30 +50,27 @@ impl FakeResolver {
             Name::ServerFailure => "SERVFAIL",
             Name::Silence => "SILENT",
         };
-        // Renamed, so that nobody reads half of it.
-        let fresh = self.path("fresh");
-        fs::write(&fresh, format!("{name} {answer}\n")).expect("our folder takes a file");
-        fs::rename(&fresh, self.path("names")).expect("our folder takes a name");
+        self.folder.say(NAMES, &format!("{name} {answer}"));
     }
 
-    /// Names and values of variables.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [("LD_PRELOAD", self.path("names.so")), ("NIGHTLATCH_TESTKIT_NAMES", self.path("names"))]
+    /// Words for `env`.
+    pub(crate) fn environment(&self) -> Vec<String> {
+        let (library, names) = (self.folder.path(LIBRARY), self.folder.path(NAMES));
+        vec![
+            format!("LD_PRELOAD={}", library.display()),
+            format!("NIGHTLATCH_TESTKIT_NAMES={}", names.display()),
+        ]
     }
 
     fn compile(&self) {
-        let source = self.path("names.c");
+        let source = self.folder.path("names.c");
         fs::write(&source, SOURCE).expect("our folder takes a file");
         let compiled = Command::new("cc")
             .args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .args([self.path("names.so"), source])
+            .args([self.folder.path(LIBRARY), source])
             .stdin(Stdio::null())
             .status()
             .expect("no C compiler is installed: Debian package `build-essential`");
         assert!(compiled.success(), "the source is right");
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 }

@@ -78,17 +78,19 @@ impl Launch {
     /// With another time than the machine's.
     #[must_use]
     pub fn under(self, clock: &FakeClock) -> Self {
-        clock.environment().iter().fold(self, |launch, word| {
-            let (name, value) = word.split_once('=').expect("a word of `env` has a value");
-            launch.set(name, value)
-        })
+        self.with_words(&clock.environment())
     }
 
     /// With other names than the machine's.
     #[must_use]
     pub fn resolving_by(self, resolver: &FakeResolver) -> Self {
-        resolver.environment().iter().fold(self, |launch, (name, value)| {
-            launch.set(name, value.to_str().expect("temporary folders have plain names"))
+        self.with_words(&resolver.environment())
+    }
+
+    fn with_words(self, words: &[String]) -> Self {
+        words.iter().fold(self, |launch, word| {
+            let (name, value) = word.split_once('=').expect("a word of `env` has a value");
+            launch.set(name, value)
         })
     }
 

@@ -107,9 +107,7 @@ impl Follower<'_> {
                 Ok(map) => {
                     let is_good = map.is_ok && map.epoch >= self.epoch;
                     let rank = |map: &Map| (map.is_ok, map.epoch);
-                    if best.as_ref().is_err()
-                        || best.as_ref().is_ok_and(|(was, _)| rank(was) < rank(&map))
-                    {
+                    if !best.as_ref().is_ok_and(|(was, _)| rank(was) >= rank(&map)) {
                         best = Ok((map, address));
                     }
                     if is_good {

@@ -260,6 +260,13 @@ impl Drill {
         .await;
     }
 
+    /// Waits until health of every node names this class, and then so long under load.
+    pub(crate) async fn stay_ill(&self, class: &str, span: Duration) {
+        self.wait_for_class_everywhere(class).await;
+        self.wait_from_now(span).await;
+        self.stay_under_load().await;
+    }
+
     /// Waits until health of every node has named this class, each at its time.
     pub(crate) async fn wait_until_told_everywhere(&self, class: &str) {
         wait_until(&format!("health has said {class} on every node"), LIMIT, async || {
@@ -299,6 +306,13 @@ impl Drill {
         self.server.start_again();
         self.load.move_to(0, self.server.address());
         self.watch.move_to(self.server.address());
+    }
+
+    /// Stops it in order and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        assert_eq!(self.server.terminate(), Some(0), "a stop is no failure");
+        self.start_again();
+        self.server.wait_until_ready().await;
     }
 
     /// Stops another server in order and starts it again; the fault's own is number 0.

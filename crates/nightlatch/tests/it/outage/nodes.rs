@@ -1,6 +1,6 @@
 //! Several nodes on one record: each does what it can by what it reaches.
 
 mod apart;
-mod together;
+pub(crate) mod together;
 
 const GROUP: &str = "Several nodes";

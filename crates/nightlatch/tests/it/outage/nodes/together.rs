@@ -44,9 +44,7 @@ async fn nodes_are_restarted_one_after_the_other() {
     let mut drill = Drill::begin_among("Own process", fault, nodes, Crowd::STEADY).await;
     drill.fault_begins();
     for _ in 0..full_or(5, 1) {
-        assert_eq!(drill.server.terminate(), Some(0), "a stop is no failure");
-        drill.start_again();
-        drill.server.wait_until_ready().await;
+        drill.restart().await;
         drill.stay_under_load().await;
         drill.restart_other(1);
         drill.others[0].server.wait_until_ready().await;
@@ -95,17 +93,15 @@ async fn an_older_release_goes_on_beside_a_newer_one() {
         newer.run(OF_AN_UNKNOWN_KIND).await;
         drill.stay_under_load().await;
     }
-    assert_eq!(drill.server.terminate(), Some(0), "a stop is no failure");
-    drill.start_again();
-    drill.server.wait_until_ready().await;
+    drill.restart().await;
     newer.run(OF_AN_UNKNOWN_KIND).await;
     drill.stay_under_load().await;
     drill.remark = String::from("rows of the feed, columns and migrations that it does not know");
     drill.fault_ends_among(RESTARTED, UNNOTICED).await;
 }
 
-const OLD_SECRET: &str = "wq8ZtL3vXn6RkE1yHs9UbJ5mGd2PcAf7";
-const NEW_SECRET: &str = "Tz4KpR7cWq2NsV9eGx5YhB8mLd3JfUa6";
+pub(crate) const OLD_SECRET: &str = "wq8ZtL3vXn6RkE1yHs9UbJ5mGd2PcAf7";
+pub(crate) const NEW_SECRET: &str = "Tz4KpR7cWq2NsV9eGx5YhB8mLd3JfUa6";
 const CSRF_SECRET: &str = "bV6nXk2RtW9qLs5ZdH8yPf3MgC7jEa4U";
 
 /// One node is started with the new key first while the other still has `keys_there`.
@@ -117,16 +113,12 @@ async fn keys_are_rotated(fault: &'static str, keys_there: &str, of_other: Expec
     let nodes = vec![node(keys_there), node(keys_there)];
     let mut drill = Drill::begin_among(GROUP, fault, nodes, Crowd::STEADY).await;
     drill.fault_begins();
-    assert_eq!(drill.server.terminate(), Some(0), "a stop is no failure");
     drill.server.set("SESSION_SECRET_KEY", &format!("{NEW_SECRET},{OLD_SECRET}"));
-    drill.start_again();
-    drill.server.wait_until_ready().await;
+    drill.restart().await;
     drill.wait_since_beginning(Duration::from_secs(full_or(20, 2))).await;
     drill.stay_under_load().await;
     drill.server.set("SESSION_SECRET_KEY", keys_there);
-    assert_eq!(drill.server.terminate(), Some(0), "a stop is no failure");
-    drill.start_again();
-    drill.server.wait_until_ready().await;
+    drill.restart().await;
     drill.fault_ends_among(RESTARTED, of_other).await;
 }
 

@@ -27,9 +27,7 @@ async fn from_the_start_on(
     let mut drill = Drill::begin_ill(group, fault, vec![node(), node()]).await;
     drill.guess_meanwhile(GUESSES_MAX).await;
     drill.fault_begins();
-    drill.wait_for_class_everywhere(class).await;
-    drill.wait_from_now(Duration::from_secs(full_or(10, 0))).await;
-    drill.stay_under_load().await;
+    drill.stay_ill(class, Duration::from_secs(full_or(10, 0))).await;
     drill.fault_stays(unseen(Some(class))).await;
 }
 

@@ -17,9 +17,7 @@ async fn on_the_way(name: &'static str, fault: Fault, class: &'static str) {
     let mut drill = stand.begin(GROUP, name).await;
     drill.fault_begins();
     stand.proxy.set(fault).await;
-    drill.wait_for_class_everywhere(class).await;
-    drill.wait_from_now(Duration::from_secs(full_or(10, 0))).await;
-    drill.stay_under_load().await;
+    drill.stay_ill(class, Duration::from_secs(full_or(10, 0))).await;
     stand.proxy.set(Fault::None).await;
     drill.fault_ends(unseen(Some(class))).await;
 }

@@ -12,6 +12,9 @@ use crate::outage::postgres::Way;
 
 const GROUP: &str = "Redis, TLS and DNS";
 
+/// How long a full run stays so.
+const SPAN: Duration = Duration::from_secs(10);
+
 /// That clients need no certificate.
 const OPEN: (&str, &str) = ("tls-auth-clients", "no");
 
@@ -44,15 +47,9 @@ impl Stand {
         drill.fault_begins();
         self.proxy.lead_to(bad.port());
         self.proxy.cut();
-        self.lasts(&drill, class).await;
+        drill.stay_ill(class, full_or(SPAN, Duration::ZERO)).await;
         self.proxy.lead_to(self.good.port());
         drill.fault_ends(unseen(Some(class))).await;
-    }
-
-    async fn lasts(&self, drill: &Drill, class: &str) {
-        drill.wait_for_class_everywhere(class).await;
-        drill.wait_from_now(Duration::from_secs(full_or(10, 0))).await;
-        drill.stay_under_load().await;
     }
 }
 
@@ -91,7 +88,7 @@ async fn a_handshake_that_never_ends_is_not_waited_for() {
     drill.fault_begins();
     stand.proxy.set(Fault::SilentNew).await;
     stand.proxy.cut();
-    stand.lasts(&drill, "timeout").await;
+    drill.stay_ill("timeout", full_or(SPAN, Duration::ZERO)).await;
     stand.proxy.set(Fault::None).await;
     drill.fault_ends(unseen(Some("timeout"))).await;
 }
