@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use nightlatch_core::{
-    Allowance, BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock,
-    Refused, StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
+    BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock, Refused,
+    StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -31,15 +31,15 @@ use tally::Tally;
 pub use tally::ThrottleTallies;
 use ticket::{LocalTicket, Place, Reserved};
 pub use together::{Reservation, SharedCounters, Together, Want};
-use turnstile::{Entry, Turn, Turnstile, Wants};
+use turnstile::{Entry, Turn, Turnstile, Wants, Whole};
 
 /// The most failures that are read at start: far more than the windows of a calm service hold, and
 /// still read in one go.
 const LOAD_MAX: u32 = 100_000;
 
-/// How often it is asked again whether all nodes together have room, and for how long.
+/// How soon it is asked again whether all nodes together have room, and how late at most.
 const TOGETHER_EVERY: Duration = Duration::from_millis(50);
-const TOGETHER_MAX: Duration = Duration::from_millis(500);
+const TOGETHER_EVERY_MAX: Duration = Duration::from_millis(500);
 
 /// A failure that is older has been written to where nodes count together.
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
@@ -160,17 +160,18 @@ struct Counters {
 type Answer = oneshot::Sender<Result<Reserved, Refused>>;
 
 impl Shared {
-    /// Reserves a try here and, where nodes count together, there.
+    /// Reserves a try here and, as far as nodes count together, there.
     async fn enter(
         self: &Arc<Self>,
         wants: Wants,
         deadline: Deadline,
     ) -> Result<Reserved, Refused> {
-        if let Some(counters) =
-            self.together.get().filter(|there| there.is_there() && !wants.is_empty())
-        {
-            let mut here = self.pass(wants.clone(), Allowance::Whole, deadline).await?;
-            match self.reserve_together(&**counters, &wants, deadline).await {
+        let there = self.together.get().filter(|there| there.is_there());
+        let counted = there.map(|there| counted_by(&**there, &wants)).unwrap_or_default();
+        if let (Some(there), false) = (there, counted.is_empty()) {
+            let whole = counted.iter().map(|(key, _)| *key).collect();
+            let mut here = self.pass(wants.clone(), whole, deadline).await?;
+            match self.reserve_together(&**there, &counted, deadline).await {
                 Together::Reserved(reservation) => {
                     here.together = Some(reservation);
                     return Ok(here);
@@ -181,58 +182,62 @@ impl Shared {
                     self.counters().turnstile.refuse_until(key, until, now);
                     return Err(Refused::Throttled { limit, retry_after });
                 }
+                // What is left is in the hands of others: a share beside that would be more.
+                Together::Wait => return Err(Refused::Busy),
                 // By itself this node lets no more through than its share.
-                Together::Wait | Together::Unknown => {}
+                Together::Unknown => {}
             }
         }
-        self.pass(wants, Allowance::Share, deadline).await
+        self.pass(wants, Whole::new(), deadline).await
     }
 
-    /// Asks all nodes together, waiting for those before, but not long: a try whose node is gone holds
-    /// its place for a while. It is others' tries that are waited for: the place where they are counted
-    /// has no more time in all than one request may spend there.
+    /// Asks all nodes together, waiting for those before while the deadline lasts.
     async fn reserve_together(
         &self,
-        counters: &dyn SharedCounters,
-        wants: &Wants,
+        there: &dyn SharedCounters,
+        counted: &Wants,
         deadline: Deadline,
     ) -> Together {
         let clock = self.clock.clock();
-        let Some(wants) = self.known(counters, wants) else { return Together::Unknown };
-        let (began, mut asked_for) = (clock.boottime(), Duration::ZERO);
+        let (mut asked_for, mut pause, mut has_waited) = (Duration::ZERO, TOGETHER_EVERY, false);
+        let wants = self.wanted(counted);
         loop {
+            // It is others' tries that are waited for: the place where they are counted has no more time
+            // in all than one request may spend there.
             let (asked, left) = (clock.boottime(), deadline.remaining(clock));
-            let answer = counters.reserve(&wants, asked_for, left).await;
-            let now = clock.boottime();
-            asked_for += now.saturating_sub(asked);
-            let is_long = now.saturating_sub(began) >= TOGETHER_MAX;
-            if answer != Together::Wait || is_long || deadline.remaining(clock) <= TOGETHER_EVERY {
-                return answer;
+            let answer = there.reserve(&wants, asked_for, left).await;
+            asked_for += clock.boottime().saturating_sub(asked);
+            match answer {
+                Together::Wait if deadline.remaining(clock) > pause => has_waited = true,
+                // That time is over, and those others are not done.
+                Together::Unknown
+                    if has_waited && counted_by(there, counted).len() == counted.len() =>
+                {
+                    return Together::Wait;
+                }
+                answer => return answer,
             }
-            tokio::time::sleep(TOGETHER_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(TOGETHER_EVERY_MAX);
         }
     }
 
-    /// What has to be counted there already; `None`: there it cannot be counted now.
-    fn known(&self, there: &dyn SharedCounters, wants: &Wants) -> Option<Vec<Want>> {
-        // Before the lock: what it takes to say so is none of those who wait for that.
-        if !wants.iter().all(|(key, _)| there.knows(key)) {
-            return None;
-        }
+    /// What has to be counted there already.
+    fn wanted(&self, counted: &Wants) -> Vec<Want> {
         let (counters, now) = (self.counters(), self.boot_now());
         let to = now.before(KNOWN_AFTER);
         let want = |(key, limit): &(ThrottleKey, Limit)| {
             let known = counters.turnstile.failed(*key, *limit, (to, now));
             Want { key: *key, limit: *limit, known }
         };
-        Some(wants.iter().map(want).collect())
+        counted.iter().map(want).collect()
     }
 
     /// Goes through the turnstile, waiting for those before while the deadline lasts.
     async fn pass(
         self: &Arc<Self>,
         wants: Wants,
-        allowance: Allowance,
+        whole: Whole,
         deadline: Deadline,
     ) -> Result<Reserved, Refused> {
         if !wants.is_empty() {
@@ -243,7 +248,7 @@ impl Shared {
         }
         let (answer, mut answered) = oneshot::channel();
         let now = self.boot_now();
-        let (entry, turns) = self.counters().turnstile.enter(wants, (allowance, answer), now);
+        let (entry, turns) = self.counters().turnstile.enter(wants, (whole, answer), now);
         self.hand_out(turns);
         let place = match entry {
             Entry::Reserved(wants) => return Ok(self.reserved(wants)),
@@ -345,6 +350,11 @@ impl Shared {
     fn counters(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().expect("counting does not panic")
     }
+}
+
+/// Those that all nodes can count together now.
+fn counted_by(there: &dyn SharedCounters, wants: &Wants) -> Wants {
+    wants.iter().filter(|(key, _)| there.knows(key)).copied().collect()
 }
 
 #[cfg(test)]

@@ -80,18 +80,18 @@ impl SlidingWindows {
         self.nodes
     }
 
-    /// Reserves a try in every window, or in none.
+    /// Reserves a try in every window, or in none. Of each `allowance` says how much may be used.
     pub fn reserve(
         &mut self,
         wants: &[(ThrottleKey, Limit)],
-        allowance: Allowance,
+        allowance: impl Fn(&ThrottleKey) -> Allowance,
         now: Timestamp,
     ) -> Decision {
         let mut decision = Decision::Reserved;
         for (key, limit) in wants {
             let Some(window) = self.windows.get_mut(key) else { continue };
             window.forget(now, limit.span);
-            let share = match allowance {
+            let share = match allowance(key) {
                 Allowance::Share => limit.share(self.nodes),
                 Allowance::Whole => limit.count,
             };
@@ -280,21 +280,21 @@ mod tests {
         let mut windows = SlidingWindows::new(10);
         let wants = [(key(1), LIMIT)];
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
+            assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Wait(key(1)));
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(0)), Decision::Wait(key(1)));
         windows.give_back(&wants);
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(0)), Decision::Reserved);
         for _ in 0..3 {
             windows.fail(&wants, at(1));
         }
         let Decision::Throttled { retry_after, .. } =
-            windows.reserve(&wants, Allowance::Share, at(11))
+            windows.reserve(&wants, |_| Allowance::Share, at(11))
         else {
             panic!("three have failed");
         };
         assert_eq!(retry_after, Duration::from_secs(50));
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(61)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(61)), Decision::Reserved);
     }
 
     #[test]
@@ -304,34 +304,34 @@ mod tests {
         let mut windows = SlidingWindows::new(10);
         windows.share_among(2);
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Reserved);
+            assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(0)), Decision::Reserved);
         }
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(0)), Decision::Wait(key(1)));
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(0)), Decision::Wait(key(1)));
         for second in 0..3 {
             windows.fail(&wants, at(second));
         }
         let Decision::Throttled { retry_after, .. } =
-            windows.reserve(&wants, Allowance::Share, at(3))
+            windows.reserve(&wants, |_| Allowance::Share, at(3))
         else {
             panic!("the share has failed");
         };
         assert_eq!(retry_after, Duration::from_secs(57));
         // Where they count together, no share is set apart.
-        assert_eq!(windows.reserve(&wants, Allowance::Whole, at(3)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Whole, at(3)), Decision::Reserved);
         windows.give_back(&wants);
         // The other node has gone: its share is ours at once.
         windows.share_among(1);
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(3)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(3)), Decision::Reserved);
         windows.give_back(&wants);
         // What others counted leaves no room, whosever share it was.
         for _ in 0..2 {
             windows.load(key(1), limit, at(3), at(3));
         }
         assert!(matches!(
-            windows.reserve(&wants, Allowance::Share, at(3)),
+            windows.reserve(&wants, |_| Allowance::Share, at(3)),
             Decision::Throttled { .. }
         ));
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(60)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(60)), Decision::Reserved);
     }
 
     #[test]
@@ -340,13 +340,13 @@ mod tests {
         windows.refuse_until(key(1), at(30), at(10));
         for allowance in [Allowance::Whole, Allowance::Share] {
             let Decision::Throttled { retry_after, .. } =
-                windows.reserve(&wants, allowance, at(20))
+                windows.reserve(&wants, |_| allowance, at(20))
             else {
                 panic!("the others have used it up");
             };
             assert_eq!(retry_after, Duration::from_secs(10));
         }
-        assert_eq!(windows.reserve(&wants, Allowance::Share, at(30)), Decision::Reserved);
+        assert_eq!(windows.reserve(&wants, |_| Allowance::Share, at(30)), Decision::Reserved);
         windows.give_back(&wants);
         assert!(windows.is_empty());
     }
@@ -359,11 +359,14 @@ mod tests {
         }
         let both = [(key(1), LIMIT), (key(2), LIMIT)];
         assert!(matches!(
-            windows.reserve(&both, Allowance::Share, at(1)),
+            windows.reserve(&both, |_| Allowance::Share, at(1)),
             Decision::Throttled { .. }
         ));
         for _ in 0..3 {
-            assert_eq!(windows.reserve(&both[..1], Allowance::Share, at(1)), Decision::Reserved);
+            assert_eq!(
+                windows.reserve(&both[..1], |_| Allowance::Share, at(1)),
+                Decision::Reserved
+            );
         }
     }
 
@@ -371,12 +374,12 @@ mod tests {
     fn the_table_is_bounded_and_keeps_what_is_being_evaluated() {
         let mut windows = SlidingWindows::new(4);
         assert_eq!(
-            windows.reserve(&[(key(0), LIMIT)], Allowance::Share, at(0)),
+            windows.reserve(&[(key(0), LIMIT)], |_| Allowance::Share, at(0)),
             Decision::Reserved
         );
         for n in 1..50 {
             assert_eq!(
-                windows.reserve(&[(key(n), LIMIT)], Allowance::Share, at(0)),
+                windows.reserve(&[(key(n), LIMIT)], |_| Allowance::Share, at(0)),
                 Decision::Reserved
             );
             windows.fail(&[(key(n), LIMIT)], at(0));
@@ -396,7 +399,7 @@ mod tests {
             let mut failed: Vec<i64> = Vec::new();
             for gap in gaps {
                 now += gap;
-                if windows.reserve(&wants, Allowance::Share, at(now)) == Decision::Reserved {
+                if windows.reserve(&wants, |_| Allowance::Share, at(now)) == Decision::Reserved {
                     windows.fail(&wants, at(now));
                     failed.push(now);
                 }

@@ -1,5 +1,7 @@
 //! The throttle as callers see it, over the reference record, on a clock that tests move.
 
+mod together;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 

@@ -14,6 +14,10 @@ use nightlatch_core::{
 /// The counters under which a try is reserved.
 pub(super) type Wants = Vec<(ThrottleKey, Limit)>;
 
+/// Those of them of which all may be used, since all nodes count them together: of the others this
+/// node's share.
+pub(super) type Whole = Vec<ThrottleKey>;
+
 /// The most that wait. More are told to come again: they would wait beyond their deadline.
 const WAITING_MAX: usize = 10_000;
 
@@ -35,8 +39,19 @@ pub(super) enum Turn<W> {
 
 struct Waiter<W> {
     wants: Wants,
-    allowance: Allowance,
+    whole: Whole,
     handle: W,
+}
+
+impl<W> Waiter<W> {
+    /// The queue before a counter that is full for this one.
+    fn queue_before(&self, full: ThrottleKey) -> Queue {
+        (full, allowance(&self.whole, &full))
+    }
+}
+
+fn allowance(whole: &[ThrottleKey], key: &ThrottleKey) -> Allowance {
+    if whole.contains(key) { Allowance::Whole } else { Allowance::Share }
 }
 
 /// Before which counter, and with how much of its limit to be had.
@@ -67,11 +82,12 @@ impl<W> Turnstile<W> {
     pub(super) fn enter(
         &mut self,
         wants: Wants,
-        (allowance, handle): (Allowance, W),
+        (whole, handle): (Whole, W),
         now: Timestamp,
     ) -> (Entry, Vec<Turn<W>>) {
         let turns = self.turns_of(&wants, now);
-        let entry = match self.windows.reserve(&wants, allowance, now) {
+        let decision = self.windows.reserve(&wants, |key| allowance(&whole, key), now);
+        let entry = match decision {
             Decision::Reserved => Entry::Reserved(wants),
             Decision::Throttled { limit, retry_after, .. } => {
                 Entry::Refused(Refused::Throttled { limit, retry_after })
@@ -79,8 +95,8 @@ impl<W> Turnstile<W> {
             Decision::Wait(_) if self.places.len() >= WAITING_MAX => Entry::Refused(Refused::Busy),
             Decision::Wait(full) => {
                 self.next_number += 1;
-                let waiter = Waiter { wants, allowance, handle };
-                self.queue((full, allowance), self.next_number, waiter);
+                let waiter = Waiter { wants, whole, handle };
+                self.queue(waiter.queue_before(full), self.next_number, waiter);
                 Entry::Waiting(self.next_number)
             }
         };
@@ -145,17 +161,19 @@ impl<W> Turnstile<W> {
             // Bounded by the queue: each round takes one out, or ends.
             while let Some(number) = self.first_of(queue) {
                 let Some(waiter) = self.take(queue, number) else { break };
-                match self.windows.reserve(&waiter.wants, waiter.allowance, now) {
+                let may_use = |key: &ThrottleKey| allowance(&waiter.whole, key);
+                match self.windows.reserve(&waiter.wants, may_use, now) {
                     Decision::Reserved => turns.push(Turn::Reserved(waiter.handle, waiter.wants)),
                     Decision::Throttled { limit, retry_after, .. } => {
                         let refused = Refused::Throttled { limit, retry_after };
                         turns.push(Turn::Refused(waiter.handle, refused));
                     }
                     Decision::Wait(full) => {
-                        self.queue((full, queue.1), number, waiter);
+                        let next = waiter.queue_before(full);
+                        self.queue(next, number, waiter);
                         // Still this one: it holds up all behind, too. Another: it moves there,
                         // and keeps the place in line that its number gives it.
-                        if full == queue.0 {
+                        if next == queue {
                             break;
                         }
                     }
@@ -209,11 +227,11 @@ mod tests {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 1)];
         assert!(matches!(
-            turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0)).0,
+            turnstile.enter(wants.clone(), (Vec::new(), 0), at(0)).0,
             Entry::Reserved(_)
         ));
         for number in 1..4 {
-            let (entry, turns) = turnstile.enter(wants.clone(), (Allowance::Share, number), at(0));
+            let (entry, turns) = turnstile.enter(wants.clone(), (Vec::new(), number), at(0));
             assert_eq!((entry, turns), (Entry::Waiting(u64::from(number)), Vec::new()));
         }
         turnstile.leave(2);
@@ -231,19 +249,16 @@ mod tests {
         turnstile.share_among(2);
         let wants = vec![want(1, 4)];
         for number in 0..2 {
-            let entry = turnstile.enter(wants.clone(), (Allowance::Share, number), at(0)).0;
+            let entry = turnstile.enter(wants.clone(), (Vec::new(), number), at(0)).0;
             assert_eq!(entry, Entry::Reserved(wants.clone()));
         }
-        assert_eq!(
-            turnstile.enter(wants.clone(), (Allowance::Share, 2), at(0)).0,
-            Entry::Waiting(1)
-        );
+        assert_eq!(turnstile.enter(wants.clone(), (Vec::new(), 2), at(0)).0, Entry::Waiting(1));
         for number in 3..5 {
-            let entry = turnstile.enter(wants.clone(), (Allowance::Whole, number), at(0)).0;
+            let entry = turnstile.enter(wants.clone(), (vec![want(1, 4).0], number), at(0)).0;
             assert_eq!(entry, Entry::Reserved(wants.clone()));
         }
         assert_eq!(
-            turnstile.enter(wants.clone(), (Allowance::Whole, 5), at(0)).0,
+            turnstile.enter(wants.clone(), (vec![want(1, 4).0], 5), at(0)).0,
             Entry::Waiting(2)
         );
         assert_eq!(turnstile.give_back(&wants, at(0)), [Turn::Reserved(5, wants.clone())]);
@@ -253,9 +268,9 @@ mod tests {
     fn a_failure_that_fills_the_counter_refuses_all_who_wait() {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 1)];
-        turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0));
-        turnstile.enter(wants.clone(), (Allowance::Share, 1), at(0));
-        turnstile.enter(wants.clone(), (Allowance::Share, 2), at(0));
+        turnstile.enter(wants.clone(), (Vec::new(), 0), at(0));
+        turnstile.enter(wants.clone(), (Vec::new(), 1), at(0));
+        turnstile.enter(wants.clone(), (Vec::new(), 2), at(0));
         let refused = Refused::Throttled { limit: wants[0].1, retry_after: SPAN };
         let turns = turnstile.fail(&wants, at(0));
         assert_eq!(turns, [Turn::Refused(1, refused), Turn::Refused(2, refused)]);
@@ -265,11 +280,11 @@ mod tests {
     fn who_waits_for_one_account_does_not_hold_up_another_behind_the_same_address() {
         let mut turnstile = Turnstile::new(10);
         let attacked = vec![want(1, 1), want(9, 2)];
-        turnstile.enter(attacked.clone(), (Allowance::Share, 0), at(0));
-        assert_eq!(turnstile.enter(attacked, (Allowance::Share, 1), at(0)).0, Entry::Waiting(1));
+        turnstile.enter(attacked.clone(), (Vec::new(), 0), at(0));
+        assert_eq!(turnstile.enter(attacked, (Vec::new(), 1), at(0)).0, Entry::Waiting(1));
         let neighbour = vec![want(2, 1), want(9, 2)];
         assert_eq!(
-            turnstile.enter(neighbour.clone(), (Allowance::Share, 2), at(0)).0,
+            turnstile.enter(neighbour.clone(), (Vec::new(), 2), at(0)).0,
             Entry::Reserved(neighbour)
         );
     }
@@ -278,15 +293,12 @@ mod tests {
     fn time_alone_lets_those_before_go_first() {
         let mut turnstile = Turnstile::new(10);
         let wants = vec![want(1, 2)];
-        turnstile.enter(wants.clone(), (Allowance::Share, 0), at(0));
+        turnstile.enter(wants.clone(), (Vec::new(), 0), at(0));
         turnstile.fail(&wants, at(0));
-        turnstile.enter(wants.clone(), (Allowance::Share, 1), at(30));
-        assert_eq!(
-            turnstile.enter(wants.clone(), (Allowance::Share, 2), at(30)).0,
-            Entry::Waiting(1)
-        );
+        turnstile.enter(wants.clone(), (Vec::new(), 1), at(30));
+        assert_eq!(turnstile.enter(wants.clone(), (Vec::new(), 2), at(30)).0, Entry::Waiting(1));
         // The failure of second 0 counts no longer.
-        let (entry, turns) = turnstile.enter(wants.clone(), (Allowance::Share, 3), at(60));
+        let (entry, turns) = turnstile.enter(wants.clone(), (Vec::new(), 3), at(60));
         assert_eq!(turns, [Turn::Reserved(2, wants)]);
         assert_eq!(entry, Entry::Waiting(2));
     }
@@ -304,8 +316,8 @@ mod tests {
             for (n, (key, other, fails, pick)) in steps.into_iter().enumerate() {
                 let now = at(u32::try_from(n).expect("few steps"));
                 let wants = vec![want(key, 2), want(10 + other, 3)];
-                let allowance = if pick % 3 == 0 { Allowance::Whole } else { Allowance::Share };
-                let (entry, mut turns) = turnstile.enter(wants, (allowance, ()), now);
+                let whole = wants.iter().take(usize::from(pick % 3)).map(|(key, _)| *key).collect();
+                let (entry, mut turns) = turnstile.enter(wants, (whole, ()), now);
                 match entry {
                     Entry::Reserved(wants) => running.push(wants),
                     Entry::Waiting(_) => waiting += 1,
