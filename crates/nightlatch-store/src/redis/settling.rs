@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nightlatch_core::{Limit, ThrottleKey, Timestamp};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, mpsc};
 use tokio::time::{Instant, sleep_until};
 
@@ -55,12 +56,12 @@ pub(super) struct Settling {
 struct State {
     /// How many failures of a counter could not be written when they were tried.
     late: HashMap<ThrottleKey, usize>,
-    written: Written,
+    ended: Ended,
 }
 
-/// The failures that Redis has acknowledged.
+/// The failures that Redis has acknowledged, or was never to hear of.
 #[derive(Default)]
-struct Written {
+struct Ended {
     by_key: HashMap<ThrottleKey, VecDeque<Reservation>>,
     /// The order in which they came; who comes first goes first.
     keys: VecDeque<ThrottleKey>,
@@ -85,7 +86,11 @@ impl Settling {
     /// Has it written at some time, or not at all.
     pub(super) fn add(&self, settled: Settled) {
         // Full, or nobody writes: it counts on this node, and by the record.
-        let _ = self.add.try_send(settled);
+        if let Err(TrySendError::Full(lost) | TrySendError::Closed(lost)) =
+            self.add.try_send(settled)
+        {
+            self.state().end(&lost);
+        }
     }
 
     /// The one who writes, one at a time.
@@ -99,7 +104,7 @@ impl Settling {
         self.state().late.contains_key(key)
     }
 
-    /// Failures of a counter that have been written, and count for a while yet.
+    /// Failures of a counter that must have been written, and count for a while yet.
     pub(super) fn witnesses(
         &self,
         key: &ThrottleKey,
@@ -108,8 +113,8 @@ impl Settling {
     ) -> Vec<Reservation> {
         let since = now.before(limit.span.saturating_sub(CLOCK_TOLERANCE)).as_micros();
         let state = self.state();
-        let written = state.written.by_key.get(key).into_iter().flatten();
-        written.filter(|failed| failed.at > since).copied().collect()
+        let ended = state.ended.by_key.get(key).into_iter().flatten();
+        ended.filter(|failed| failed.at > since).copied().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,8 +131,9 @@ impl State {
         }
     }
 
-    /// It is written, or given up.
-    fn end(&mut self, settled: &Settled, is_written: bool) {
+    /// It is written, or given up: then it is missed there, and Redis is not asked about that counter
+    /// for as long as it would count.
+    fn end(&mut self, settled: &Settled) {
         let Some(failed) = settled.failed else { return };
         if settled.is_late
             && let Some(count) = self.late.get_mut(&settled.key)
@@ -137,18 +143,19 @@ impl State {
                 self.late.remove(&settled.key);
             }
         }
-        if is_written {
-            self.written.add(settled.key, failed);
-        }
+        self.ended.add(settled.key, (failed, settled.limit), settled.at);
     }
 }
 
-impl Written {
-    fn add(&mut self, key: ThrottleKey, failed: Reservation) {
+impl Ended {
+    fn add(&mut self, key: ThrottleKey, (failed, limit): (Reservation, Limit), now: Timestamp) {
         let known = self.by_key.entry(key).or_insert_with(|| {
             self.keys.push_back(key);
             VecDeque::new()
         });
+        // Those that count no longer are in nobody's way.
+        let since = now.before(limit.span).as_micros();
+        known.retain(|witness| witness.at > since);
         if known.len() == WITNESSES_MAX {
             known.remove(WITNESSES_MAX / 2);
         }
@@ -157,6 +164,15 @@ impl Written {
             && let Some(oldest) = self.keys.pop_front()
         {
             self.by_key.remove(&oldest);
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.settling.state();
+        for settled in &self.late {
+            state.end(settled);
         }
     }
 }
@@ -186,7 +202,7 @@ impl Waiting<'_> {
         let mut state = self.settling.state();
         for (mut settled, is_written) in batch.into_iter().zip(written) {
             if *is_written {
-                state.end(&settled, true);
+                state.end(&settled);
             } else {
                 state.keep(&mut settled);
                 self.late.push_back(settled);
@@ -195,7 +211,7 @@ impl Waiting<'_> {
         while self.late.len() > WAITING_MAX
             && let Some(oldest) = self.late.pop_front()
         {
-            state.end(&oldest, false);
+            state.end(&oldest);
         }
     }
 
@@ -217,7 +233,7 @@ impl Waiting<'_> {
         batch.retain(|settled| {
             let is_old = now.since(settled.at) >= HELD_MAX;
             if is_old {
-                self.settling.state().end(settled, false);
+                self.settling.state().end(settled);
             }
             !is_old
         });
@@ -301,13 +317,44 @@ mod tests {
         let later = AT.after(HELD_MAX);
         drop(tokio::time::timeout(Duration::from_mins(1), waiting.next(|| later)).await);
         assert!(waiting.late.is_empty() && settling.state().late.is_empty());
+        assert!(!settling.written(1).is_empty(), "that they are missing is found out");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_never_written_is_missed() {
+        let settling = Settling::new();
+        for at in 0..=i64::try_from(WAITING_MAX).expect("it is small") {
+            settling.add(failure(1, at));
+        }
+        assert_eq!(settling.written(1).len(), 1, "there is no room for the last");
+        let mut waiting = settling.waiting().await;
+        let batch = waiting.next(|| AT).await.expect("they wait");
+        waiting.tried(batch, &[false; BATCH_MAX]);
+        assert!(settling.is_late(&key(1)));
+        drop(waiting);
+        assert!(!settling.is_late(&key(1)), "nobody tries them any more");
+        assert_eq!(settling.written(1).len(), WITNESSES_MAX);
+    }
+
+    #[test]
+    fn failures_that_count_no_longer_are_not_in_the_way_of_others() {
+        let settling = Settling::new();
+        let later = AT.after(LIMIT.span);
+        for (at, count) in [(AT, 8), (later, 16)] {
+            for number in 0..count {
+                let at = at.after(Duration::from_micros(number + 1));
+                let settled = Settled { at, ..failure(1, at.as_micros()) };
+                settling.state().end(&settled);
+            }
+        }
+        assert_eq!(settling.witnesses(&key(1), LIMIT, later).len(), 16);
     }
 
     #[test]
     fn what_has_been_written_is_remembered_within_limits() {
         let settling = Settling::new();
         for at in 0..20 {
-            settling.state().end(&failure(1, at), true);
+            settling.state().end(&failure(1, at));
         }
         let first_and_last = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18, 19];
         assert_eq!(settling.written(1), first_and_last);
@@ -317,9 +364,9 @@ mod tests {
             let mut digest = [0; 16];
             digest[..8].copy_from_slice(&number.to_be_bytes());
             let key = ThrottleKey::new(ThrottleScope::Device, digest);
-            settling.state().end(&Settled { key, ..failure(1, 0) }, true);
+            settling.state().end(&Settled { key, ..failure(1, 0) });
         }
         assert!(settling.written(1).is_empty(), "others have come since");
-        assert_eq!(settling.state().written.by_key.len(), WITNESSED_MAX);
+        assert_eq!(settling.state().ended.by_key.len(), WITNESSED_MAX);
     }
 }
