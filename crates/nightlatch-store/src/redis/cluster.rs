@@ -31,7 +31,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// How many servers are asked at one look.
 const ASKED_MAX: usize = 16;
 
-/// Between two looks, whatever happens.
+/// Between two looks, whatever happens, and twice this after one that told nothing: who was asked then
+/// had to be connected to, perhaps twice.
 const REST: Duration = Duration::from_millis(500);
 
 /// And after that, while something is the matter and while nothing is. It ends when a server sends
@@ -39,20 +40,25 @@ const REST: Duration = Duration::from_millis(500);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// While nobody says anything: who is asked then has to be connected to.
+/// While there are servers that are kept, one of the others is asked so seldom: it may be one of them
+/// by another name, to which its keeper tries to connect.
+const OTHERS_EVERY: Duration = Duration::from_secs(4);
+
+/// While nobody says anything.
 const BACKOFF: Backoff = Backoff { base: AGAIN_AFTER, max: Duration::from_secs(2) };
 
 /// Follows the Cluster that a link leads to, for as long as the caller lets it run.
 pub(super) async fn follow(link: &Arc<RedisLink>, observer: Arc<dyn LinkObserver>) {
     let overall = Overall::new(observer);
     let (kept, epoch) = (BTreeMap::new(), 0);
-    let mut follower = Follower { link, overall, kept, asked: None, turn: 0, epoch };
+    let (turn, others_from) = (0, Duration::ZERO);
+    let mut follower = Follower { link, overall, kept, asked: None, turn, others_from, epoch };
     let mut failed = 0;
     loop {
         let is_told = follower.look().await;
         sleep(REST).await;
         if !is_told {
-            sleep(BACKOFF.delay(failed, keeper::random(&*link.entropy))).await;
+            sleep(REST + BACKOFF.delay(failed, keeper::random(&*link.entropy))).await;
             failed = failed.saturating_add(1);
             continue;
         }
@@ -74,6 +80,8 @@ struct Follower<'a> {
     asked: Option<HostAndPort>,
     /// Which of those that are configured is asked first.
     turn: usize,
+    /// The boot time from which one of them may be asked again.
+    others_from: Duration,
     /// The newest that was told.
     epoch: u64,
 }
@@ -123,23 +131,40 @@ impl Follower<'_> {
         Ok(map)
     }
 
-    /// Those who are connected, who told it before first; then those that are configured, as far as they
-    /// are nobody's whose keeper tries to connect anyway.
+    /// Those who are connected, who told it before first and those that requests do not use last; then
+    /// those that are configured, as far as they are nobody's whose keeper tries to connect anyway.
     fn next_to_ask(&mut self) -> Vec<HostAndPort> {
+        let reached = self.kept.iter().filter(|(_, kept)| kept.lane.is_reached());
+        let mut reached: Vec<_> = reached
+            .map(|(address, kept)| {
+                let is_new = Some(address) != self.asked.as_ref();
+                ((is_new, !kept.lane.is_connected()), address.clone())
+            })
+            .collect();
+        reached.sort_unstable();
+        let mut asked: Vec<_> = reached.into_iter().map(|(_, address)| address).collect();
+        asked.extend(self.others());
+        asked.truncate(ASKED_MAX);
+        asked
+    }
+
+    /// Of those that are configured, but not kept, all while nobody is, else one from time to time.
+    fn others(&mut self) -> Vec<HostAndPort> {
         let configured = self.link.connector.cluster_nodes();
         let mut others: Vec<_> =
             configured.iter().filter(|address| !self.kept.contains_key(address)).cloned().collect();
-        if !others.is_empty() {
-            let first = self.turn % others.len();
-            others.rotate_left(first);
-            self.turn = self.turn.wrapping_add(1);
+        let now = self.link.clock.boottime();
+        if others.is_empty() || now < self.others_from {
+            return Vec::new();
         }
-        let connected = self.kept.iter().filter(|(_, kept)| kept.lane.is_connected());
-        let mut asked: Vec<_> = connected.map(|(address, _)| address.clone()).collect();
-        asked.sort_by_key(|address| Some(address) != self.asked.as_ref());
-        asked.extend(others);
-        asked.truncate(ASKED_MAX);
-        asked
+        let first = self.turn % others.len();
+        others.rotate_left(first);
+        self.turn = self.turn.wrapping_add(1);
+        if !self.kept.is_empty() {
+            others.truncate(1);
+            self.others_from = now.saturating_add(OTHERS_EVERY);
+        }
+        others
     }
 
     async fn ask(&self, address: &HostAndPort) -> Result<Map, FailureClass> {
@@ -148,8 +173,8 @@ impl Follower<'_> {
         questions.cmd("CLUSTER").arg("SLOTS");
         let answers = match self.kept.get(address) {
             Some(kept) => {
-                let answered = kept.lane.send(&questions, ASK_LIMIT).await;
-                answered.map_err(|failure| failure.class)?.0
+                let answered = kept.lane.ask_beside(&questions, ASK_LIMIT).await;
+                answered.map_err(|failure| failure.class)?
             }
             None => self.link.connector.ask_once(address, &questions).await?,
         };
@@ -190,8 +215,8 @@ impl Follower<'_> {
 
     /// A name for a key to look at, of a server that has these slots.
     fn probe(&self, ranges: &Ranges) -> String {
-        // What stands in braces alone decides where a key lies.
-        let slot = ranges.first().map_or(0, |(first, _)| usize::from(*first));
+        // What stands in braces alone decides where a key lies. Low slots are the first to be moved.
+        let slot = ranges.last().map_or(0, |(_, last)| usize::from(*last));
         let tag = format!("{{{}}}", self.link.tags.get(slot).copied().unwrap_or_default());
         keeper::probe(&self.link.key_prefix, &tag, &*self.link.entropy)
     }

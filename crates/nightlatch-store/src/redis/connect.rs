@@ -99,7 +99,7 @@ impl Connector {
     }
 
     /// Connects and logs in. The caller ends what takes too long.
-    pub(super) async fn connect(&self, to: &Target) -> Result<Connection, FailureClass> {
+    pub(super) async fn connect(&self, to: &Target) -> Result<Connection, Unconnected> {
         let sentinels = match (to, &self.sentinels) {
             (Target::At(address), _) => return self.connect_to(Some(address.clone())).await,
             (Target::Configured, None) => return self.connect_to(None).await,
@@ -109,7 +109,7 @@ impl Connector {
         let connection = self.connect_to(Some(found_at)).await?;
         // A Sentinel that knows less than the others names who was the primary.
         if connection.is_replica().await {
-            return Err(FailureClass::Readonly);
+            return Err(FailureClass::Readonly.into());
         }
         Ok(connection)
     }
@@ -120,7 +120,8 @@ impl Connector {
         address: &HostAndPort,
         questions: &Pipeline,
     ) -> Result<Vec<Value>, FailureClass> {
-        let mut connection = self.connect_to(Some(address.clone())).await?;
+        let connection = self.connect_to(Some(address.clone())).await;
+        let mut connection = connection.map_err(|unconnected| unconnected.class)?;
         let answers = connection.commands.send_packed_commands(questions, 0, questions.len()).await;
         answers.map_err(|error| classify(&error))
     }
@@ -151,15 +152,6 @@ impl Connector {
         sentinels.find_primary().await.is_ok_and(|primary| primary != *found_at)
     }
 
-    /// Whether a failure of this class may have been found by another connection than the one that
-    /// failed.
-    pub(super) const fn examines(class: FailureClass) -> bool {
-        matches!(
-            class,
-            FailureClass::Closed | FailureClass::TlsRequired | FailureClass::TlsNotSpoken
-        )
-    }
-
     /// Whether the name of its host leads elsewhere by now.
     pub(super) async fn leads_elsewhere(&self, connection: &Connection) -> bool {
         match (self.endpoint(connection.found_at.as_ref()), connection.peer) {
@@ -168,28 +160,36 @@ impl Connector {
         }
     }
 
-    async fn connect_to(&self, found_at: Option<HostAndPort>) -> Result<Connection, FailureClass> {
+    async fn connect_to(&self, found_at: Option<HostAndPort>) -> Result<Connection, Unconnected> {
         let found_at = found_at.as_ref();
-        match self.greet(ProtocolVersion::RESP3, found_at).await {
+        let refusal = match self.greet(ProtocolVersion::RESP3, found_at).await {
+            Ok(connection) => return Ok(connection),
+            Err(refusal) => refusal,
+        };
+        let class = match (refusal, self.tls.is_some()) {
             // A server or a proxy from before Redis 6.
-            Err(Refusal::Older) => {
-                self.greet(ProtocolVersion::RESP2, found_at).await.map_err(Refusal::class)
-            }
+            (Refusal::Older, _) => match self.greet(ProtocolVersion::RESP2, found_at).await {
+                Ok(connection) => return Ok(connection),
+                Err(refusal) => refusal.class(),
+            },
             // OpenSSL says nothing to somebody who speaks no TLS.
-            Err(Refusal::Greeting(FailureClass::Closed)) if self.speaks_tls(found_at).await => {
-                Err(FailureClass::TlsRequired)
+            (Refusal::Greeting(FailureClass::Closed), false) => {
+                let speaks_tls = self.speaks_tls(found_at).await;
+                if speaks_tls { FailureClass::TlsRequired } else { FailureClass::Closed }
             }
             // Redis waits for the end of a line when somebody speaks TLS to it.
-            Err(Refusal::Stream(FailureClass::Timeout)) if self.speaks_plainly(found_at).await => {
-                Err(FailureClass::TlsNotSpoken)
+            (Refusal::Stream(FailureClass::Timeout), true) => {
+                let speaks_plainly = self.speaks_plainly(found_at).await;
+                if speaks_plainly { FailureClass::TlsNotSpoken } else { FailureClass::Timeout }
             }
-            greeted => greeted.map_err(Refusal::class),
-        }
+            (refusal, _) => return Err(refusal.class().into()),
+        };
+        Err(Unconnected { class, was_examined: true })
     }
 
     /// Whether a server that has ended a connection without TLS takes one with it.
     async fn speaks_tls(&self, found_at: Option<&HostAndPort>) -> bool {
-        let (None, Some((host, port))) = (&self.tls, self.endpoint(found_at)) else { return false };
+        let Some((host, port)) = self.endpoint(found_at) else { return false };
         let (Ok(config), Ok(name)) = (RedisTls::of_anybody(), server_name(host)) else {
             return false;
         };
@@ -205,9 +205,7 @@ impl Connector {
 
     /// Whether a server that is silent in TLS answers without it.
     async fn speaks_plainly(&self, found_at: Option<&HostAndPort>) -> bool {
-        let (Some(_), Some((host, port))) = (&self.tls, self.endpoint(found_at)) else {
-            return false;
-        };
+        let Some((host, port)) = self.endpoint(found_at) else { return false };
         let Ok((mut tcp, _)) = tcp::connect(host, port).await else { return false };
         let asking = async {
             tcp.write_all(b"PING\r\n").await?;
@@ -325,6 +323,19 @@ impl Connection {
 }
 
 /// Why there is no connection.
+pub(super) struct Unconnected {
+    pub(super) class: FailureClass,
+    /// Whether it took another connection to find out.
+    pub(super) was_examined: bool,
+}
+
+impl From<FailureClass> for Unconnected {
+    fn from(class: FailureClass) -> Self {
+        Self { class, was_examined: false }
+    }
+}
+
+/// What one connection came to.
 enum Refusal {
     /// Before Redis was heard.
     Stream(FailureClass),

@@ -37,20 +37,37 @@ impl Connected {
         Arc::new(Self { connection, deadline, silences: Mutex::default() })
     }
 
-    /// Whether the last commands had no answer. Whoever asks now would only wait, perhaps for a second
-    /// time; its keeper finds out whether it is heard again.
-    pub(super) fn is_silent(&self) -> bool {
-        self.silences().count > 0
-    }
-
     /// The answers to commands that are sent at once, if they come in time; each may be an error.
     pub(super) async fn send(
         &self,
         batch: &Pipeline,
         limit: Duration,
     ) -> Result<Vec<Value>, RedisFailure> {
-        let mut commands = self.connection.commands.clone();
+        self.send_as_of(Instant::now(), batch, limit).await
+    }
+
+    /// The same, but nothing is sent after commands that had no answer. Whoever asks then would only
+    /// wait, perhaps for a second time; its keeper finds out whether it is heard again.
+    pub(super) async fn send_unless_silent(
+        &self,
+        batch: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, RedisFailure> {
+        // Before it is looked: a silence that is noticed in between is none of two in a row.
         let sent = Instant::now();
+        if self.silences().count > 0 {
+            return Err(RedisFailure::of_absence(FailureClass::Timeout));
+        }
+        self.send_as_of(sent, batch, limit).await
+    }
+
+    async fn send_as_of(
+        &self,
+        sent: Instant,
+        batch: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, RedisFailure> {
+        let mut commands = self.connection.commands.clone();
         let sending = commands.send_packed_commands(batch, 0, batch.len());
         let answers = timeout(limit, sending).await;
         self.heard(answers, sent)

@@ -10,7 +10,7 @@ use nightlatch_resilience::Backoff;
 use redis::{Pipeline, Value};
 use tokio::time::{sleep, timeout};
 
-use super::connect::Connector;
+use super::connect::Unconnected;
 use super::connected::Connected;
 use super::failure::{RedisFailure, Shows};
 use super::lane::Lane;
@@ -25,8 +25,9 @@ const BACKOFF: Backoff =
     Backoff { base: Duration::from_millis(500), max: Duration::from_millis(1500) };
 
 /// A try is never sooner than this after one that failed, as chance would have it, and twice this after
-/// one that it took another connection to understand: no more than two in a second.
-const REST: Duration = Duration::from_millis(500);
+/// one that it took another connection to understand. With those who follow a Cluster, who may know a
+/// server by another name, it is connected to no more than twice in a second.
+const REST: Duration = Duration::from_millis(700);
 
 /// How often a connection is looked at: one that hangs is found before a request finds it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -129,12 +130,12 @@ impl Keeper {
         let mut attempt = 0;
         loop {
             let used = self.use_connection().await;
-            if used.is_ok_and(|well_for| well_for >= WELL_FROM) {
+            if used.as_ref().is_ok_and(|well_for| *well_for >= WELL_FROM) {
                 attempt = 0;
                 continue;
             }
             let delay = BACKOFF.delay(attempt, random(&*self.link.entropy)).max(REST);
-            let was_examined = used.is_err_and(Connector::examines);
+            let was_examined = used.is_err_and(|unconnected| unconnected.was_examined);
             sleep(if was_examined { delay + REST } else { delay }).await;
             attempt = attempt.saturating_add(1);
         }
@@ -142,13 +143,15 @@ impl Keeper {
 
     /// Connects, and lets requests use the connection while it does well. For how long it did, or why
     /// there was none.
-    async fn use_connection(&self) -> Result<Duration, FailureClass> {
+    async fn use_connection(&self) -> Result<Duration, Unconnected> {
         let began = self.now();
         let connecting = self.link.connector.connect(&self.lane.target);
         let connection = timeout(CONNECT_LIMIT, connecting).await;
-        let connection = connection.unwrap_or(Err(FailureClass::Timeout));
-        let connection = connection.inspect_err(|class| self.tell(Err(*class), began))?;
+        let connection = connection.unwrap_or_else(|_| Err(FailureClass::Timeout.into()));
+        let connection = connection.inspect_err(|failed| self.tell(Err(failed.class), began))?;
         let connected = Connected::new(connection, self.link.deadline);
+        self.misled.store(0, Ordering::Relaxed);
+        let _at_hand = self.lane.at_hand(&connected);
         let mut well_for = Duration::ZERO;
         let mut listens = false;
         while self.prove(&connected).await {
@@ -266,20 +269,28 @@ impl Keeper {
         look.cmd("SET").arg(&name).arg(&value).arg("PX").arg(LOOKED_KEPT_MS);
         look.cmd("GETRANGE").arg(&name).arg(0).arg(value.len());
         let answers = connected.send(&look, LOOK_LIMIT).await?;
-        if answers.iter().any(|said| Redirect::read(said, self.lane.address()).is_some()) {
-            // That the key has moved, those who follow the Cluster have to hear.
-            self.link.misled.notify_one();
-            if self.misled.fetch_add(1, Ordering::Relaxed) >= MISLED_LOOKS_MAX {
-                let class = FailureClass::ClusterDown;
-                return Err(RedisFailure { class, shows: Shows::Answered });
+        let redirects = answers.iter().map(|said| Redirect::read(said, self.lane.address()));
+        let redirect = redirects.flatten().max_by_key(|redirect| !redirect.is_for_once);
+        match redirect {
+            None => {
+                let answers = answers.into_iter().map(Value::extract_error).collect();
+                let answers: Result<Vec<_>, _> = answers;
+                let answers = answers.map_err(|error| RedisFailure::of_command(&error))?;
+                if answers != [Value::Okay, Value::BulkString(value.into_bytes())] {
+                    let class = FailureClass::Protocol;
+                    return Err(RedisFailure { class, shows: Shows::Spoilt });
+                }
+                self.misled.store(0, Ordering::Relaxed);
             }
-        } else {
-            self.misled.store(0, Ordering::Relaxed);
-            let answers = answers.into_iter().map(Value::extract_error).collect();
-            let answers: Result<Vec<_>, _> = answers;
-            let answers = answers.map_err(|error| RedisFailure::of_command(&error))?;
-            if answers != [Value::Okay, Value::BulkString(value.into_bytes())] {
-                return Err(RedisFailure { class: FailureClass::Protocol, shows: Shows::Spoilt });
+            // The key is on its way to another, which may take long: the server does as well as before.
+            Some(redirect) if redirect.is_for_once => self.misled.store(0, Ordering::Relaxed),
+            Some(_) => {
+                // That the key has moved, those who follow the Cluster have to hear.
+                self.link.misled.notify_one();
+                if self.misled.fetch_add(1, Ordering::Relaxed) >= MISLED_LOOKS_MAX {
+                    let class = FailureClass::ClusterDown;
+                    return Err(RedisFailure { class, shows: Shows::Answered });
+                }
             }
         }
         if self.now().saturating_sub(began) <= self.link.deadline {

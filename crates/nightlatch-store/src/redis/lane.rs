@@ -22,6 +22,8 @@ pub(super) struct Lane {
     /// The name of the key that looks write and read, which this server has to have.
     probe: Mutex<String>,
     slot: ArcSwapOption<Connected>,
+    /// The connection that there is, whether or not requests use it.
+    at_hand: ArcSwapOption<Connected>,
     /// The boot time when the slot was last filled.
     filled_at: Mutex<Duration>,
     /// Why the slot is empty.
@@ -29,6 +31,15 @@ pub(super) struct Lane {
     in_flight: Semaphore,
     /// Told when the slot has been emptied, or a command had no answer.
     pub(super) doubted: Notify,
+}
+
+/// A connection that is there.
+pub(super) struct AtHand<'a>(&'a Lane);
+
+impl Drop for AtHand<'_> {
+    fn drop(&mut self) {
+        self.0.at_hand.store(None);
+    }
 }
 
 /// By which way an answer came.
@@ -50,6 +61,7 @@ impl Lane {
             target,
             probe: Mutex::new(probe),
             slot: ArcSwapOption::empty(),
+            at_hand: ArcSwapOption::empty(),
             filled_at: Mutex::default(),
             absence: Mutex::new(FailureClass::Unreachable),
             in_flight: Semaphore::new(PIPELINE_MAX),
@@ -71,17 +83,37 @@ impl Lane {
         limit: Duration,
     ) -> Result<(Vec<Value>, Through), RedisFailure> {
         let (through, _place) = self.take_place()?;
-        if through.connected.is_silent() {
-            return Err(RedisFailure::of_absence(FailureClass::Timeout));
-        }
-        let answers = through.connected.send(commands, limit).await;
+        let answers = through.connected.send_unless_silent(commands, limit).await;
         match answers {
             Ok(values) => Ok((values, through)),
             Err(failure) => Err(through.failed(failure)),
         }
     }
 
-    /// The connection, if there is one, and a place on it.
+    /// What its server answers to questions that no request waits for, also over a connection that none
+    /// uses.
+    pub(super) async fn ask_beside(
+        &self,
+        questions: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, RedisFailure> {
+        let connected = self.at_hand.load_full();
+        let connected = connected.ok_or_else(|| RedisFailure::of_absence(self.absence()))?;
+        connected.send_unless_silent(questions, limit).await
+    }
+
+    /// Notes a connection that has been made, until what this returns is dropped.
+    pub(super) fn at_hand(&self, connected: &Arc<Connected>) -> AtHand<'_> {
+        self.at_hand.store(Some(Arc::clone(connected)));
+        AtHand(self)
+    }
+
+    /// Whether its server is connected to, if not for requests.
+    pub(super) fn is_reached(&self) -> bool {
+        self.at_hand.load().is_some()
+    }
+
+    /// The connection, if there is one for requests, and a place on it.
     fn take_place(self: &Arc<Self>) -> Result<(Through, SemaphorePermit<'_>), RedisFailure> {
         let connected = self.slot.load_full();
         let connected = connected.ok_or_else(|| RedisFailure::of_absence(self.absence()))?;

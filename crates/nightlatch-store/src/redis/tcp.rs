@@ -3,17 +3,24 @@
 //! Apart from the rest, since a name may have several addresses, none, or another one later, and its
 //! resolver may be what fails.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use nightlatch_core::FailureClass;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::failure::classify_io;
 
 /// How long a resolver may take. It is left alone then, and the thread that waits for it is its own.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How many look-ups this process has under way. Those that are left alone keep their threads until
+/// the resolver gives up, half a minute perhaps.
+static LOOKUPS: Semaphore = Semaphore::const_new(16);
 
 /// How many addresses of a name are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -55,8 +62,21 @@ pub(super) async fn leads_elsewhere(host: &str, port: u16, peer: IpAddr) -> bool
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, FailureClass> {
-    let found = timeout(LOOKUP_LIMIT, lookup_host((host, port))).await;
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let found = timeout(LOOKUP_LIMIT, look_up(host.to_owned(), port)).await;
     let found = found.map_err(|_| FailureClass::Dns)?.map_err(|_| FailureClass::Dns)?;
-    let found: Vec<_> = found.take(ADDRESSES_MAX).collect();
     if found.is_empty() { Err(FailureClass::Dns) } else { Ok(found) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "there are only so many places")]
+async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let looking = spawn_blocking(move || {
+        // It holds its place for as long as the thread is busy with it.
+        let _place = place;
+        Ok((host.as_str(), port).to_socket_addrs()?.take(ADDRESSES_MAX).collect())
+    });
+    looking.await?
 }

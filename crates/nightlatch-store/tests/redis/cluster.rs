@@ -1,6 +1,7 @@
 //! A Cluster: each server has its part of the keys.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nightlatch_core::{FailureClass, Secret};
@@ -122,6 +123,57 @@ async fn a_slot_is_found_before_while_and_after_it_moves() {
     assert_eq!(kept.found().await.len(), usize::from(COPIES), "one has moved");
     assert_eq!(kept.last_heard(), Some(Ok(())));
     assert!(to.ask(&["--raw", "KEYS", key]).contains(key));
+}
+
+/// A server that sends away whoever asks for a key that is on its way does as well as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_stays_on_its_way_is_no_reason_to_give_its_server_up() {
+    let cluster = RedisCluster::launch(2, false).await;
+    let kept = kept_in(&cluster).await;
+    let [from, to] = cluster.primaries.as_slice() else { panic!("two were started") };
+    let looked_at = from.ask(&["--raw", "KEYS", "nightlatch:look:*"]);
+    let slot = from.ask(&["CLUSTER", "KEYSLOT", &looked_at]).parse().expect("a number");
+    cluster
+        .move_slot(slot, (from, to), async || {
+            let before = kept.heard.looks.load(Ordering::Relaxed);
+            // Both servers, for longer than a server is believed that the key is another's.
+            wait_until("it is looked at again and again", LIMIT, async || {
+                assert_eq!(kept.last_heard(), Some(Ok(())));
+                kept.heard.looks.load(Ordering::Relaxed) - before >= 16
+            })
+            .await;
+        })
+        .await;
+    assert_eq!(kept.found().await.len(), usize::from(COPIES));
+}
+
+/// They know where the keys are, though no request can use them.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_have_lost_all_their_keys_at_once_are_asked_who_has_them() {
+    let cluster = RedisCluster::launch(2, false).await;
+    let [known, other] = cluster.primaries.as_slice() else { panic!("two were started") };
+    let all = ["0", "16383"];
+    let have = async |server: &RedisServer| {
+        for one in &cluster.primaries {
+            // One that knows of none has none to lose.
+            let _ = one.ask(&[&["CLUSTER", "DELSLOTSRANGE"], all.as_slice()].concat());
+        }
+        server.tell(&[&["CLUSTER", "ADDSLOTSRANGE"], all.as_slice()].concat());
+        let _ = server.ask(&["CLUSTER", "BUMPEPOCH"]);
+        cluster.agrees().await;
+    };
+    have(known).await;
+    let kept = Kept::new(cluster_of([known.port()]));
+    kept.hears(Ok(())).await;
+    for one in &cluster.primaries {
+        one.tell(&[&["CLUSTER", "DELSLOTSRANGE"], all.as_slice()].concat());
+    }
+    kept.hears(Err(FailureClass::ClusterDown)).await;
+    wait_until("it is not used", LIMIT, async || !kept.link.is_connected()).await;
+    have(other).await;
+    kept.hears(Ok(())).await;
+    kept.keeps(token(1), &session(1)).await;
+    assert!(has_copies(other));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod news;
 mod sentinel;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -35,12 +38,14 @@ const DEADLINE: Duration = Duration::from_millis(100);
 #[derive(Default)]
 struct Heard {
     outcome: Mutex<Option<Result<(), FailureClass>>>,
+    looks: AtomicUsize,
     listens: Mutex<Option<Result<(), FailureClass>>>,
 }
 
 impl LinkObserver for Heard {
     fn observed(&self, seen: Observation) {
         *self.outcome.lock().expect("nobody panics with it") = Some(seen.outcome);
+        self.looks.fetch_add(1, Ordering::Relaxed);
     }
 
     fn listens(&self, outcome: Result<(), FailureClass>) {
@@ -370,4 +375,28 @@ async fn over_tls_it_is_believed_who_should_be() {
         let kept = Kept::new(RedisOptions { address, tls, ..options(0) });
         wait_until(what, LIMIT, async || kept.last_heard() == Some(outcome)).await;
     }
+}
+
+/// It takes two connections to find out that the password is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_from_before_redis_6_is_connected_to_no_more_than_twice_in_a_second() {
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = server.local_addr().expect("it has one").port();
+    let password = Some(Secret::new("wrong".to_owned()));
+    let kept = Kept::new(RedisOptions { password, ..options(port) });
+    let mut began = None;
+    let seconds = 4;
+    for _ in 0..=2 * seconds {
+        let (mut connection, _) = server.accept().await.expect("somebody connects");
+        began.get_or_insert_with(Instant::now);
+        let mut asked = [0; 256];
+        let count = connection.read(&mut asked).await.expect("it is asked");
+        let greets = asked[..count].windows(5).any(|word| word == b"HELLO");
+        let answer: &[u8] =
+            if greets { b"-ERR unknown command `HELLO`\r\n" } else { b"-ERR invalid password\r\n" };
+        connection.write_all(answer).await.expect("it is heard");
+    }
+    let took = began.expect("somebody has connected").elapsed();
+    assert!(took >= Duration::from_secs(seconds), "{took:?}");
+    kept.hears(Err(FailureClass::AuthFailed)).await;
 }

@@ -267,10 +267,14 @@ impl Drill {
         self.stay_under_load().await;
     }
 
-    /// Waits until health of every node has named this class, each at its time.
+    /// Waits until health of every node has named this class, or one of these, each at its time.
     pub(crate) async fn wait_until_told_everywhere(&self, class: &str) {
         wait_until(&format!("health has said {class} on every node"), LIMIT, async || {
-            self.nodes().all(|(_, watch)| watch.seen().classes.contains(class))
+            let mut nodes = self.nodes();
+            nodes.all(|(_, watch)| {
+                let classes = watch.seen().classes;
+                class.split('|').any(|class| classes.contains(class))
+            })
         })
         .await;
     }

@@ -77,7 +77,7 @@ async fn a_shard_that_fails_over_is_followed() {
     let mut drill = stand.begin("Cluster: a shard fails over to its replica").await;
     drill.fault_begins();
     stand.cluster.primaries[0].kill_9();
-    drill.wait_for_class_everywhere(CHANGES).await;
+    drill.wait_until_told_everywhere(CHANGES).await;
     wait_until("its replica has taken over", LIMIT, async || {
         stand.cluster.replicas[0].is_role("master")
     })
