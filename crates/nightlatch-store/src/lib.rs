@@ -14,6 +14,8 @@ pub mod memory;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "redis")]
+pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod throttle;

@@ -20,7 +20,6 @@ mod news;
 mod options;
 mod overall;
 mod redirect;
-mod seal;
 mod sentinel;
 mod settling;
 mod slot;

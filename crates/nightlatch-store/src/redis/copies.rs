@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, mpsc};
 use super::batch::Batch;
 use super::layout::copy;
 use super::link::RedisLink;
-use super::seal::{Opened, Seal};
 use crate::cached::{SharedCopies, SharedCopy};
+use crate::seal::{Opened, Seal};
 
 /// The most bytes that are read of a value: a user with every group there may be.
 const VALUE_BYTES_MAX: usize = 64 * 1024;

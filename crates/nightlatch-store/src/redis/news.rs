@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, mpsc};
 use super::batch::Batch;
 use super::layout::news;
 use super::link::RedisLink;
-use super::seal::{Opened, Seal};
 use crate::cached::{Announcement, Announcements};
+use crate::seal::{Opened, Seal};
 
 /// News that wait to be sent; more are dropped, and the others hear of them by the feed.
 const WAITING_MAX: usize = 1024;

@@ -146,7 +146,7 @@ mod tests {
     fn a_copy_comes_back_as_it_was_and_is_small() {
         let (found, read_at) = (usual(), Timestamp::from_micros(1_760_000_301_000_000));
         let bytes = to_bytes(&found, read_at);
-        assert!(bytes.len() + crate::redis::seal::OVERHEAD < 200, "{} bytes", bytes.len());
+        assert!(bytes.len() + crate::seal::OVERHEAD < 200, "{} bytes", bytes.len());
         assert_eq!(from_bytes(&bytes, history()), Some((found, read_at)));
     }
 

@@ -1,5 +1,5 @@
-//! Sealing: what lies in Redis can be read and written by whoever has access to it, so it is
-//! encrypted, and opens only in the place that it was sealed for.
+//! Sealing: what lies in Redis, or a key in the record, can be read and written by whoever has access
+//! to it, so it is encrypted, and opens only in the place that it was sealed for.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
 /// What sealing adds to a text, in bytes.
-pub(super) const OVERHEAD: usize = KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES;
+pub const OVERHEAD: usize = KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES;
 
 /// Seals and opens, by all keys of a rotation. AES-256-GCM-SIV (RFC 8452), which a nonce that
 /// chance repeats does not break.
 ///
 /// Nonces are the system's own chance: the library's needs tens of milliseconds of a core for the
 /// first one on each thread, which requests would wait for.
-pub(super) struct Seal {
+pub struct Seal {
     keys: Vec<([u8; KEY_ID_BYTES], LessSafeKey)>,
     entropy: Arc<dyn Entropy>,
 }
 
 /// What a sealed value turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opened<'a> {
+pub enum Opened<'a> {
     /// This text.
     Text(&'a [u8]),
     /// Sealed by a key that this node does not have: keys are being rotated, or it is somebody else's.
@@ -36,7 +36,9 @@ pub(super) enum Opened<'a> {
 }
 
 impl Seal {
-    pub(super) fn new(keys: &SealingKeys, entropy: Arc<dyn Entropy>) -> Self {
+    /// By these keys, the sealing one first.
+    #[must_use]
+    pub fn new(keys: &SealingKeys, entropy: Arc<dyn Entropy>) -> Self {
         let keys = keys.as_slice().iter().map(|key| {
             let sealing = UnboundKey::new(&AES_256_GCM_SIV, key.key.expose());
             let sealing = sealing.expect("a key of 256 bits is what the algorithm takes");
@@ -46,7 +48,8 @@ impl Seal {
     }
 
     /// Seals a text for a place.
-    pub(super) fn seal(&self, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
+    #[must_use]
+    pub fn seal(&self, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
         let (id, key) = &self.keys[0];
         let mut nonce = [0; NONCE_BYTES];
         self.entropy.fill(&mut nonce);
@@ -61,7 +64,7 @@ impl Seal {
     }
 
     /// Opens, in place, what was sealed for a place.
-    pub(super) fn open<'a>(&self, place: &[u8], sealed: &'a mut [u8]) -> Opened<'a> {
+    pub fn open<'a>(&self, place: &[u8], sealed: &'a mut [u8]) -> Opened<'a> {
         if sealed.len() < OVERHEAD {
             return Opened::Forged;
         }
