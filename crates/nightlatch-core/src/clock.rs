@@ -31,6 +31,24 @@ impl Timestamp {
         self.0
     }
 
+    /// Without what is less than a second.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self::from_seconds(self.as_seconds())
+    }
+
+    /// Whole seconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// From seconds since the Unix epoch, stopping at the end of time instead of wrapping.
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
     /// `self + span`, stopping at the end of time instead of wrapping.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {

@@ -46,7 +46,7 @@ impl MasterKeys {
 }
 
 /// A key's id: tells which key of a list made a tag. Not secret.
-pub(crate) type KeyId = [u8; 4];
+pub type KeyId = [u8; 4];
 
 /// A tag of 128 bits: forging one takes 2^127 tries on average, each of them online.
 pub(crate) type Tag = [u8; 16];
@@ -71,8 +71,22 @@ impl MacKeys {
 
     /// Tags `parts` with the signing key.
     pub(crate) fn sign(&self, parts: &[&[u8]]) -> (KeyId, Tag) {
-        let key = &self.0[0];
-        (key.id, key.tag(parts))
+        (self.id_at(0), self.sign_at(0, parts))
+    }
+
+    /// Tags `parts` with the key of a number, of those that there are.
+    pub(crate) fn sign_at(&self, number: usize, parts: &[&[u8]]) -> Tag {
+        self.0[number].tag(parts)
+    }
+
+    /// The id of the key of a number, of those that there are.
+    pub(crate) fn id_at(&self, number: usize) -> KeyId {
+        self.0[number].id
+    }
+
+    /// The number of a key; `None` if it is not ours.
+    pub(crate) fn position(&self, id: KeyId) -> Option<usize> {
+        self.0.iter().position(|key| key.id == id)
     }
 
     /// Whether `tag` is the tag of `parts` under the key `id`; `None` if the key is not ours.

@@ -15,6 +15,7 @@
 //! assert_eq!(LoginName::fold("  Alice "), LoginName::fold("alice"));
 //! ```
 
+mod access_token;
 mod announcer;
 mod clock;
 pub mod coherence;
@@ -27,6 +28,7 @@ mod feed;
 mod key;
 mod node;
 mod password;
+mod refresh_token;
 mod secret;
 pub mod service;
 mod session;
@@ -39,6 +41,7 @@ mod throttle_store;
 mod user;
 mod username;
 
+pub use access_token::{ACCESS_LEEWAY, AccessCheck, AccessClaims, AccessTokens, NoSigningKey};
 pub use announcer::Announcer;
 pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
 pub use csrf::{CsrfTokens, PreSession};
@@ -49,7 +52,7 @@ pub use failure::FailureClass;
 pub use feed::{
     AsOf, Epoch, FEED_RETENTION, FeedKind, FeedNews, FeedRow, Head, History, Position, Written,
 };
-pub use key::{KeyError, MacKeys, MasterKeys, SealingKey, SealingKeys};
+pub use key::{KeyError, KeyId, MacKeys, MasterKeys, SealingKey, SealingKeys};
 pub use node::{
     Cluster, HEARTBEAT_EVERY, NODE_LIFE, NODE_RETENTION, NODE_SWEEP_MAX, NodeId, NodeStore,
 };
@@ -57,15 +60,17 @@ pub use password::{
     HashError, HashKind, NewPassword, Password, PasswordAssessor, PasswordError, PasswordHash,
     PasswordHasher, Verified, Weakness,
 };
+pub use refresh_token::{RefreshCheck, RefreshToken, RefreshTokens};
 pub use secret::Secret;
 pub use service::{Keys, Policy, Ports, Service};
-pub use session::{Client, LastUse, NewSession, Session, SessionId, SessionVerdict};
+pub use session::{Client, LastUse, NewRefresh, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
-    BoxFuture, ChangedPassword, CreateUser, Credentials, FeedStore, FoundSession, ImportOutcome,
-    ImportUser, KNOWN_PREFIX_RETENTION, LookupFailures, LostRevocations, LostUser, NewUser,
-    Outcome, PasswordChange, Record, RecordProbe, RecordStore, SessionEnd, SessionStore,
-    StoreError, StoreErrorKind, StoreResult, Sweep, UserStore,
+    BoxFuture, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore, FoundSession,
+    ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
+    LostRevocations, LostUser, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore,
+    Rotated, Rotation, SessionEnd, SessionStore, StoreError, StoreErrorKind, StoreResult,
+    StoredKey, Sweep, TokenStore, UserStore,
 };
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};

@@ -5,8 +5,10 @@
 //! and starts no task of its own; what goes on behind an answer is handed back to the caller.
 
 mod change_password;
+mod check_bearer;
 mod check_session;
 mod heartbeat;
+mod issue_tokens;
 mod last_seen;
 mod list_sessions;
 mod login;
@@ -15,8 +17,10 @@ mod logout;
 mod manage_user;
 mod pending;
 mod record_budget;
+mod refresh;
 mod register;
 mod revoke;
+mod revoke_refresh;
 mod unknown_key;
 
 use std::sync::Arc;
@@ -25,19 +29,21 @@ use std::time::Duration;
 
 pub use change_password::{ChangePasswordError, ChangePasswordRequest};
 pub use check_session::{ActiveSession, CheckError};
+pub use issue_tokens::{IssuedTokens, TokenPair, TokenRequest};
 pub use list_sessions::{ListedSessions, SessionPage};
 pub use login::{HashUpgrade, LoggedIn, LoginError, LoginRequest};
 pub use logout::LogoutError;
 pub use manage_user::{AddUser, AddUserError, SetPasswordError};
+pub use refresh::Refreshed;
 pub use register::{RegisterError, RegisterRequest};
 
 use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
-    Announcer, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy, Limit, MasterKeys, NodeId,
-    PasswordAssessor, PasswordHasher, Record, RecordClock, SealingKeys, SessionTokens, Throttle,
-    Timestamp,
+    AccessTokens, Announcer, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy, Limit,
+    MasterKeys, NodeId, PasswordAssessor, PasswordHasher, Record, RecordClock, RefreshTokens,
+    SealingKeys, SessionTokens, Throttle, Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -52,6 +58,8 @@ pub struct Ports {
     pub throttle: Arc<dyn Throttle>,
     /// Tells the other nodes what waits for the record.
     pub announcer: Arc<dyn Announcer>,
+    /// Writes access tokens and reads them.
+    pub access_tokens: Arc<dyn AccessTokens>,
     /// Record time.
     pub clock: Arc<RecordClock>,
     /// Secret bytes.
@@ -64,6 +72,8 @@ pub struct Ports {
 pub struct Keys {
     /// Of session tokens.
     pub tokens: SessionTokens,
+    /// Of refresh tokens.
+    pub refresh: RefreshTokens,
     /// Of CSRF tokens.
     pub csrf: CsrfTokens,
     /// Of device cookies.
@@ -72,6 +82,8 @@ pub struct Keys {
     pub copies: SealingKeys,
     /// Of what nodes tell each other.
     pub news: SealingKeys,
+    /// Of the keys by which access tokens are signed, as the record keeps them.
+    pub signing: SealingKeys,
     /// Of counters that nodes keep together.
     pub counters: CounterKeys,
 }
@@ -82,10 +94,12 @@ impl Keys {
     pub fn derive(session: &MasterKeys, csrf: &MasterKeys) -> Self {
         Self {
             tokens: SessionTokens::new(session),
+            refresh: RefreshTokens::new(session),
             csrf: CsrfTokens::new(csrf),
             devices: DeviceCookies::new(session),
             copies: SealingKeys::derive(session, "copy"),
             news: SealingKeys::derive(session, "news"),
+            signing: SealingKeys::derive(session, "signing-key"),
             counters: CounterKeys::new(session),
         }
     }
@@ -100,6 +114,12 @@ pub struct Policy {
     pub remember_age: Duration,
     /// Idle timeout, if any.
     pub idle_timeout: Option<Duration>,
+    /// Life of an access token.
+    pub access_age: Duration,
+    /// Life of a refresh token, each time it is exchanged.
+    pub refresh_age: Duration,
+    /// For how long a client that lost the answer to an exchange gets it again.
+    pub refresh_grace: Duration,
     /// Whether anybody may register.
     pub registration_open: bool,
     /// How long a node that does not reach the record serves copies.

@@ -155,6 +155,17 @@ pub struct NewSession {
     pub generation: Generation,
     /// A session that came with the login and ends with it.
     pub replaces: Option<TokenHash>,
+    /// The first refresh token, of a session whose client has tokens instead of a cookie.
+    pub refresh: Option<NewRefresh>,
+}
+
+/// A refresh token to be known to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewRefresh {
+    /// What the record will know of it.
+    pub token: TokenHash,
+    /// Until when it may be exchanged.
+    pub expires_at: Timestamp,
 }
 
 #[cfg(test)]

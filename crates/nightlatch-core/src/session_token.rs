@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::key::{KeyId, Tag};
-use crate::{Entropy, MacKeys, MasterKeys, Secret, entropy};
+use crate::{Entropy, MacKeys, MasterKeys, Secret, SessionId, entropy};
 
 const KEY_ID_BYTES: usize = size_of::<KeyId>();
 const RANDOM_BYTES: usize = 20;
@@ -50,7 +50,14 @@ impl TokenHash {
         &self.0
     }
 
-    fn of(token: &[u8]) -> Self {
+    /// Under what a session stands whose client has tokens instead of a cookie. No cookie has this
+    /// hash: it would have to be found for it.
+    #[must_use]
+    pub fn of_bearer(session: SessionId) -> Self {
+        Self::of(&[b"bearer/".as_slice(), session.as_uuid().as_bytes()].concat())
+    }
+
+    pub(crate) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 }

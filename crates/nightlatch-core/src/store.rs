@@ -5,6 +5,7 @@
 
 mod error;
 mod feed;
+mod token;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use crate::{
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
+pub use token::{Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -352,12 +354,12 @@ pub trait RecordStore: Send + Sync {
 
 /// Everything that a record is.
 pub trait Record:
-    UserStore + SessionStore + FeedStore + ThrottleStore + NodeStore + RecordStore
+    UserStore + SessionStore + TokenStore + FeedStore + ThrottleStore + NodeStore + RecordStore
 {
 }
 
-impl<T: UserStore + SessionStore + FeedStore + ThrottleStore + NodeStore + RecordStore> Record
-    for T
+impl<T> Record for T where
+    T: UserStore + SessionStore + TokenStore + FeedStore + ThrottleStore + NodeStore + RecordStore
 {
 }
 

@@ -143,7 +143,9 @@ impl Client {
                 if is_right { Ok(active) } else { Err(Outcome::SomebodyElses) }
             }
             Ok(None) => Err(Outcome::Refused),
-            Err(CheckError::Overloaded { .. } | CheckError::Record(_)) => Err(Outcome::Unavailable),
+            Err(CheckError::Overloaded { .. } | CheckError::UnknownKey | CheckError::Record(_)) => {
+                Err(Outcome::Unavailable)
+            }
         }
     }
 

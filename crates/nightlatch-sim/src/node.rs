@@ -107,6 +107,7 @@ impl Node {
             assessor: hasher,
             throttle: Arc::clone(&throttle) as _,
             announcer: node_record.announcer,
+            access_tokens: Arc::new(()),
             clock: Arc::clone(&clock),
             entropy,
             node: server_id,
@@ -237,6 +238,9 @@ fn policy(setting: &Setting) -> Policy {
         session_age: setting.session_age,
         remember_age: setting.session_age,
         idle_timeout: setting.idle_timeout,
+        access_age: setting.session_age,
+        refresh_age: setting.session_age,
+        refresh_grace: setting.session_age,
         registration_open: false,
         max_staleness: setting.staleness,
         throttles: Some(ThrottleLimits {

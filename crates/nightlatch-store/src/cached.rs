@@ -262,13 +262,17 @@ impl CachedRecord {
     }
 
     fn judge(&self, copy: &Copy) -> Verdict {
-        let (stamp, now) = (Stamp::of(&copy.found, copy.read_at), self.now());
+        self.judge_stamp(&Stamp::of(&copy.found, copy.read_at))
+    }
+
+    fn judge_stamp(&self, stamp: &Stamp) -> Verdict {
+        let now = self.now();
         let (verdict, ahead) = {
             let rule = self.rule();
-            (rule.judge(&stamp, now), rule.may_be_ahead(&stamp))
+            (rule.judge(stamp, now), rule.may_be_ahead(stamp))
         };
         if ahead {
-            self.note_ahead(&stamp);
+            self.note_ahead(stamp);
         }
         verdict
     }

@@ -30,6 +30,7 @@ pub mod race;
 pub mod revocation;
 pub mod session;
 pub mod throttle;
+pub mod token;
 pub mod upkeep;
 pub mod user;
 
@@ -190,6 +191,16 @@ macro_rules! contract_tests {
             feed: a_lost_disabling_ends_later_sessions_too;
             feed: a_lost_enabling_is_written_back;
             feed: many_lost_revocations_are_written_back_at_once;
+            token: a_refresh_token_is_exchanged_once_and_told_again;
+            token: an_exchange_is_a_use;
+            token: a_refresh_token_that_was_exchanged_before_ends_its_session;
+            token: the_grace_runs_in_service_time;
+            token: only_who_may_log_in_refreshes;
+            token: what_anybody_may_have_invented_ends_nothing;
+            token: a_token_that_is_newer_than_the_record_is_good;
+            token: of_many_who_present_one_token_all_are_told_one_successor;
+            token: a_refresh_never_survives_a_logout;
+            token: the_first_signing_key_of_a_number_is_kept;
             race: a_login_at_the_old_generation_never_survives_a_password_change;
             race: a_login_never_survives_a_disabling;
             race: a_login_never_survives_the_end_of_everything;

@@ -12,9 +12,9 @@ use nightlatch_core::{
     Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
     HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
     LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, Record, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreError,
-    StoreResult, Sweep, ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username,
-    Written,
+    Position, Record, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId, SessionStore,
+    StoreError, StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore,
+    User, UserId, UserStore, Username, Written,
 };
 use tokio::time::Instant;
 
@@ -238,6 +238,20 @@ impl SessionStore for InterceptedRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.pass(("touch_sessions", deadline), move |record| record.touch_sessions(seen, deadline))
+    }
+}
+
+impl TokenStore for InterceptedRecord {
+    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
+        self.pass(("rotate", deadline), move |record| record.rotate(rotation, deadline))
+    }
+
+    fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
+        self.pass(("list_keys", deadline), move |record| record.list_keys(deadline))
+    }
+
+    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.pass(("add_key", deadline), move |record| record.add_key(key, deadline))
     }
 }
 

@@ -8,6 +8,7 @@ mod feed;
 mod node;
 mod session;
 mod snapshot;
+mod token;
 mod upkeep;
 mod user;
 
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nightlatch_core::{
     Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FailurePosition, FeedKind, FeedRow,
     Generation, History, NodeId, Outcome, PasswordHash, Position, Session, SessionId, StoreError,
-    StoreErrorKind, StoreResult, Timestamp, TokenHash, User, UserId,
+    StoreErrorKind, StoreResult, StoredKey, Timestamp, TokenHash, User, UserId,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 pub use self::snapshot::Snapshot;
 
 use node::Nodes;
+use token::RefreshRow;
 
 /// A record in memory. Each call is one statement: all of it happens, at once, or nothing.
 pub struct MemoryRecord {
@@ -102,6 +104,7 @@ struct State {
     failures_end: FailurePosition,
     nodes: Nodes,
     secrets: BTreeMap<String, Vec<u8>>,
+    keys: BTreeMap<u32, StoredKey>,
 }
 
 #[derive(Clone)]
@@ -122,6 +125,7 @@ struct SessionRow {
     token: TokenHash,
     generation: Generation,
     ended_at: Option<Timestamp>,
+    refresh: Option<RefreshRow>,
 }
 
 impl State {
@@ -144,6 +148,7 @@ impl State {
             failures_end: FailurePosition::default(),
             nodes: Nodes::default(),
             secrets: BTreeMap::new(),
+            keys: BTreeMap::new(),
         };
         state.append(FeedKind::Start, state.now());
         state

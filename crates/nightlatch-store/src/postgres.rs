@@ -25,6 +25,7 @@ mod schema;
 mod session;
 mod throttle;
 mod tls;
+mod token;
 mod user;
 
 use std::sync::Arc;

@@ -27,6 +27,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod token;
 mod user;
 mod watch;
 mod writer;

@@ -12,8 +12,8 @@ use anyhow::{Context, bail};
 use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    Announcer, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports, Record,
-    RecordClock, Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
+    AccessTokens, Announcer, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports,
+    Record, RecordClock, Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::intercepted::InterceptedRecord;
@@ -23,6 +23,7 @@ use nightlatch_store::throttle::LocalThrottle;
 
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
+use crate::jwt::{Jwt, KeptKeys, KeySource, Parties};
 use crate::metrics::Calls;
 
 pub use accelerator::Accelerator;
@@ -51,6 +52,16 @@ pub struct Base {
     pub entropy: Arc<dyn Entropy>,
     /// The truth.
     pub record: OpenRecord,
+}
+
+/// What a server has and a command does not need.
+pub struct Beside {
+    /// The record as it is, or with copies in front.
+    pub record: Arc<dyn Record>,
+    /// The way to the other nodes, if there is one.
+    pub announcer: Arc<dyn Announcer>,
+    /// Writes access tokens and reads them.
+    pub access_tokens: Arc<dyn AccessTokens>,
 }
 
 /// A node without its HTTP layer: what the server and the command line work with.
@@ -194,17 +205,26 @@ impl Base {
         Arc::new(CachedRecord::new(record, clock, entropy, (limits, COPIES_BYTES_MAX)))
     }
 
-    /// Joins everything beneath the HTTP layer, over the record as it is or with copies in front, and
-    /// with a way to the other nodes if there is one.
+    /// What writes and reads access tokens.
+    #[must_use]
+    pub fn access_tokens(&self, config: &Config, keys: &Keys, record: Arc<dyn Record>) -> Arc<Jwt> {
+        let tokens = &config.tokens;
+        let parties = Parties { issuer: tokens.issuer.clone(), audience: tokens.audience.clone() };
+        let source = if let Some(keys) = &tokens.keys {
+            KeySource::Configured(keys.clone())
+        } else {
+            let by = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+            KeySource::Kept(KeptKeys::new(record, by, &keys.signing, tokens.access_ttl))
+        };
+        Arc::new(Jwt::new(parties, source))
+    }
+
+    /// Joins everything beneath the HTTP layer.
     ///
     /// # Errors
     /// The system gives no threads.
-    pub fn assemble(
-        self,
-        config: &Config,
-        keys: Keys,
-        (record, announcer): (Arc<dyn Record>, Arc<dyn Announcer>),
-    ) -> anyhow::Result<Node> {
+    pub fn assemble(self, config: &Config, keys: Keys, beside: Beside) -> anyhow::Result<Node> {
+        let Beside { record, announcer, access_tokens } = beside;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
         let hasher = Arc::new(pool.context("starting the threads that hash passwords")?);
@@ -221,6 +241,7 @@ impl Base {
             assessor: Arc::clone(&hasher) as _,
             throttle: Arc::clone(&throttle) as _,
             announcer,
+            access_tokens,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             node: id,
@@ -246,6 +267,9 @@ fn policy(config: &Config) -> Policy {
         session_age: config.session.age,
         remember_age: config.session.remember_age,
         idle_timeout: config.session.idle_timeout,
+        access_age: config.tokens.access_ttl,
+        refresh_age: config.tokens.refresh_ttl,
+        refresh_grace: config.tokens.refresh_grace,
         registration_open: config.registration == Registration::Open,
         max_staleness: config.limits.max_staleness,
         throttles: (!config.throttle.disabled).then_some(limits(config)),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{Deadline, FEED_RETENTION, Record, Service, StoreError};
+use nightlatch_core::{AccessTokens, Deadline, FEED_RETENTION, Record, Service, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +27,9 @@ const SWEEP_ROWS_MAX: u32 = 500;
 /// How often the kinds of stored hashes are looked at: an import brings dearer ones.
 const LEARN_KINDS_EVERY: Duration = Duration::from_secs(30);
 
+/// How often it is looked which keys there are: well before a new one signs.
+const LEARN_KEYS_EVERY: Duration = Duration::from_secs(30);
+
 /// The longest a job waits for the record.
 const JOB_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -39,6 +42,8 @@ pub struct Jobs {
     pub record: Arc<dyn Record>,
     /// The hashing pool.
     pub hasher: Arc<HashPool>,
+    /// Writes access tokens.
+    pub access_tokens: Arc<dyn AccessTokens>,
 }
 
 impl Jobs {
@@ -50,6 +55,8 @@ impl Jobs {
         repeat(tasks, stop, RETRY_PENDING_EVERY, move || jobs.clone().retry_pending());
         let jobs = self.clone();
         repeat(tasks, stop, SWEEP_EVERY, move || jobs.clone().sweep());
+        let jobs = self.clone();
+        repeat(tasks, stop, LEARN_KEYS_EVERY, move || jobs.clone().learn_keys());
         repeat(tasks, stop, LEARN_KINDS_EVERY, move || self.clone().learn_kinds());
     }
 
@@ -73,6 +80,11 @@ impl Jobs {
             Ok(kinds) => self.hasher.learn_kinds(kinds).await,
             Err(error) => note("password.learn_kinds", Err(error)),
         }
+    }
+
+    /// Learns which keys sign access tokens.
+    pub async fn learn_keys(self) {
+        note("token.learn_keys", self.access_tokens.learn_keys(self.deadline()).await);
     }
 
     fn deadline(&self) -> Deadline {

@@ -26,6 +26,7 @@ mod session;
 pub mod setting;
 mod source;
 mod throttle;
+mod token;
 mod toml_file;
 mod value;
 mod web;
@@ -46,6 +47,7 @@ pub use secrets::SecretsConfig;
 pub use session::{SameSite, SessionConfig};
 pub use source::LoadArgs;
 pub use throttle::ThrottleConfig;
+pub use token::TokenConfig;
 pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub secrets: SecretsConfig,
     /// Sessions and their cookie.
     pub session: SessionConfig,
+    /// Tokens of clients without cookies.
+    pub tokens: TokenConfig,
     /// How many tries are allowed.
     pub throttle: ThrottleConfig,
     /// How long things may take.
@@ -115,6 +119,7 @@ impl Config {
             redis: RedisConfig::read(&mut reader),
             secrets: SecretsConfig::read(&mut reader),
             session: SessionConfig::read(&mut reader, web.public_url.as_ref()),
+            tokens: TokenConfig::read(&mut reader, web.public_url.as_ref()),
             throttle: ThrottleConfig::read(&mut reader),
             limits: LimitsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{Accelerator, Base, Node, limits_by_scope};
+use crate::app::{Accelerator, Base, Beside, Node, limits_by_scope};
 use crate::background::Jobs;
 use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
@@ -29,6 +29,7 @@ use crate::http::metrics::metrics_routes;
 use crate::http::server::{self, Drain};
 use crate::http::waiting::waiting_routes;
 use crate::http::{Routes, routes};
+use crate::jwt::Jwt;
 use crate::metrics::{Metrics, Watched};
 
 /// How long a start waits between two tries to use the record.
@@ -158,15 +159,20 @@ impl Starting {
             Some(keys) => keys,
             None => self.wait_for_keys(&base, &tried).await,
         };
-        let ports = (Arc::clone(&copies) as _, Arc::clone(&copies) as _);
-        let node = base.assemble(&self.config, keys, ports)?;
+        let jwt = base.access_tokens(&self.config, &keys, Arc::clone(&copies) as _);
+        let beside = Beside {
+            record: Arc::clone(&copies) as _,
+            announcer: Arc::clone(&copies) as _,
+            access_tokens: Arc::clone(&jwt) as _,
+        };
+        let node = base.assemble(&self.config, keys, beside)?;
         if let Some(accelerator) = self.accelerator.clone() {
             let of = (Arc::clone(&node.service), Arc::clone(&node.throttle));
             let observer = Arc::clone(&self.health);
             let running = accelerator.run(of, Arc::clone(&copies), observer);
             tasks.spawn(stop.clone().run_until_cancelled_owned(running));
         }
-        let app = self.app(&node);
+        let app = self.app(&node, Arc::clone(&jwt));
         self.metrics.watch(Watched {
             copies: Arc::clone(&copies),
             record: node.base.record.clone(),
@@ -183,7 +189,9 @@ impl Starting {
             service: Arc::clone(&node.service),
             record: copies,
             hasher: Arc::clone(&node.hasher),
+            access_tokens: jwt,
         };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_keys()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_kinds()));
         jobs.start(tasks, stop);
         Ok(Serving { node, app })
@@ -252,9 +260,10 @@ impl Starting {
         Ok(())
     }
 
-    fn app(&self, node: &Node) -> Arc<App> {
+    fn app(&self, node: &Node, jwt: Arc<Jwt>) -> Arc<App> {
         Arc::new(App {
             service: Arc::clone(&node.service),
+            jwt,
             settings: self.settings.clone(),
             health: Arc::clone(&self.health),
             tasks: self.tasks.clone(),

@@ -54,6 +54,9 @@ pub enum CheckError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// What was asked for was made with a key that this node does not have.
+    #[error("the key of another node is needed")]
+    UnknownKey,
     /// The record gave no answer.
     #[error(transparent)]
     Record(#[from] StoreError),
@@ -73,12 +76,19 @@ impl Service {
             TokenCheck::Forged => return Ok(None),
             TokenCheck::Ours(token) => token,
             TokenCheck::UnknownKey(token) => {
-                self.unknown_keys
-                    .spend(self.clock().boottime())
-                    .map_err(|retry_after| CheckError::Overloaded { retry_after })?;
+                self.spend_unknown_key()?;
                 token
             }
         };
+        self.check_token(token, deadline).await
+    }
+
+    /// Checks what stands under a token that is ours.
+    pub(super) async fn check_token(
+        &self,
+        token: TokenHash,
+        deadline: Deadline,
+    ) -> Result<Option<ActiveSession>, CheckError> {
         if self.pending.refuses_token(&token) {
             return Ok(None);
         }
@@ -97,6 +107,12 @@ impl Service {
             SessionVerdict::Active => Ok(self.activate(found, token, now)),
             SessionVerdict::Expired | SessionVerdict::Idle => Ok(None),
         }
+    }
+
+    /// One more token of a key that this node does not have.
+    pub(super) fn spend_unknown_key(&self) -> Result<(), CheckError> {
+        let spent = self.unknown_keys.spend(self.clock().boottime());
+        spent.map_err(|retry_after| CheckError::Overloaded { retry_after })
     }
 
     fn judge(&self, found: &FoundSession, last_use: Timestamp, now: Timestamp) -> SessionVerdict {

@@ -11,9 +11,9 @@ use super::Service;
 use super::login_guard::{Guess, RightPassword};
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, Client, Credentials, Deadline, Device, HashError, Limit, LoginName, NewSession,
-    Password, PasswordHash, Refused, Session, SessionId, SessionToken, StoreError, TokenCheck,
-    TokenHash, User, UserId,
+    AddressPrefix, Client, Credentials, Deadline, Device, FoundSession, HashError, Limit,
+    LoginName, NewSession, Password, PasswordHash, Refused, Session, SessionId, SessionToken,
+    StoreError, TokenCheck, TokenHash, User, UserId,
 };
 
 /// What a login brings.
@@ -31,6 +31,21 @@ pub struct LoginRequest {
     pub device: Option<Device>,
     /// A session token that came with it: that session ends.
     pub earlier: Option<String>,
+}
+
+/// A login, of whichever kind.
+pub(super) struct Attempt<'a> {
+    pub(super) login: &'a str,
+    pub(super) password: Password,
+    pub(super) client: &'a Client,
+    pub(super) device: Option<&'a Device>,
+}
+
+/// What the record says to a right password, and the secret by which the client comes back.
+pub(super) struct Opened<T> {
+    pub(super) found: FoundSession,
+    pub(super) secret: T,
+    pub(super) upgrade: Option<HashUpgrade>,
 }
 
 /// What a login gives.
@@ -119,23 +134,44 @@ impl Service {
         request: LoginRequest,
         deadline: Deadline,
     ) -> Result<LoggedIn, LoginError> {
-        let name = LoginName::fold(&request.login);
-        let prefix = AddressPrefix::of(request.client.address);
+        let LoginRequest { login, password, remember, client, device, earlier } = request;
+        let replaces = earlier.as_deref().and_then(|earlier| self.known_token(earlier));
+        let attempt = Attempt { login: &login, password, client: &client, device: device.as_ref() };
+        let open = |user: &User| {
+            let (mut new, token) = self.new_session(user, client.clone(), remember);
+            new.replaces = replaces;
+            let hash = new.token;
+            (new, (token, hash))
+        };
+        let Opened { found, secret, upgrade } = self.log_in(attempt, open, deadline).await?;
+        Ok(self.logged_in(device, (found.session, found.user), secret, upgrade))
+    }
+
+    /// The one way from a password to a session; `open` says which kind of session.
+    pub(super) async fn log_in<T>(
+        &self,
+        attempt: Attempt<'_>,
+        open: impl Fn(&User) -> (NewSession, T),
+        deadline: Deadline,
+    ) -> Result<Opened<T>, LoginError> {
+        let name = LoginName::fold(attempt.login);
+        let prefix = AddressPrefix::of(attempt.client.address);
         let mut budget = RecordBudget::of(deadline);
         let mut found = self.find_credentials(&name, prefix, &mut budget).await?;
-        let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
+        let guess = Guess { name: &name, prefix, device: attempt.device };
         for _ in 0..ROUNDS_MAX {
             let before = budget.before_next_call(self.clock());
             let right =
-                self.guess_password(&guess, &request.password, found.as_ref(), before).await?;
-            let (new, token) = self.open_session(&request, &right.user);
-            let hash = new.token;
+                self.guess_password(&guess, &attempt.password, found.as_ref(), before).await?;
+            let (new, secret) = open(&right.user);
             let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {
                 let old = found.and_then(|credentials| credentials.hash);
-                let found = (created.value.session, created.value.user);
-                let upgrade = upgrade_of(right, old);
-                return Ok(self.logged_in(request.device, found, (token, hash), upgrade));
+                return Ok(Opened {
+                    found: created.value,
+                    secret,
+                    upgrade: upgrade_of(right, old),
+                });
             }
             // The generation moved between read and insert: the password may be another one now.
             found = self.find_credentials(&name, prefix, &mut budget).await?;
@@ -202,12 +238,6 @@ impl Service {
         }
     }
 
-    fn open_session(&self, request: &LoginRequest, user: &User) -> (NewSession, SessionToken) {
-        let (mut new, token) = self.new_session(user, request.client.clone(), request.remember);
-        new.replaces = request.earlier.as_deref().and_then(|earlier| self.known_token(earlier));
-        (new, token)
-    }
-
     pub(super) fn new_session(
         &self,
         user: &User,
@@ -226,7 +256,8 @@ impl Service {
             remember,
             client,
         };
-        let new = NewSession { session, token: hash, generation: user.generation, replaces: None };
+        let generation = user.generation;
+        let new = NewSession { session, token: hash, generation, replaces: None, refresh: None };
         (new, token)
     }
 

@@ -238,7 +238,7 @@ impl World {
         let (id, token) = (session.id, TokenHash::from_bytes([number; 32]));
         let generation = Generation(self.user.generation.0);
         let prefix = AddressPrefix::of(session.client.address);
-        let new = NewSession { session, token, generation, replaces: None };
+        let new = NewSession { session, token, generation, replaces: None, refresh: None };
         let created = self.other.create_session(new, prefix, self.deadline()).await.unwrap();
         assert!(created.is_some());
         (token, id)

@@ -166,6 +166,7 @@ impl Fixture {
             token: TokenHash::from_bytes(token),
             generation: user.generation,
             replaces: None,
+            refresh: None,
         }
     }
 

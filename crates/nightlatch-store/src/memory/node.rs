@@ -53,6 +53,12 @@ impl Nodes {
         self.beats.retain(|_, beat| *beat >= now.before(NODE_RETENTION));
     }
 
+    /// Service time at this moment: it runs on from the last heartbeat, for one interval at most.
+    pub(super) fn service_time(&self, now: Timestamp) -> Duration {
+        let passed = now.since(self.last_beat.unwrap_or(now));
+        self.service_time + passed.min(HEARTBEAT_EVERY)
+    }
+
     pub(super) fn shift(&mut self, shift: impl Fn(Timestamp) -> Timestamp) {
         for beat in self.beats.values_mut().chain(&mut self.last_beat) {
             *beat = shift(*beat);

@@ -10,6 +10,7 @@ use nightlatch_core::{
     SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId, Username, Written,
 };
 
+use super::token::RefreshRow;
 use super::{MemoryRecord, SessionRow, State};
 
 impl SessionStore for MemoryRecord {
@@ -117,9 +118,12 @@ impl State {
 
     /// Inserts a session whose generation was checked by the caller.
     pub(super) fn insert_session(&mut self, new: NewSession, generation: Generation) {
-        let NewSession { session, token, .. } = new;
+        let NewSession { session, token, refresh, .. } = new;
+        let refresh = refresh.map(RefreshRow::first);
         self.tokens.insert(*token.as_bytes(), session.id);
-        self.sessions.insert(session.id, SessionRow { session, token, generation, ended_at: None });
+        let id = session.id;
+        self.sessions
+            .insert(id, SessionRow { session, token, generation, ended_at: None, refresh });
     }
 
     pub(super) fn found(&self, id: SessionId) -> Option<FoundSession> {

@@ -170,6 +170,19 @@ impl Server {
         Err(lost)
     }
 
+    /// A change that may be sent twice, as the second is told what the first came to: it is when the
+    /// answer was lost.
+    pub(super) async fn repeatable(
+        &self,
+        change: Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
+        match self.rows(change, deadline).await {
+            Err(error) if is_lost(&error) => self.rows(change, deadline).await.map_err(|_| error),
+            answered => answered,
+        }
+    }
+
     /// A random id for a feed row, with room above it: a statement that writes several rows counts
     /// on from it.
     pub(super) fn fresh_row_id(&self) -> i64 {

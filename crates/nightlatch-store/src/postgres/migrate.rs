@@ -40,6 +40,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0003_nodes",
         sql: include_str!("../../migrations/postgres/0003_nodes.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_tokens",
+        sql: include_str!("../../migrations/postgres/0004_tokens.sql"),
+    },
 ];
 
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.

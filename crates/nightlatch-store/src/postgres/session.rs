@@ -37,8 +37,12 @@ const CREATE: &str = concat!(
          RETURNING id
      ), created AS (
          INSERT INTO nightlatch.sessions (id, token_hash, user_id, generation, created_at,
-             last_seen_at, expires_at, remember, address, user_agent)
-         SELECT $1, $2, owner.id, owner.generation, $5, $6, $7, $8, $9, $10 FROM owner
+             last_seen_at, expires_at, remember, address, user_agent,
+             refresh_hash, refresh_step, refresh_exchanged_at, refresh_expires_at)
+         SELECT $1, $2, owner.id, owner.generation, $5, $6, $7, $8, $9, $10,
+             $14, CASE WHEN $14 IS NULL THEN NULL ELSE 0 END,
+             CASE WHEN $14 IS NULL THEN NULL ELSE 0 END, $15
+         FROM owner
          RETURNING id
      ), seen_again AS (
          -- Once an hour is enough for a memory of 30 days, and lets logins that come together
@@ -255,6 +259,7 @@ impl PostgresRecord {
         let token = new.token.as_bytes().as_slice();
         let replaces = new.replaces.as_ref().map(|token| token.as_bytes().as_slice());
         let prefix = prefix.as_bytes().as_slice();
+        let refresh = new.refresh.as_ref().map(|refresh| refresh.token.as_bytes().as_slice());
         let row_id = self.fresh_row_id();
         let params: &[Param] = &[
             (session.id.as_uuid(), Type::UUID),
@@ -270,6 +275,8 @@ impl PostgresRecord {
             (&replaces, Type::BYTEA),
             (&prefix, Type::BYTEA),
             (&row_id, Type::INT8),
+            (&refresh, Type::BYTEA),
+            (&new.refresh.map(|refresh| refresh.expires_at.as_micros()), Type::INT8),
         ];
         let change = Call { doing, effect: Effect::Write, sql: CREATE, params };
         let seen: &[Param] = &[(session.id.as_uuid(), Type::UUID), (&row_id, Type::INT8)];

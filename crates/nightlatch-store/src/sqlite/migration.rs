@@ -30,6 +30,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0002_nodes",
         sql: include_str!("../../migrations/sqlite/0002_nodes.sql"),
     },
+    Migration {
+        version: 3,
+        name: "0003_tokens",
+        sql: include_str!("../../migrations/sqlite/0003_tokens.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

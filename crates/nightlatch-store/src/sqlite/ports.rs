@@ -9,13 +9,14 @@ use nightlatch_core::{
     Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
     HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
     LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
+    Position, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId, SessionStore,
+    StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore, User, UserId,
+    UserStore, Username, Written,
 };
 
 use super::failure::class_of;
 use super::user::Whom;
-use super::{SqliteRecord, feed, node, restore, session, sweep, throttle, user};
+use super::{SqliteRecord, feed, node, restore, session, sweep, throttle, token, user};
 
 impl UserStore for SqliteRecord {
     fn find_credentials<'a>(
@@ -189,6 +190,22 @@ impl SessionStore for SqliteRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.change("touching sessions", deadline, move |change| session::touch(change.conn, &seen))
+    }
+}
+
+impl TokenStore for SqliteRecord {
+    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
+        self.change("exchanging a refresh token", deadline, move |change| {
+            token::rotate(change, &rotation)
+        })
+    }
+
+    fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
+        self.look("listing signing keys", deadline, token::list_keys)
+    }
+
+    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.change("storing a signing key", deadline, move |change| token::add_key(change, &key))
     }
 }
 

@@ -39,8 +39,10 @@ pub(super) fn insert(
 ) -> rusqlite::Result<Option<Vec<FeedRow>>> {
     let session = &new.session;
     let sql = "INSERT INTO sessions (id, token_hash, user_id, generation, created_at,
-                   last_seen_at, expires_at, remember, address, user_agent)
-               SELECT ?1, ?2, u.id, u.generation, ?5, ?6, ?7, ?8, ?9, ?10
+                   last_seen_at, expires_at, remember, address, user_agent,
+                   refresh_hash, refresh_step, refresh_exchanged_at, refresh_expires_at)
+               SELECT ?1, ?2, u.id, u.generation, ?5, ?6, ?7, ?8, ?9, ?10,
+                   ?11, iif(?11 IS NULL, NULL, 0), iif(?11 IS NULL, NULL, 0), ?12
                FROM users u WHERE u.id = ?3 AND u.generation = ?4 AND u.enabled";
     let inserted = change.conn.prepare_cached(sql)?.execute(params![
         session.id.as_uuid().as_bytes(),
@@ -53,6 +55,8 @@ pub(super) fn insert(
         session.remember,
         session.client.address.to_string(),
         session.client.user_agent,
+        new.refresh.as_ref().map(|refresh| refresh.token.as_bytes()),
+        new.refresh.map(|refresh| refresh.expires_at.as_micros()),
     ])?;
     if inserted == 0 {
         return Ok(None);
@@ -236,7 +240,12 @@ mod tests {
     fn the_look_up_of_a_session_is_compiled_once_however_often_it_runs() {
         let mut conn = Connection::open_in_memory().unwrap();
         configure(&mut conn, Role::Writer, &Limit::new(Arc::new(SystemClock))).unwrap();
-        conn.execute_batch(include_str!("../../migrations/sqlite/0001_record.sql")).unwrap();
+        for sql in [
+            include_str!("../../migrations/sqlite/0001_record.sql"),
+            include_str!("../../migrations/sqlite/0003_tokens.sql"),
+        ] {
+            conn.execute_batch(sql).unwrap();
+        }
         for round in 0..3_u8 {
             let mut statement = conn.prepare_cached(found_by!("token_hash")).unwrap();
             assert!(!statement.exists([[round; 32]]).unwrap());

@@ -306,7 +306,7 @@ async fn a_full_queue_is_told_at_once() {
         .map(|_| world.record.touch_sessions(Vec::new(), world.soon()))
         .collect();
     let last = world.record.touch_sessions(Vec::new(), world.soon()).await.expect_err("full");
-    assert_eq!(last.kind(), StoreErrorKind::Overloaded);
+    assert_eq!(last.kind(), StoreErrorKind::Overloaded, "{last:?}");
     assert_eq!(last.outcome(), Outcome::NotApplied);
     lock.execute_batch("COMMIT").expect("nothing was changed");
     drop(changes);

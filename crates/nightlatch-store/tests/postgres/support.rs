@@ -162,6 +162,7 @@ pub(crate) fn new_session(user_id: UserId, generation: Generation) -> NewSession
         token: TokenHash::from_bytes(token),
         generation,
         replaces: None,
+        refresh: None,
     }
 }
 

@@ -12,7 +12,7 @@ use nightlatch_core::{Deadline, FailureClass, Keys, StoreError};
 use super::advice::Advisor;
 use super::block_on;
 use super::console::Console;
-use crate::app::{Base, Node};
+use crate::app::{Base, Beside, Node};
 use crate::config::{Database, Loaded, secrets};
 
 /// How long the record may take to answer at first, and for each small thing after it.
@@ -48,7 +48,8 @@ pub(super) fn with_node(
         ready.map_err(|error| advisor.explain_repeated(error))?;
         let keys = unused_keys(&base)?;
         let record = base.record.port();
-        let node = base.assemble(&config, keys, (record, Arc::new(())))?;
+        let beside = Beside { record, announcer: Arc::new(()), access_tokens: Arc::new(()) };
+        let node = base.assemble(&config, keys, beside)?;
         command(&node, console).await
     });
     done.map_err(|error| advisor.explain(error))

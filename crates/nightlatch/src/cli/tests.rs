@@ -243,6 +243,7 @@ fn new_session(node: &Node, user: &User, number: usize) -> NewSession {
         token: TokenHash::from_bytes(token),
         generation: user.generation,
         replaces: None,
+        refresh: None,
     }
 }
 

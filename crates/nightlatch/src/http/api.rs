@@ -7,3 +7,5 @@ pub(crate) mod register;
 pub(crate) mod session;
 pub(crate) mod sessions;
 pub(crate) mod shape;
+pub(crate) mod token;
+pub(crate) mod token_alias;

@@ -11,12 +11,15 @@ use crate::config::{Environment, WebOrigin};
 use crate::health::Health;
 use crate::http::cookie::CookieNames;
 use crate::http::traffic::Traffic;
+use crate::jwt::Jwt;
 use crate::metrics::Metrics;
 
 /// The state of the HTTP layer.
 pub struct App {
     /// The use cases.
     pub service: Arc<Service>,
+    /// Writes access tokens, and tells their keys.
+    pub jwt: Arc<Jwt>,
     /// What operators decided.
     pub settings: Settings,
     /// The state of what is beneath.

@@ -46,8 +46,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// The fields of all JSON bodies, for errors that name one.
-const KNOWN_FIELDS: &[&str] =
-    &["username", "email", "name", "password", "remember", "current_password", "new_password"];
+const KNOWN_FIELDS: &[&str] = &[
+    "username",
+    "email",
+    "name",
+    "password",
+    "remember",
+    "current_password",
+    "new_password",
+    "refresh",
+    "token",
+];
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     type Rejection = Problem;

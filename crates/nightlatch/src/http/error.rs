@@ -9,7 +9,7 @@ use std::time::Duration;
 use nightlatch_core::service::{
     ChangePasswordError, CheckError, LoginError, LogoutError, RegisterError,
 };
-use nightlatch_core::{StoreError, StoreErrorKind, Weakness};
+use nightlatch_core::{NoSigningKey, StoreError, StoreErrorKind, Weakness};
 
 use crate::http::problem::{Cause, Code, Problem};
 
@@ -54,8 +54,22 @@ impl From<CheckError> for Problem {
             CheckError::Overloaded { retry_after } => {
                 Self::new(Code::Overloaded).with_retry_after(retry_after)
             }
+            CheckError::UnknownKey => Self::unsigned(),
             CheckError::Record(error) => error.into(),
         }
+    }
+}
+
+impl From<NoSigningKey> for Problem {
+    fn from(NoSigningKey: NoSigningKey) -> Self {
+        Self::unsigned()
+    }
+}
+
+impl Problem {
+    /// A key is missing that another server has, or the record.
+    pub(crate) fn unsigned() -> Self {
+        Self::new(Code::StoreUnavailable).with_retry_after(STORE_RETRY_AFTER)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use nightlatch_core::service::{
     ChangePasswordError, ChangePasswordRequest, HashUpgrade, LoggedIn, LoginError, LoginRequest,
+    TokenPair, TokenRequest,
 };
 
 use crate::http::app::App;
@@ -20,6 +21,23 @@ pub(crate) async fn login(app: &Arc<App>, request: LoginRequest) -> Result<Logge
         tokio::time::sleep(app.service.failed_login_delay(arrived)).await;
     }
     result
+}
+
+/// Logs in for tokens, with the same wait after a wrong password.
+pub(crate) async fn issue_tokens(
+    app: &Arc<App>,
+    request: TokenRequest,
+) -> Result<TokenPair, LoginError> {
+    let arrived = app.service.clock().boottime();
+    let result = app.service.issue_tokens(request, app.login_deadline()).await;
+    if let Err(LoginError::InvalidCredentials) = &result {
+        tokio::time::sleep(app.service.failed_login_delay(arrived)).await;
+    }
+    let issued = result?;
+    if let Some(upgrade) = issued.upgrade {
+        replace_hash(app, upgrade);
+    }
+    Ok(issued.pair)
 }
 
 /// Changes the password, with the same wait after a wrong one.

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::api::{login, logout, password, register, session, sessions};
+use crate::http::api::{login, logout, password, register, session, sessions, token, token_alias};
 use crate::http::app::App;
 
 /// What stands around the endpoints.
@@ -22,6 +22,7 @@ use crate::http::app::App;
     ),
     tags(
         (name = "auth", description = "Register, log in, log out, change the password"),
+        (name = "token", description = "Tokens for clients without cookies"),
         (name = "session", description = "Whose session this is, and one's devices"),
     ),
     servers((url = "/")),
@@ -38,6 +39,16 @@ pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(session::session))
         .routes(routes!(sessions::list, sessions::revoke_all))
         .routes(routes!(sessions::revoke_one))
+        .routes(routes!(token::token))
+        .routes(routes!(token::refresh))
+        .routes(routes!(token::verify))
+        .routes(routes!(token::revoke))
+        .routes(routes!(token::keys))
+        .routes(routes!(token_alias::token))
+        .routes(routes!(token_alias::refresh))
+        .routes(routes!(token_alias::auth_refresh))
+        .routes(routes!(token_alias::verify))
+        .routes(routes!(token_alias::blacklist))
 }
 
 /// The document as JSON, ending in a line break.

@@ -8,6 +8,30 @@ pub struct Traffic {
     requests: AtomicU64,
     session_checks: AtomicU64,
     health: AtomicU64,
+    refreshes: [AtomicU64; 3],
+}
+
+/// What became of a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefreshOutcome {
+    /// Exchanged.
+    Renewed,
+    /// Presented after it was exchanged: its session has ended by that.
+    Reused,
+    /// None, or no longer one.
+    NotValid,
+}
+
+impl RefreshOutcome {
+    const ALL: [Self; 3] = [Self::Renewed, Self::Reused, Self::NotValid];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Reused => "reused",
+            Self::NotValid => "not_valid",
+        }
+    }
 }
 
 impl Traffic {
@@ -21,6 +45,17 @@ impl Traffic {
 
     pub(crate) fn count_health(&self) {
         self.health.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_refresh(&self, outcome: RefreshOutcome) {
+        self.refreshes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refresh tokens that were presented, by what became of them.
+    pub(crate) fn refreshes(&self) -> [(&'static str, u64); 3] {
+        RefreshOutcome::ALL.map(|outcome| {
+            (outcome.as_str(), self.refreshes[outcome as usize].load(Ordering::Relaxed))
+        })
     }
 
     /// Requests, successful session checks, and answers about health.

@@ -139,6 +139,12 @@ impl Watched {
             "Session checks that were answered with a session",
             [([], checks)],
         )?;
+        counters(
+            encoder,
+            "token_refreshes",
+            "Refresh tokens that were presented, by what became of them",
+            self.traffic.refreshes().map(|(outcome, count)| ([("outcome", outcome)], count)),
+        )?;
         gauges(
             encoder,
             "breaker_state",

@@ -23,3 +23,4 @@ mod shape;
 mod storm;
 mod throttle;
 mod timing;
+mod tokens;

@@ -20,8 +20,8 @@ const LOGIN: &str = "/api/v1/auth/login";
 const GUESSES_MAX: usize = 200;
 
 /// Two servers with what they stand on.
-struct Pair {
-    servers: [NightlatchServer; 2],
+pub(crate) struct Pair {
+    pub(crate) servers: [NightlatchServer; 2],
     launch: Launch,
     database: String,
     /// Last: the servers have ended when their record goes.
@@ -29,7 +29,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn serve() -> Self {
+    pub(crate) async fn serve() -> Self {
         Self::serve_with(launch()).await
     }
 
@@ -42,6 +42,11 @@ impl Pair {
             .set("THROTTLE_ADDRESS", "1000/m");
         let servers = [launch.clone().ready().await, launch.clone().ready().await];
         Self { servers, launch, database, postgres }
+    }
+
+    /// What the database says.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        self.postgres.query(&self.database, sql)
     }
 
     /// What a logout at `server` is told about the others.

@@ -297,16 +297,46 @@ const REDIS: &[Setting] = &[
 ];
 
 const TOKENS: &[Setting] = &[
-    Setting::later("JWT_ACCESS_TTL", Seconds(1, SPAN_SECONDS_MAX), "Life of an access token."),
-    Setting::later("JWT_REFRESH_TTL", Seconds(1, SPAN_SECONDS_MAX), "Life of a refresh token."),
-    Setting::later(
+    Setting::new(
+        "JWT_ACCESS_TTL",
+        Seconds(1, 3600),
+        Preset("300"),
+        "Life of an access token: how long other services that verify it themselves honour it after a \
+         logout.",
+    ),
+    Setting::new(
+        "JWT_REFRESH_TTL",
+        Seconds(1, SPAN_SECONDS_MAX),
+        Preset("1209600"),
+        "Life of a refresh token. Each exchange gives a new one, until the session is \
+         SESSION_REMEMBER_AGE old, or this if it is longer.",
+    ),
+    Setting::new(
         "JWT_REFRESH_GRACE",
         Seconds(0, 3600),
-        "How long a client that lost the answer gets it again.",
+        Preset("30"),
+        "How long a client that lost the answer to an exchange gets it again. Time in which no server \
+         reaches the database does not count.",
     ),
-    Setting::later("JWT_ISSUER", Text("URL"), "The claim `iss`."),
-    Setting::later("JWT_AUDIENCE", Text("text"), "The claim `aud`."),
-    Setting::later("JWT_PRIVATE_KEY", Secret("PEM"), "Signs access tokens."),
+    Setting::new(
+        "JWT_ISSUER",
+        Text("URL"),
+        Unset("PUBLIC_URL; without that http://localhost"),
+        "The claim `iss` of access tokens.",
+    ),
+    Setting::new(
+        "JWT_AUDIENCE",
+        Text("text"),
+        Preset("nightlatch"),
+        "The claim `aud` of access tokens.",
+    ),
+    Setting::new(
+        "JWT_PRIVATE_KEY",
+        Secret("PEM blocks (PKCS#8: Ed25519, P-256 or RSA)"),
+        Unset("generated, and kept sealed in the database"),
+        "Signs access tokens with EdDSA, ES256 or RS256. Of several the first signs; add a new one \
+         second on every server, then move it first.",
+    ),
 ];
 
 const DELEGATED: &[Setting] = &[

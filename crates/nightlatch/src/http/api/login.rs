@@ -69,7 +69,7 @@ pub(crate) async fn login(
     let (Some(login), Some(password)) = (login, password) else {
         return Err(fields.into_problem());
     };
-    let earlier = session::presented(&app, &headers).map(str::to_owned);
+    let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
     let remember = body.remember.unwrap_or(false);
     let request = LoginRequest { login, password, remember, client, device, earlier };
     let mut logged_in = login_flow::login(&app, request).await?;

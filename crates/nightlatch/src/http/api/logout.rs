@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 
 use super::shape::ProblemShape;
 use crate::http::app::App;
-use crate::http::cookie;
 use crate::http::problem::Problem;
 use crate::http::session::EndsItself;
 
@@ -37,7 +36,7 @@ impl LogoutAnswer {
     post,
     path = "/api/v1/auth/logout",
     tag = "auth",
-    params(("X-CSRF-Token" = String, Header, description = "The csrf_token of the session")),
+    params(("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`")),
     responses(
         (status = 200, body = LogoutAnswer),
         (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
@@ -48,11 +47,11 @@ impl LogoutAnswer {
 )]
 pub(crate) async fn logout(
     State(app): State<Arc<App>>,
-    EndsItself(token): EndsItself,
+    EndsItself { token, by }: EndsItself,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
     let deadline = app.deadline();
     app.service.logout(token, deadline).await?;
     let mut cookies = HeaderMap::new();
-    cookie::append(&mut cookies, app.settings.cookies.clear_session());
+    by.forget(&app, &mut cookies);
     Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }

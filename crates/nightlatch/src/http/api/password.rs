@@ -34,7 +34,7 @@ pub(crate) struct PasswordBody {
     path = "/api/v1/auth/password",
     tag = "auth",
     request_body = PasswordBody,
-    params(("X-CSRF-Token" = String, Header, description = "The csrf_token of the session")),
+    params(("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`")),
     responses(
         (status = 200, body = SessionAnswer),
         (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
@@ -46,7 +46,7 @@ pub(crate) struct PasswordBody {
 )]
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
-    AuthenticatedWrite(active): AuthenticatedWrite,
+    AuthenticatedWrite { active, .. }: AuthenticatedWrite,
     From(client): From,
     FromDevice(device): FromDevice,
     Json(body): Json<PasswordBody>,

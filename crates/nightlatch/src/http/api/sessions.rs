@@ -17,7 +17,6 @@ use uuid::Uuid;
 use super::logout::LogoutAnswer;
 use super::shape::{ProblemShape, SessionShape};
 use crate::http::app::App;
-use crate::http::cookie;
 use crate::http::json::json;
 use crate::http::problem::{Code, Problem};
 use crate::http::session::{Authenticated, AuthenticatedWrite};
@@ -63,7 +62,7 @@ pub(crate) async fn list(
     tag = "session",
     params(
         ("id" = String, Path, description = "A session's id"),
-        ("X-CSRF-Token" = String, Header, description = "The csrf_token of the session"),
+        ("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`"),
     ),
     responses(
         (status = 200, body = LogoutAnswer),
@@ -76,7 +75,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn revoke_one(
     State(app): State<Arc<App>>,
-    AuthenticatedWrite(active): AuthenticatedWrite,
+    AuthenticatedWrite { active, by }: AuthenticatedWrite,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
     // What is not even text names no session either.
@@ -91,7 +90,7 @@ pub(crate) async fn revoke_one(
     }
     let mut cookies = HeaderMap::new();
     if id == active.session().id {
-        cookie::append(&mut cookies, app.settings.cookies.clear_session());
+        by.forget(&app, &mut cookies);
     }
     Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }
@@ -103,7 +102,7 @@ pub(crate) async fn revoke_one(
     tag = "session",
     params(
         RevokeQuery,
-        ("X-CSRF-Token" = String, Header, description = "The csrf_token of the session"),
+        ("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`"),
     ),
     responses(
         (status = 200, body = LogoutAnswer),
@@ -114,7 +113,7 @@ pub(crate) async fn revoke_one(
 )]
 pub(crate) async fn revoke_all(
     State(app): State<Arc<App>>,
-    AuthenticatedWrite(active): AuthenticatedWrite,
+    AuthenticatedWrite { active, by }: AuthenticatedWrite,
     query: Result<Query<RevokeQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
     let Query(query) = query
@@ -123,7 +122,7 @@ pub(crate) async fn revoke_all(
     let mut cookies = HeaderMap::new();
     if query.current.unwrap_or(false) {
         app.service.revoke_all_of(active.user().id, deadline).await?;
-        cookie::append(&mut cookies, app.settings.cookies.clear_session());
+        by.forget(&app, &mut cookies);
     } else {
         app.service.revoke_others(active.user().id, active.session().id, deadline).await?;
     }

@@ -57,7 +57,7 @@ pub(crate) async fn submit(
     let remember = form.remember.is_some();
     let next = Next { next: form.next.clone() }.checked(&app);
     let request = parse(&app, &headers, form).map(|(login, password)| {
-        let earlier = session::presented(&app, &headers).map(str::to_owned);
+        let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
         LoginRequest { login, password, remember, client, device, earlier }
     });
     let result = match request {

@@ -27,7 +27,8 @@ pub(crate) async fn submit(
     body::Form(form): body::Form<LogoutForm>,
 ) -> Result<Response, Problem> {
     // Without a session there is nothing that a foreign page could end.
-    let Ok(token) = session::own_token(&app, &headers) else {
+    let token = session::cookie_token(&app, &headers);
+    let Some(token) = token.and_then(|token| app.service.token_hash(token)) else {
         return Ok(gone(&app, Flash::LoggedOut));
     };
     let presented = form.csrf_token.as_deref().unwrap_or_default();

@@ -24,6 +24,7 @@ use crate::http::Routes;
 use crate::http::app::Settings;
 use crate::http::client::Peer;
 use crate::http::cookie::CookieNames;
+use crate::jwt::{Jwt, KeySource, Parties};
 
 /// Hashes in no time. The password "busy" finds the pool full.
 struct InstantHasher;
@@ -100,6 +101,7 @@ fn app() -> Arc<App> {
     let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
     let ports = Ports {
         announcer: Arc::new(()),
+        access_tokens: Arc::new(()),
         record: Arc::new(MemoryRecord::new(Arc::new(SystemClock), Arc::new(SystemEntropy))),
         hasher: Arc::new(InstantHasher),
         assessor: Arc::new(Assessor),
@@ -113,6 +115,9 @@ fn app() -> Arc<App> {
         session_age: Duration::from_hours(24),
         remember_age: Duration::from_hours(24 * 30),
         idle_timeout: None,
+        access_age: Duration::from_mins(5),
+        refresh_age: Duration::from_hours(24),
+        refresh_grace: Duration::from_secs(30),
         registration_open: true,
         max_staleness: Duration::from_mins(5),
         throttles: None,
@@ -141,6 +146,10 @@ fn app() -> Arc<App> {
     };
     Arc::new(App {
         service: Arc::new(Service::new(ports, Keys::derive(&masters, &masters), policy)),
+        jwt: Arc::new(Jwt::new(
+            Parties { issuer: String::new(), audience: String::new() },
+            KeySource::Configured(Vec::new()),
+        )),
         settings,
         health: Arc::new(Health::new(clock, false, false)),
         tasks: TaskTracker::new(),

@@ -69,7 +69,7 @@ const fn words(code: Code) -> (&'static str, Option<&'static str>, &'static str)
             Some("The name or the password is wrong."),
             "Check both and try again.",
         ),
-        Code::NoSession => {
+        Code::NoSession | Code::TokenNotValid => {
             ("You are not logged in", Some("Your login has ended."), "Log in again.")
         }
         Code::CsrfFailed => (

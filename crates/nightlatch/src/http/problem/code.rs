@@ -28,6 +28,8 @@ pub enum Code {
     InvalidCredentials,
     /// There is no session, or no longer.
     NoSession,
+    /// A token is none, or no longer one.
+    TokenNotValid,
     /// The request does not prove that it came from our page.
     CsrfFailed,
     /// The current password is wrong.
@@ -68,6 +70,7 @@ impl Code {
         Self::HeadersTooLarge,
         Self::InvalidCredentials,
         Self::NoSession,
+        Self::TokenNotValid,
         Self::CsrfFailed,
         Self::WrongPassword,
         Self::RegistrationClosed,
@@ -97,6 +100,7 @@ impl Code {
             Self::HeadersTooLarge => "headers_too_large",
             Self::InvalidCredentials => "invalid_credentials",
             Self::NoSession => "no_session",
+            Self::TokenNotValid => "token_not_valid",
             Self::CsrfFailed => "csrf_failed",
             Self::WrongPassword => "wrong_password",
             Self::RegistrationClosed => "registration_closed",
@@ -124,7 +128,9 @@ impl Code {
             Self::InvalidField | Self::WeakPassword => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::InvalidCredentials | Self::NoSession => StatusCode::UNAUTHORIZED,
+            Self::InvalidCredentials | Self::NoSession | Self::TokenNotValid => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::CsrfFailed | Self::WrongPassword | Self::RegistrationClosed => {
                 StatusCode::FORBIDDEN
             }
@@ -154,6 +160,7 @@ impl Code {
             Self::HeadersTooLarge => "Headers too large",
             Self::InvalidCredentials => "Login failed",
             Self::NoSession => "Not logged in",
+            Self::TokenNotValid => "Token not valid",
             Self::CsrfFailed => "Request not confirmed",
             Self::WrongPassword => "Wrong password",
             Self::RegistrationClosed => "Registration closed",
@@ -183,6 +190,9 @@ impl Code {
             Self::HeadersTooLarge => "A request has at most 100 headers and 32 KiB of them.",
             Self::InvalidCredentials => "The name or the password is wrong.",
             Self::NoSession => "There is no session, or it has ended. Log in.",
+            Self::TokenNotValid => {
+                "The token is not valid, or not any more: it has expired, was exchanged, or its session has ended. Log in."
+            }
             Self::CsrfFailed => {
                 "The request does not prove that it came from our own page. Reload the page and try again."
             }
@@ -235,6 +245,7 @@ impl Code {
             | Self::HeadersTooLarge
             | Self::InvalidCredentials
             | Self::NoSession
+            | Self::TokenNotValid
             | Self::WrongPassword
             | Self::RegistrationClosed
             | Self::UsernameTaken

@@ -1,0 +1,87 @@
+//! Bearer check: is this access token a copy of a good session.
+//!
+//! Its signature says that we made it. Whether it may be believed is judged as for any copy, and where
+//! that cannot be told, the record is asked for its session.
+
+use super::Service;
+use super::check_session::{ActiveSession, CheckError};
+use crate::{AccessCheck, AccessClaims, Deadline, TokenHash};
+
+impl Service {
+    /// The session of an access token, with its user. `None`: we know that it is none, or no longer one.
+    ///
+    /// # Errors
+    /// [`CheckError`] when we cannot know.
+    pub async fn check_bearer(
+        &self,
+        presented: &str,
+        deadline: Deadline,
+    ) -> Result<Option<ActiveSession>, CheckError> {
+        match self.read_access(presented, deadline).await? {
+            Some(claims) => self.check_token(claims.token(), deadline).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether an access token is good, by itself if what is known here says so.
+    ///
+    /// # Errors
+    /// [`CheckError`] when we cannot know.
+    pub async fn verify_access(
+        &self,
+        presented: &str,
+        deadline: Deadline,
+    ) -> Result<bool, CheckError> {
+        let Some(claims) = self.read_access(presented, deadline).await? else { return Ok(false) };
+        if self.pending.refuses_token(&claims.token())
+            || self.pending.refuses_session(claims.session, claims.user)
+        {
+            return Ok(false);
+        }
+        // That a session is idle shows in no copy.
+        if self.policy.idle_timeout.is_none()
+            && let Some(verdict) = self.judge_carried(&claims)
+        {
+            return Ok(verdict);
+        }
+        Ok(self.check_token(claims.token(), deadline).await?.is_some())
+    }
+
+    /// Under what the session of an access token stands, without asking the record for it.
+    ///
+    /// # Errors
+    /// [`CheckError`] when the key that it is signed with must be asked for.
+    pub async fn bearer_token(
+        &self,
+        presented: &str,
+        deadline: Deadline,
+    ) -> Result<Option<TokenHash>, CheckError> {
+        let claims = self.read_access(presented, deadline).await?;
+        Ok(claims.map(|claims| claims.token()))
+    }
+
+    /// What an access token of this time says.
+    async fn read_access(
+        &self,
+        presented: &str,
+        deadline: Deadline,
+    ) -> Result<Option<AccessClaims>, CheckError> {
+        let tokens = &self.ports.access_tokens;
+        let mut check = tokens.check(presented);
+        if check == AccessCheck::UnknownKey {
+            self.spend_unknown_key()?;
+            tokens.learn_keys(deadline).await?;
+            check = tokens.check(presented);
+        }
+        match check {
+            AccessCheck::Ours(claims) => Ok(Some(claims).filter(|it| it.is_current(self.now()))),
+            AccessCheck::UnknownKey | AccessCheck::Forged => Ok(None),
+        }
+    }
+
+    fn judge_carried(&self, claims: &AccessClaims) -> Option<bool> {
+        let age = self.now().since(claims.issued_at);
+        let read_at = self.clock().boottime().saturating_sub(age);
+        self.ports.record.judge_carried(claims, read_at)
+    }
+}

@@ -1,0 +1,281 @@
+//! Cases about refresh tokens and signing keys.
+//!
+//! That an exchange happens once, whatever becomes of its answer, is the record's doing alone: who asks
+//! keeps nothing.
+#![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::{
+    FeedKind, HEARTBEAT_EVERY, KeyId, NewRefresh, NodeId, Rotated, Rotation, SessionEnd, SessionId,
+    StoredKey, TokenHash, User,
+};
+
+use super::Subject;
+use super::fixture::{DAY, Fixture, HOUR, Login, all_at_once};
+
+const GRACE: Duration = Duration::from_secs(30);
+const KEY: KeyId = [1, 2, 3, 4];
+const ROUNDS: u32 = 50;
+
+/// A token of a session, by its number.
+fn token(session: SessionId, step: u32) -> TokenHash {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(session.as_uuid().as_bytes());
+    bytes[16..20].copy_from_slice(&step.to_be_bytes());
+    TokenHash::from_bytes(bytes)
+}
+
+/// A session whose client has tokens.
+async fn login(record: &Fixture, user: &User) -> Login {
+    let mut new = record.session_of(user);
+    let id = new.session.id;
+    new.token = TokenHash::of_bearer(id);
+    let expires_at = record.now().after(DAY);
+    new.refresh = Some(NewRefresh { token: token(id, 0), expires_at });
+    record.login_with(new).await
+}
+
+/// The token of a number is presented, known to be ours.
+fn rotation(record: &Fixture, login: &Login, step: u32) -> Rotation {
+    Rotation {
+        session: login.id,
+        presented: token(login.id, step),
+        step,
+        is_proven: true,
+        successor: token(login.id, step + 1),
+        key: KEY,
+        now: record.now(),
+        expires_at: record.now().after(DAY),
+        idle_since: None,
+        grace: GRACE,
+    }
+}
+
+async fn rotate(record: &Fixture, rotation: Rotation) -> Rotated {
+    let answer = record.record().rotate(rotation, record.deadline()).await;
+    record.told(answer.expect("exchanging works")).await
+}
+
+async fn assert_renewed(record: &Fixture, rotation: Rotation) {
+    match rotate(record, rotation).await {
+        Rotated::Renewed { found, key } => {
+            assert_eq!((found.session.id, key), (rotation.session, KEY));
+            assert_eq!(found.session.user_id, found.user.id);
+        }
+        other => panic!("step {}: {other:?}", rotation.step),
+    }
+}
+
+pub async fn a_refresh_token_is_exchanged_once_and_told_again(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    let head = record.head().await;
+    for step in 0..5 {
+        for _ in 0..3 {
+            assert_renewed(&record, rotation(&record, &login, step)).await;
+        }
+    }
+    record.assert_feed(head, &[]).await;
+    // Another key since: what was derived before is told by the key that it was derived by.
+    let later = Rotation { key: [9; 4], ..rotation(&record, &login, 4) };
+    assert_renewed(&record, later).await;
+    assert!(record.lives(&login).await);
+}
+
+pub async fn an_exchange_is_a_use(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    let at = record.now().after(HOUR);
+    assert_renewed(&record, Rotation { now: at, ..rotation(&record, &login, 0) }).await;
+    let found = record.found(login.token).await.expect("it lives");
+    assert_eq!(found.session.last_seen_at, at);
+}
+
+pub async fn a_refresh_token_that_was_exchanged_before_ends_its_session(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let alice = record.user("alice").await;
+    let (login, other) = (login(&record, &alice).await, record.login(&alice).await);
+    for step in [0, 1] {
+        assert_renewed(&record, rotation(&record, &login, step)).await;
+    }
+    let head = record.head().await;
+    assert_eq!(rotate(&record, rotation(&record, &login, 0)).await, Rotated::Reused);
+    record.assert_feed(head, &[FeedKind::Session(login.id)]).await;
+    assert!(!record.lives(&login).await && record.lives(&other).await);
+    for step in [2, 1, 0] {
+        assert_eq!(rotate(&record, rotation(&record, &login, step)).await, Rotated::Ended);
+    }
+}
+
+/// Time in which no node reaches the record is not the client's fault.
+pub async fn the_grace_runs_in_service_time(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let node = NodeId::fresh(record.entropy(), record.now());
+    let beat = async || {
+        record.record().heartbeat(node, record.deadline()).await.expect("beating works");
+    };
+    beat().await;
+    let login = login(&record, &record.user("alice").await).await;
+    assert_renewed(&record, rotation(&record, &login, 0)).await;
+    if !record.make_heartbeats_older(HOUR).await {
+        return;
+    }
+    assert_renewed(&record, rotation(&record, &login, 0)).await;
+    for _ in 0..3 {
+        beat().await;
+        record.make_heartbeats_older(HEARTBEAT_EVERY).await;
+    }
+    beat().await;
+    assert_eq!(rotate(&record, rotation(&record, &login, 0)).await, Rotated::Reused);
+}
+
+pub async fn only_who_may_log_in_refreshes(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let (alice, bob) = (record.user("alice").await, record.user("bob").await);
+    let (hers, his) = (login(&record, &alice).await, login(&record, &bob).await);
+    let cookie = record.login(&alice).await;
+    let first = |login| rotation(&record, login, 0);
+    let past = |by| record.now().after(by);
+    for (what, rotation) in [
+        (
+            "a session that was never there",
+            Rotation { session: SessionId::fresh(record.entropy(), record.now()), ..first(&hers) },
+        ),
+        ("a session with a cookie", first(&cookie)),
+        ("an expired token", Rotation { now: past(DAY), ..first(&hers) }),
+        ("an expired session", Rotation { now: past(30 * DAY), ..first(&hers) }),
+        ("an idle session", Rotation { idle_since: Some(past(HOUR)), ..first(&hers) }),
+    ] {
+        assert_eq!(rotate(&record, rotation).await, Rotated::Ended, "{what}");
+    }
+    assert_renewed(
+        &record,
+        Rotation { idle_since: Some(record.now().before(HOUR)), ..first(&hers) },
+    )
+    .await;
+    record.set_enabled(bob.id, false).await;
+    assert_eq!(rotate(&record, first(&his)).await, Rotated::Ended, "disabled");
+    record.set_enabled(bob.id, true).await;
+    assert_eq!(rotate(&record, first(&his)).await, Rotated::Ended, "of an older generation");
+    assert_eq!(record.end(SessionEnd::One(hers.id)).await, 1);
+    assert_eq!(rotate(&record, rotation(&record, &hers, 1)).await, Rotated::Ended, "logged out");
+}
+
+pub async fn what_anybody_may_have_invented_ends_nothing(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    let invented = TokenHash::from_bytes([7; 32]);
+    for step in [0, 1, 1000] {
+        let invented = Rotation {
+            presented: invented,
+            step,
+            is_proven: false,
+            ..rotation(&record, &login, 0)
+        };
+        assert_eq!(rotate(&record, invented).await, Rotated::Ended);
+    }
+    let unproven = Rotation { is_proven: false, ..rotation(&record, &login, 0) };
+    assert_renewed(&record, unproven).await;
+    assert_renewed(&record, unproven).await;
+    assert!(record.lives(&login).await);
+}
+
+/// The record has gone back over exchanges whose tokens clients have.
+pub async fn a_token_that_is_newer_than_the_record_is_good(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    assert_renewed(&record, rotation(&record, &login, 3)).await;
+    assert_renewed(&record, rotation(&record, &login, 4)).await;
+    assert_eq!(rotate(&record, rotation(&record, &login, 3)).await, Rotated::Reused);
+}
+
+pub async fn of_many_who_present_one_token_all_are_told_one_successor(subject: Subject) {
+    let record = Arc::new(Fixture::over(subject).await);
+    let second = record.second_node().await;
+    let login = login(&record, &record.user("alice").await).await;
+    for step in 0..5 {
+        let asked = rotation(&record, &login, step);
+        let second = Arc::clone(&second);
+        let told = all_at_once(&record, 50, move |record, caller| {
+            let second = Arc::clone(&second);
+            // As if each had a key of its own.
+            let key = KeyId::from(u32::try_from(caller).expect("few").to_be_bytes());
+            let mine = Rotation { key, ..asked };
+            Box::pin(async move {
+                let port = if caller % 2 == 0 { record.record() } else { &*second };
+                let told = port.rotate(mine, record.deadline()).await.expect("exchanging works");
+                match told.value {
+                    Rotated::Renewed { key, .. } => key,
+                    other => panic!("caller {caller}: {other:?}"),
+                }
+            })
+        })
+        .await;
+        assert!(told.iter().all(|key| *key == told[0]), "{told:?}");
+    }
+    assert!(record.lives(&login).await);
+}
+
+pub async fn a_refresh_never_survives_a_logout(subject: Subject) {
+    let record = Arc::new(Fixture::over(subject).await);
+    let alice = record.user("alice").await;
+    for round in 0..ROUNDS {
+        let login = login(&record, &alice).await;
+        let (asked, id) = (rotation(&record, &login, 0), login.id);
+        let told = all_at_once(&record, 2, move |record, caller| {
+            Box::pin(async move {
+                if caller == 0 {
+                    let told = record.record().rotate(asked, record.deadline()).await;
+                    match told.expect("exchanging works").value {
+                        Rotated::Renewed { found, .. } => Some(found.as_of.position),
+                        Rotated::Ended => None,
+                        Rotated::Reused => panic!("nobody has used it"),
+                    }
+                } else {
+                    let ended = record.record().end_sessions(
+                        SessionEnd::One(id),
+                        record.now(),
+                        record.deadline(),
+                    );
+                    let ended = ended.await.expect("ending works");
+                    Some(ended.rows.first().expect("it tells the feed").at.position)
+                }
+            })
+        })
+        .await;
+        assert!(!record.lives(&login).await, "round {round}");
+        // What it gives out does not look as if it were read after the logout.
+        assert!(told[0].is_none_or(|as_of| Some(as_of) < told[1]), "round {round}: {told:?}");
+        let next = rotation(&record, &login, 1);
+        assert_eq!(rotate(&record, next).await, Rotated::Ended, "round {round}");
+    }
+}
+
+pub async fn the_first_signing_key_of_a_number_is_kept(subject: Subject) {
+    let record = Arc::new(Fixture::over(subject).await);
+    let key = |number: u32, content: u8| StoredKey {
+        number,
+        sealed: vec![content; 60],
+        stored_at: record.now(),
+        signs_from: record.now().after(HOUR),
+    };
+    let list = async || record.record().list_keys(record.deadline()).await.expect("listing works");
+    assert!(list().await.is_empty());
+    let keys: Vec<_> = (0..8).map(|content| key(1, content)).collect();
+    let added = all_at_once(&record, keys.len(), move |record, caller| {
+        let key = keys[caller].clone();
+        Box::pin(async move {
+            record.record().add_key(key, record.deadline()).await.expect("storing works")
+        })
+    })
+    .await;
+    assert_eq!(added.iter().filter(|added| **added).count(), 1);
+    let first = added.iter().position(|added| *added).expect("one was first");
+    let first = key(1, u8::try_from(first).expect("few"));
+    let second = key(2, 9);
+    let stored = record.record().add_key(second.clone(), record.deadline()).await;
+    assert!(stored.expect("storing works"));
+    assert_eq!(list().await, [first, second]);
+}

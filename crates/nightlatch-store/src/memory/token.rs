@@ -1,0 +1,94 @@
+//! Refresh tokens and signing keys of the reference record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::{
+    Deadline, Exchange, KeyId, KnownRefresh, NewRefresh, Rotated, Rotation, SessionEnd,
+    StoreResult, StoredKey, Timestamp, TokenStore, Written,
+};
+
+use super::{MemoryRecord, State};
+
+/// The refresh tokens of a session.
+#[derive(Clone, Copy)]
+pub(super) struct RefreshRow {
+    known: KnownRefresh,
+    expires_at: Timestamp,
+}
+
+impl RefreshRow {
+    pub(super) fn first(new: NewRefresh) -> Self {
+        let known = KnownRefresh {
+            current: new.token,
+            previous: None,
+            key: KeyId::default(),
+            step: 0,
+            exchanged_at: Duration::ZERO,
+        };
+        Self { known, expires_at: new.expires_at }
+    }
+}
+
+impl TokenStore for MemoryRecord {
+    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
+        self.run("exchanging a refresh token", deadline, move |state| state.rotate(&rotation))
+    }
+
+    fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
+        self.run("listing signing keys", deadline, |state| state.keys.values().cloned().collect())
+    }
+
+    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.run("storing a signing key", deadline, move |state| {
+            let is_new = !state.keys.contains_key(&key.number);
+            state.keys.entry(key.number).or_insert(key);
+            is_new
+        })
+    }
+}
+
+impl State {
+    fn rotate(&mut self, rotation: &Rotation) -> Written<Rotated> {
+        let service_time = self.nodes.service_time(self.now());
+        let Some(mut refresh) = self.refreshable(rotation) else { return ended() };
+        let key = match rotation.judge(&refresh.known, service_time) {
+            Exchange::None => return ended(),
+            Exchange::Reuse => {
+                let end = SessionEnd::One(rotation.session);
+                let rows = self.end(end, rotation.now).rows;
+                return Written { value: Rotated::Reused, rows };
+            }
+            Exchange::Again => refresh.known.key,
+            Exchange::First => {
+                refresh.known = KnownRefresh {
+                    current: rotation.successor,
+                    previous: Some(rotation.presented),
+                    key: rotation.key,
+                    step: rotation.step.saturating_add(1),
+                    exchanged_at: service_time,
+                };
+                refresh.expires_at = rotation.expires_at;
+                rotation.key
+            }
+        };
+        let row = self.sessions.get_mut(&rotation.session).expect("it was found above");
+        row.refresh = Some(refresh);
+        row.session.last_seen_at = row.session.last_seen_at.max(rotation.now);
+        let Some(found) = self.found(rotation.session) else { return ended() };
+        Written { value: Rotated::Renewed { found: Arc::new(found), key }, rows: Vec::new() }
+    }
+
+    /// What is known of the refresh tokens of a session that can be refreshed.
+    fn refreshable(&self, rotation: &Rotation) -> Option<RefreshRow> {
+        let row = self.sessions.get(&rotation.session).filter(|row| self.lives(row))?;
+        let refresh = row.refresh?;
+        let is_idle = rotation.idle_since.is_some_and(|since| row.session.last_seen_at <= since);
+        let is_over = row.session.expires_at.min(refresh.expires_at) <= rotation.now;
+        (!is_idle && !is_over).then_some(refresh)
+    }
+}
+
+const fn ended() -> Written<Rotated> {
+    Written { value: Rotated::Ended, rows: Vec::new() }
+}

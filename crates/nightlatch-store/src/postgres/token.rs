@@ -1,0 +1,169 @@
+//! Refresh tokens and signing keys: an exchange is one statement that commits by itself.
+//!
+//! The session's row is locked first and judged as it then is, so of those who present one token at
+//! the same moment one exchanges it and the others are told the same. Nothing else is locked: a logout
+//! or a password change that commits meanwhile stands above the position that the answer carries.
+
+use std::sync::Arc;
+
+use nightlatch_core::{
+    Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, StoreError, StoreResult,
+    StoredKey, Timestamp, TokenStore, Written,
+};
+use tokio_postgres::types::Type;
+
+use super::PostgresRecord;
+use super::call::{Call, Effect, Param, without_head};
+use super::node::micros;
+use super::row::{Reader, fed_columns, fed_rows, head_columns, session_columns, user_columns};
+
+/// What is done with a token: [`nightlatch_core::Rotation::judge`], where the row is locked.
+const ROTATE: &str = concat!(
+    "WITH head AS MATERIALIZED (
+         SELECT * FROM nightlatch.feed_head
+     ), service AS MATERIALIZED (
+         SELECT c.service_time + least(greatest(
+             (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - c.beat_at, 0), $9) AS now
+         FROM nightlatch.service_clock c
+     ), known AS MATERIALIZED (
+         SELECT s.id, s.refresh_key, CASE
+             WHEN s.refresh_hash = $2 OR ($4 AND $3 > s.refresh_step) THEN 'first'
+             WHEN s.refresh_previous = $2
+                 AND (SELECT now FROM service) - s.refresh_exchanged_at <= $8 THEN 'again'
+             WHEN $4 THEN 'reuse'
+             ELSE 'none' END AS exchange
+         FROM nightlatch.sessions s
+         WHERE s.id = $1 AND s.ended_at IS NULL AND s.refresh_hash IS NOT NULL
+             AND s.expires_at > $5 AND s.refresh_expires_at > $5
+             AND ($10 IS NULL OR s.last_seen_at > $10)
+             AND EXISTS (SELECT FROM nightlatch.users u
+                 WHERE u.id = s.user_id AND u.generation = s.generation AND u.enabled)
+         FOR NO KEY UPDATE OF s
+     ), exchanged AS (
+         UPDATE nightlatch.sessions s SET refresh_hash = $6, refresh_previous = $2,
+             refresh_key = $7, refresh_step = $3 + 1,
+             refresh_exchanged_at = (SELECT now FROM service), refresh_expires_at = $11,
+             last_seen_at = greatest(s.last_seen_at, $5)
+         FROM known WHERE s.id = known.id AND known.exchange = 'first'
+     ), reused AS (
+         UPDATE nightlatch.sessions s SET ended_at = $5
+         FROM known WHERE s.id = known.id AND known.exchange = 'reuse' AND s.ended_at IS NULL
+         RETURNING s.id
+     ), moved AS (
+         UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $12
+         FROM reused
+         RETURNING h.position, reused.id AS session_id
+     ), fed AS (
+         INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
+         SELECT position, $12, 1, session_id, $5 FROM moved
+         RETURNING *
+     )
+     SELECT ",
+    head_columns!(),
+    ", ",
+    session_columns!(),
+    ", ",
+    user_columns!(),
+    ", ",
+    fed_columns!(),
+    ", known.exchange, known.refresh_key
+      FROM head LEFT JOIN known ON true
+      LEFT JOIN nightlatch.sessions s ON s.id = known.id
+      LEFT JOIN nightlatch.users u ON u.id = s.user_id
+      LEFT JOIN fed f ON true"
+);
+
+const LIST_KEYS: &str =
+    "SELECT number, sealed, stored_at, signs_from FROM nightlatch.signing_keys ORDER BY number";
+
+const ADD_KEY: &str = "
+    INSERT INTO nightlatch.signing_keys (number, sealed, stored_at, signs_from)
+    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING number";
+
+impl TokenStore for PostgresRecord {
+    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
+        Box::pin(self.exchange(rotation, deadline))
+    }
+
+    fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
+        Box::pin(async move {
+            let doing = "listing signing keys";
+            let call = Call { doing, effect: Effect::Read, sql: LIST_KEYS, params: &[] };
+            let rows = self.rows(call, deadline).await?;
+            rows.iter().map(|row| stored_key(&Reader { row, doing })).collect()
+        })
+    }
+
+    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+        Box::pin(async move {
+            let doing = "storing a signing key";
+            let params: &[Param] = &[
+                (&i64::from(key.number), Type::INT8),
+                (&key.sealed, Type::BYTEA),
+                (&key.stored_at.as_micros(), Type::INT8),
+                (&key.signs_from.as_micros(), Type::INT8),
+            ];
+            let call = Call { doing, effect: Effect::Write, sql: ADD_KEY, params };
+            Ok(self.row_opt(call, deadline).await?.is_some())
+        })
+    }
+}
+
+impl PostgresRecord {
+    async fn exchange(
+        &self,
+        rotation: Rotation,
+        deadline: Deadline,
+    ) -> Result<Written<Rotated>, StoreError> {
+        let doing = "exchanging a refresh token";
+        let (presented, successor) = (rotation.presented.as_bytes(), rotation.successor.as_bytes());
+        let row_id = self.fresh_row_id();
+        let params: &[Param] = &[
+            (rotation.session.as_uuid(), Type::UUID),
+            (&presented.as_slice(), Type::BYTEA),
+            (&i64::from(rotation.step), Type::INT8),
+            (&rotation.is_proven, Type::BOOL),
+            (&rotation.now.as_micros(), Type::INT8),
+            (&successor.as_slice(), Type::BYTEA),
+            (&rotation.key.as_slice(), Type::BYTEA),
+            (&micros(rotation.grace), Type::INT8),
+            (&micros(HEARTBEAT_EVERY), Type::INT8),
+            (&rotation.idle_since.map(Timestamp::as_micros), Type::INT8),
+            (&rotation.expires_at.as_micros(), Type::INT8),
+            (&row_id, Type::INT8),
+        ];
+        let call = Call { doing, effect: Effect::Write, sql: ROTATE, params };
+        let rows = self.server.repeatable(call, deadline).await?;
+        let Some(row) = rows.first() else { return Err(without_head(doing)) };
+        let reader = Reader { row, doing };
+        let value = match reader.get::<Option<&str>>("exchange")? {
+            Some("first") => renewed(&reader, rotation.key)?,
+            Some("again") => renewed(&reader, key_id(&reader)?)?,
+            Some("reuse") => Rotated::Reused,
+            Some(_) | None => Rotated::Ended,
+        };
+        Ok(Written { value, rows: fed_rows(&rows, doing)? })
+    }
+}
+
+fn renewed(reader: &Reader<'_>, key: KeyId) -> Result<Rotated, StoreError> {
+    let (session, user) = (reader.session()?, reader.user()?);
+    let found = FoundSession::new(session, user, reader.as_of()?, reader.history()?);
+    Ok(Rotated::Renewed { found: Arc::new(found), key })
+}
+
+fn key_id(reader: &Reader<'_>) -> Result<KeyId, StoreError> {
+    let column = "refresh_key";
+    let stored: &[u8] = reader.get(column)?;
+    KeyId::try_from(stored).map_err(|error| reader.malformed(column, error))
+}
+
+fn stored_key(reader: &Reader<'_>) -> Result<StoredKey, StoreError> {
+    let number = reader.count("number")?;
+    Ok(StoredKey {
+        number: u32::try_from(number).map_err(|error| reader.malformed("number", error))?,
+        sealed: reader.get("sealed")?,
+        stored_at: reader.time("stored_at")?,
+        signs_from: reader.time("signs_from")?,
+    })
+}
