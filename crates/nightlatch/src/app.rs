@@ -213,10 +213,16 @@ impl Base {
         let source = if let Some(keys) = &tokens.keys {
             KeySource::Configured(keys.clone())
         } else {
-            let by = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
-            KeySource::Kept(KeptKeys::new(record, by, &keys.signing, tokens.access_ttl))
+            KeySource::Kept(self.kept_keys(config, keys, record))
         };
         Arc::new(Jwt::new(parties, source))
+    }
+
+    /// The keys of access tokens that the record keeps.
+    #[must_use]
+    pub fn kept_keys(&self, config: &Config, keys: &Keys, record: Arc<dyn Record>) -> KeptKeys {
+        let by = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        KeptKeys::new(record, by, &keys.signing, config.tokens.access_ttl)
     }
 
     /// Joins everything beneath the HTTP layer.

@@ -9,6 +9,7 @@ mod backup;
 pub mod config;
 mod console;
 mod debug;
+mod keys;
 mod migrate;
 mod node;
 mod password;
@@ -75,6 +76,9 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
         Command::Session(command) => with_console(|console| {
             with_config(load, |loaded| session::run(command, loaded, console))
         }),
+        Command::Keys(command) => {
+            with_console(|console| with_config(load, |loaded| keys::run(command, loaded, console)))
+        }
         Command::Backup { file } => {
             with_console(|console| with_config(load, |loaded| backup::run(&file, loaded, console)))
         }

@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 use crate::strength::Tables;
 
 use self::cost::{Costs, measure};
-pub use self::debug::{VerifyReport, verify_lines};
+pub use self::debug::verify_lines;
 pub(crate) use self::memory::Memory;
 use self::memory::OutOfMemory;
 pub(crate) use self::pace::Expected;

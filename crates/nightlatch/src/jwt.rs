@@ -5,23 +5,25 @@
 //! `crit`) is a reason to refuse it.
 
 mod claims;
+mod debug;
 mod header;
 mod kept;
 pub mod key;
 mod key_set;
+mod signature;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Header, crypto};
+use jsonwebtoken::Header;
 use nightlatch_core::{
     AccessCheck, AccessClaims, AccessTokens, BoxFuture, Deadline, NoSigningKey, StoreError,
 };
 
 use claims::Claims;
-pub use kept::KeptKeys;
+pub use debug::verify_jws_lines;
+use header::Said;
+pub use kept::{KeptKeys, KeyState, ListedKey, RotateError};
 use key::SigningKey;
 use key_set::KeySet;
 
@@ -73,20 +75,16 @@ impl Jwt {
         if presented.len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let (said, signature) = presented.rsplit_once('.')?;
-        let (header, claims) = said.split_once('.')?;
-        let header = header::read(header)?;
+        let signed = signature::split(presented)?;
+        let said = signed.header().filter(Said::is_of_access_token)?;
         let keys = self.keys.load();
-        let Some(key) = keys.find(&header.kid) else {
+        let Some(key) = keys.find(&said.kid?) else {
             return self.kept.is_some().then_some(AccessCheck::UnknownKey);
         };
-        // The key decides, never the token.
-        if header.alg != key.algorithm {
+        if said.alg != key.algorithm {
             return None;
         }
-        let is_ours =
-            crypto::verify(signature, said.as_bytes(), &key.verifying, key.algorithm).ok()?;
-        let claims = URL_SAFE_NO_PAD.decode(claims).ok().filter(|_| is_ours)?;
+        let claims = signed.claims_if_signed_by(&key.verifying, key.algorithm)?;
         Claims::read(&claims, &self.parties).map(AccessCheck::Ours)
     }
 }

@@ -10,6 +10,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod http;
 pub mod import;
+pub mod json_lines;
 pub mod jwt;
 pub mod metrics;
 pub mod serve;

@@ -85,6 +85,9 @@ pub enum Command {
     /// List and end sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// List and rotate the keys that access tokens are signed with
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Copy the SQLite database into a file while the server runs
     ///
     /// To restore it, stop the server, remove the database's `-wal` and `-shm` files, and put the
@@ -264,6 +267,28 @@ pub enum DebugCommand {
     /// Reads JSON lines `{"id", "hash", "password"}` from stdin and answers each with `{"id", "ok",
     /// "needs_upgrade"}`, by the code that logins go through. Needs no database.
     VerifyHash,
+    /// Verify signatures of tokens
+    ///
+    /// Reads JSON lines `{"id", "jwk", "jws"}` from stdin and answers each with `{"id", "valid"}`, by
+    /// the code that access tokens go through: `EdDSA`, ES256 and RS256, the algorithm of the key, and
+    /// no header member but `alg`, `kid` and `typ`. Needs no database.
+    VerifyJws,
+}
+
+/// `nightlatch keys ..`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys that access tokens are signed with
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the next key
+    ///
+    /// It is published at once and signs six minutes later, when every server and whoever caches the
+    /// public keys knows it. The key before it verifies until its tokens have ended.
+    Rotate,
 }
 
 #[cfg(test)]

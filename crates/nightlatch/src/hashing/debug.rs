@@ -3,7 +3,7 @@
 //! Who is about to import users can try their hashes first, and tests of other implementations can
 //! compare. Each line in is one JSON object, each line out the answer to it.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 
 use nightlatch_core::{Password, Verified};
 use serde::Deserialize;
@@ -12,18 +12,7 @@ use serde_json::{Value, json};
 use super::memory::{Memory, OutOfMemory};
 use super::stored::Stored;
 use super::verdict;
-
-/// The longest line, in bytes: hash and password at their longest, and both escaped.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
-
-/// What came of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VerifyReport {
-    /// Lines that were answered with a verdict.
-    pub verified: u64,
-    /// Lines that were answered with an error.
-    pub refused: u64,
-}
+use crate::json_lines::{LinesReport, answer_lines};
 
 /// One line in. Its debug form would show the password, so it has none.
 #[derive(Deserialize)]
@@ -40,50 +29,12 @@ struct Question {
 ///
 /// # Errors
 /// Those of reading and writing, and of a machine without memory to hash in.
-pub fn verify_lines(mut input: impl BufRead, mut output: impl Write) -> io::Result<VerifyReport> {
+pub fn verify_lines(input: impl BufRead, output: impl Write) -> io::Result<LinesReport> {
     let mut memory = Memory::default();
-    let mut report = VerifyReport::default();
-    let mut line = Vec::new();
-    while read_line(&mut input, &mut line)? {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let answer = match parse(&line) {
-            Ok(question) => {
-                report.verified += 1;
-                answer(question, &mut memory)
-                    .map_err(|OutOfMemory| io::Error::from(io::ErrorKind::OutOfMemory))?
-            }
-            Err(error) => {
-                report.refused += 1;
-                error
-            }
-        };
-        writeln!(output, "{answer}")?;
-    }
-    output.flush()?;
-    Ok(report)
-}
-
-/// The next line into `line`, of which at most a little over the limit is kept; `false` at the end.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    input.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', line)?;
-    if line.len() as u64 > LINE_BYTES_MAX && !line.ends_with(b"\n") {
-        input.skip_until(b'\n')?;
-    }
-    Ok(!line.is_empty())
-}
-
-fn parse(line: &[u8]) -> Result<Question, Value> {
-    if line.len() as u64 > LINE_BYTES_MAX {
-        return Err(json!({"error": format!("a line has at most {LINE_BYTES_MAX} bytes")}));
-    }
-    serde_json::from_slice(line).map_err(|_| {
-        // serde's own words may hold a part of the line, and with it of a password.
-        let id = serde_json::from_slice::<Value>(line).ok().and_then(|v| v.get("id").cloned());
-        let error = "not a JSON object with the texts `hash` and `password`";
-        id.map_or_else(|| json!({"error": error}), |id| json!({"id": id, "error": error}))
+    let expected = "a JSON object with the texts `hash` and `password`";
+    answer_lines(input, output, expected, |question| {
+        answer(question, &mut memory)
+            .map_err(|OutOfMemory| io::Error::from(io::ErrorKind::OutOfMemory))
     })
 }
 
@@ -120,7 +71,7 @@ mod tests {
 
     const HASH: &str = "$2b$05$UD7IDREgkGSi.R/qsorDM.drqJXGSheJrb/bsQqKTVbRMkOZbNgx.";
 
-    fn run(input: &[u8]) -> (Vec<Value>, VerifyReport) {
+    fn run(input: &[u8]) -> (Vec<Value>, LinesReport) {
         let mut output = Vec::new();
         let report = verify_lines(input, &mut output).expect("memory is writable");
         let lines = String::from_utf8(output).expect("JSON is UTF-8");
@@ -150,7 +101,7 @@ mod tests {
                 no(5.into()),
             ]
         );
-        assert_eq!(report, VerifyReport { verified: 5, refused: 0 });
+        assert_eq!(report, LinesReport { answered: 5, refused: 0 });
     }
 
     #[test]
@@ -170,7 +121,7 @@ mod tests {
         assert!(answers[..6].iter().all(|answer| answer["error"].is_string()), "{answers:?}");
         assert_eq!(answers[3]["id"], 7);
         assert_eq!(answers[6]["ok"], false);
-        assert_eq!(report, VerifyReport { verified: 1, refused: 6 });
+        assert_eq!(report, LinesReport { answered: 1, refused: 6 });
         assert!(!format!("{answers:?}").contains("hunter2"));
     }
 }

@@ -1,4 +1,4 @@
-//! The header of an access token: three members, and no other.
+//! The header of a token: three members, and no other.
 //!
 //! Apart from the library, which reads over what it does not know: a member that asks to be understood
 //! (`crit`), or that brings a key of its own, must not be read over.
@@ -16,14 +16,22 @@ pub(super) const TYPE: &str = "at+jwt";
 #[serde(deny_unknown_fields)]
 pub(super) struct Said {
     pub(super) alg: Algorithm,
-    pub(super) kid: String,
-    typ: String,
+    #[serde(default)]
+    pub(super) kid: Option<String>,
+    #[serde(default)]
+    typ: Option<String>,
 }
 
-/// Reads the first part of a token; `None`: none of ours looks like that.
+impl Said {
+    /// Whether it says that this is an access token.
+    pub(super) fn is_of_access_token(&self) -> bool {
+        self.typ.as_deref() == Some(TYPE)
+    }
+}
+
+/// Reads the first part of a token; `None`: none that we know looks like that.
 pub(super) fn read(part: &str) -> Option<Said> {
     let text = URL_SAFE_NO_PAD.decode(part).ok()?;
     // A member that stands twice is refused, too.
-    let said: Said = serde_json::from_slice(&text).ok()?;
-    (said.typ == TYPE).then_some(said)
+    serde_json::from_slice(&text).ok()
 }

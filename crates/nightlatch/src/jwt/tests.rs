@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto;
 use nightlatch_core::{
     AsOf, Epoch, Generation, History, Position, Secret, SessionId, Timestamp, UserId,
 };
@@ -10,7 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 
-fn key(number: u8) -> SigningKey {
+pub(super) fn key(number: u8) -> SigningKey {
     SigningKey::ed25519(&Secret::new([number; 32])).expect("it is a key")
 }
 
@@ -46,7 +49,7 @@ fn part(token: &str, number: usize) -> Value {
 }
 
 /// A token of these parts, signed with a key as it should be.
-fn signed(by: &SigningKey, header: &[u8], claims: &[u8]) -> String {
+pub(super) fn signed(by: &SigningKey, header: &[u8], claims: &[u8]) -> String {
     let said = format!("{}.{}", encode(header), encode(claims));
     let signature = crypto::sign(said.as_bytes(), &by.signing, by.algorithm).expect("it signs");
     format!("{said}.{signature}")

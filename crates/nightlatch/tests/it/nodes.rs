@@ -44,6 +44,16 @@ impl Pair {
         Self { servers, launch, database, postgres }
     }
 
+    /// One more server.
+    pub(crate) async fn third(&self) -> NightlatchServer {
+        self.launch.clone().ready().await
+    }
+
+    /// Changes the database.
+    pub(crate) fn sql(&self, sql: &str) {
+        self.postgres.sql(&self.database, sql);
+    }
+
     /// What the database says.
     pub(crate) fn query(&self, sql: &str) -> String {
         self.postgres.query(&self.database, sql)

@@ -269,7 +269,7 @@ async fn a_logout_binds_another_server_within_two_seconds() {
 async fn tokens_and_families_have_an_end() {
     let server = launch()
         .set("JWT_ACCESS_TTL", "1")
-        .set("JWT_REFRESH_TTL", "4")
+        .set("JWT_REFRESH_TTL", "12")
         .set("SESSION_REMEMBER_AGE", "1")
         .ready()
         .await;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use nightlatch_testkit::server::NightlatchServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ApiClient;
 use crate::nodes::Pair;
@@ -85,4 +85,84 @@ async fn a_key_that_cannot_be_used_is_told_and_left_out() {
     assert!(log.contains("JWT_PRIVATE_KEY") && log.contains("openssl genpkey"), "{log}");
     assert!(!log.contains("not-a-key-but-a-secret"));
     assert_eq!(published(&server).await.len(), 1, "one is generated");
+}
+
+/// Made by a command, known everywhere before it signs, kept until the tokens before it have ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_key_is_published_before_it_signs_and_no_server_refuses_what_another_signs() {
+    let pair = Pair::serve().await;
+    let [one, other] = &pair.servers;
+    Person::registered(one, "alice").await;
+    let mut old = ApiClient::logged_in(one, "alice").await;
+    let made = one.command(&["keys", "rotate"]);
+    assert!(made.starts_with("made key 2; it is published now and signs from "), "{made}");
+    let again = one.command_given(&["keys", "rotate"], "");
+    assert_eq!(again.status.code(), Some(1), "one at a time");
+    let listed = || -> Value {
+        let listed = one.command(&["keys", "list", "--json"]);
+        serde_json::from_str(&listed).expect("JSON")
+    };
+    let states = || listed()["keys"].as_array().expect("a list").clone();
+    let [first, next] = &*states() else { panic!("there are two") };
+    assert_eq!((&first["state"], &next["state"]), (&"signs".into(), &"next".into()));
+    assert_eq!(first["id"], old.header()["kid"]);
+
+    // Its time has come, and one server starts: the other has not even heard of that key.
+    pair.sql("UPDATE nightlatch.signing_keys SET signs_from = signs_from - 400000000");
+    let newcomer = pair.third().await;
+    let mut new = ApiClient::logged_in(&newcomer, "alice").await;
+    assert_eq!(new.header()["kid"], next["id"]);
+    assert_eq!(published(&newcomer).await.len(), 2);
+    for server in [one, other] {
+        assert_eq!(new.at(server).session().await.status, 200, "it asks for the key");
+        assert_eq!(published(server).await.len(), 2);
+    }
+    old.move_to(&newcomer);
+    assert_eq!(old.session().await.status, 200, "of the key before");
+    assert_eq!(old.exchange().await.status, 200);
+    assert_eq!(old.header()["kid"], next["id"]);
+    assert_eq!(new.verify().await.status, 200);
+
+    // Its tokens have ended.
+    pair.sql("UPDATE nightlatch.signing_keys SET signs_from = signs_from - 400000000");
+    assert_eq!(states()[0]["state"], "retired");
+    assert_eq!(published(&pair.third().await).await.len(), 1);
+    let shown = one.command(&["keys", "list"]);
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_not_made_where_servers_would_not_find_them() {
+    let server = launch().set("JWT_PRIVATE_KEY", &private_key(ED25519)).ready().await;
+    for (words, said) in [(["keys", "rotate"], "JWT_PRIVATE_KEY"), (["keys", "list"], "tokens.md")]
+    {
+        let refused = server.command_given(&words, "");
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && told.contains(said), "{told}");
+    }
+    let server = launch().ready().await;
+    assert_eq!(published(&server).await.len(), 1);
+    let other = launch().set("SESSION_SECRET_KEY", "another-secret-than-the-servers-own-one");
+    let refused = other.command(server.folder(), &["keys", "rotate"]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("key 1 is sealed with another SESSION_SECRET_KEY"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signatures_are_verified_by_the_command_line_as_by_the_server() {
+    let server = launch().ready().await;
+    Person::registered(&server, "alice").await;
+    let api = ApiClient::logged_in(&server, "alice").await;
+    let jwk = published(&server).await.remove(0);
+    let line = |id: u32, jws: &str| json!({ "id": id, "jwk": jwk, "jws": jws }).to_string();
+    let forged = format!("{}AAAA", &api.access[..api.access.len() - 4]);
+    let lines = [line(1, &api.access), line(2, &forged), "{}".to_owned()].join("\n");
+    let done = server.command_given(&["debug", "verify-jws"], &lines);
+    assert_eq!(done.status.code(), Some(1), "one line makes no sense");
+    let answers = String::from_utf8(done.stdout).expect("JSON is text");
+    let answers: Vec<Value> =
+        answers.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(answers[0], json!({ "id": 1, "valid": true }));
+    assert_eq!(answers[1], json!({ "id": 2, "valid": false }));
+    assert!(answers[2]["error"].is_string());
 }
