@@ -58,10 +58,16 @@ impl AccessClaims {
         }
     }
 
-    /// Whether it is of this time.
+    /// Whether its time is over.
     #[must_use]
-    pub fn is_current(&self, now: Timestamp) -> bool {
-        self.issued_at <= now.after(ACCESS_LEEWAY) && now < self.expires_at.after(ACCESS_LEEWAY)
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.expires_at.after(ACCESS_LEEWAY)
+    }
+
+    /// Whether it is of a time to come. We have signed it, so a clock has gone back: it may be good.
+    #[must_use]
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        self.issued_at > now.after(ACCESS_LEEWAY)
     }
 
     /// Under what its session stands in the record.
@@ -97,8 +103,8 @@ impl AccessTokens for () {
         AccessCheck::Forged
     }
 
-    fn learn_keys(&self, _deadline: Deadline) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn learn_keys(&self, _deadline: Deadline) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 }
 
@@ -113,6 +119,6 @@ pub trait AccessTokens: Send + Sync {
     /// Reads one, without asking anybody.
     fn check(&self, presented: &str) -> AccessCheck;
 
-    /// Asks the record for the keys.
-    fn learn_keys(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Asks the record for the keys; whether this node can use all that there are.
+    fn learn_keys(&self, deadline: Deadline) -> BoxFuture<'_, Result<bool, StoreError>>;
 }

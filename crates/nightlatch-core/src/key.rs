@@ -84,6 +84,11 @@ impl MacKeys {
         self.0[number].id
     }
 
+    /// The ids of all keys, the signing one first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.0.iter().map(|key| key.id)
+    }
+
     /// The number of a key; `None` if it is not ours.
     pub(crate) fn position(&self, id: KeyId) -> Option<usize> {
         self.0.iter().position(|key| key.id == id)

@@ -13,16 +13,21 @@ use crate::key::{KeyId, Tag};
 use crate::{Entropy, MacKeys, MasterKeys, Secret, SessionId, TokenHash, entropy};
 use uuid::Uuid;
 
-/// A key's id, the session, how many tokens of it came before, 128 bits that nobody can guess, and a
-/// keyed tag over all that.
-const TOKEN_BYTES: usize = 56;
-/// As many bytes in base64url without padding.
-const TOKEN_CHARS: usize = 75;
+/// A key's id, the session, how many tokens of it came before, the beginning of the hash of the last of
+/// those, 128 bits that nobody can guess, and a keyed tag over all that.
+const TOKEN_BYTES: usize = 72;
+/// As many bytes in base64url.
+const TOKEN_CHARS: usize = 96;
+
+/// What a token says of the one before. By it a record that has gone back over one exchange knows that
+/// this one follows: the tag alone would do for whoever has our key.
+const BEFORE_BYTES: usize = 16;
 
 /// Where the parts begin.
 const SESSION_AT: usize = size_of::<KeyId>();
 const STEP_AT: usize = SESSION_AT + 16;
-const SECRET_AT: usize = STEP_AT + size_of::<u32>();
+const BEFORE_AT: usize = STEP_AT + size_of::<u32>();
+const SECRET_AT: usize = BEFORE_AT + BEFORE_BYTES;
 const TAG_AT: usize = SECRET_AT + size_of::<Tag>();
 
 /// A refresh token to be given out.
@@ -54,8 +59,16 @@ impl RefreshToken {
     #[must_use]
     pub fn step(&self) -> u32 {
         let mut step = [0; 4];
-        step.copy_from_slice(&self.0.expose()[STEP_AT..SECRET_AT]);
+        step.copy_from_slice(&self.0.expose()[STEP_AT..BEFORE_AT]);
         u32::from_be_bytes(step)
+    }
+
+    /// The beginning of what the record knew of the one before.
+    #[must_use]
+    pub fn before(&self) -> [u8; BEFORE_BYTES] {
+        let mut before = [0; BEFORE_BYTES];
+        before.copy_from_slice(&self.0.expose()[BEFORE_AT..SECRET_AT]);
+        before
     }
 }
 
@@ -98,7 +111,7 @@ impl RefreshTokens {
     /// The first token of a session.
     #[must_use]
     pub fn first(&self, session: SessionId, entropy: &dyn Entropy) -> RefreshToken {
-        self.seal(0, session, 0, &entropy::fresh(entropy))
+        self.seal(0, (session, 0, [0; BEFORE_BYTES]), &entropy::fresh(entropy))
     }
 
     /// Checks a presented token without any I/O.
@@ -128,6 +141,12 @@ impl RefreshTokens {
         self.successors.id_at(0)
     }
 
+    /// All keys by which they can be.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyId> {
+        self.successors.ids().collect()
+    }
+
     /// The successor of a token by a key; `None`: this node does not have it.
     #[must_use]
     pub fn successor(&self, of: &RefreshToken, key: KeyId) -> Option<RefreshToken> {
@@ -135,15 +154,23 @@ impl RefreshTokens {
         let (session, step) = (of.session(), of.step().saturating_add(1));
         // Of all of the token: whoever knows less cannot derive it, not even with the key.
         let secret = self.successors.sign_at(number, &[of.0.expose()]);
-        Some(self.seal(number, session, step, &secret))
+        let mut before = [0; BEFORE_BYTES];
+        before.copy_from_slice(&of.hash().as_bytes()[..BEFORE_BYTES]);
+        Some(self.seal(number, (session, step, before), &secret))
     }
 
-    fn seal(&self, key: usize, session: SessionId, step: u32, secret: &Tag) -> RefreshToken {
+    fn seal(
+        &self,
+        key: usize,
+        (session, step, before): (SessionId, u32, [u8; BEFORE_BYTES]),
+        secret: &Tag,
+    ) -> RefreshToken {
         let mut token = Secret::new([0; TOKEN_BYTES]);
         let bytes = token.expose_mut();
         bytes[..SESSION_AT].copy_from_slice(&self.tags.id_at(key));
         bytes[SESSION_AT..STEP_AT].copy_from_slice(session.as_uuid().as_bytes());
-        bytes[STEP_AT..SECRET_AT].copy_from_slice(&step.to_be_bytes());
+        bytes[STEP_AT..BEFORE_AT].copy_from_slice(&step.to_be_bytes());
+        bytes[BEFORE_AT..SECRET_AT].copy_from_slice(&before);
         bytes[SECRET_AT..TAG_AT].copy_from_slice(secret);
         let tag = self.tags.sign_at(key, &[&bytes[SESSION_AT..TAG_AT]]);
         bytes[TAG_AT..].copy_from_slice(&tag);
@@ -188,6 +215,7 @@ mod tests {
         let same = rotated.successor(&again, old.key()).expect("it has that key, too");
         assert_eq!(same.expose(), next.expose());
         assert_eq!((next.session(), next.step()), (session(), 1));
+        assert!(first.hash().as_bytes().starts_with(&next.before()));
         assert_eq!(ours(old.check(&next.expose())).hash(), next.hash());
         let other = rotated.successor(&again, rotated.key()).expect("the key is there");
         assert_ne!(other.hash(), next.hash());

@@ -17,6 +17,7 @@ mod ports;
 mod shared;
 mod sources;
 mod tail;
+mod token;
 mod untold;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -131,9 +132,7 @@ impl CachedRecord {
     /// other nodes that was read before.
     fn drop_untold(&self, which: SessionEnd, rows: &[FeedRow]) {
         self.copies.drop_untold(which, rows);
-        if self.shared.get().is_some() {
-            self.untold.note(which, rows, self.clock.now());
-        }
+        self.untold.note(which, rows, self.clock.now());
     }
 
     /// Somebody is interested in the record: it is looked at as often as under traffic.

@@ -197,7 +197,8 @@ macro_rules! contract_tests {
             token: the_grace_runs_in_service_time;
             token: only_who_may_log_in_refreshes;
             token: what_anybody_may_have_invented_ends_nothing;
-            token: a_token_that_is_newer_than_the_record_is_good;
+            token: a_node_without_the_key_ends_nothing;
+            token: a_token_that_follows_from_what_the_record_knows_is_good;
             token: of_many_who_present_one_token_all_are_told_one_successor;
             token: a_refresh_never_survives_a_logout;
             token: the_first_signing_key_of_a_number_is_kept;

@@ -246,12 +246,34 @@ impl TokenStore for InterceptedRecord {
         self.pass(("rotate", deadline), move |record| record.rotate(rotation, deadline))
     }
 
+    fn knows_refresh(
+        &self,
+        session: SessionId,
+        presented: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.pass(("knows_refresh", deadline), move |record| {
+            record.knows_refresh(session, presented, deadline)
+        })
+    }
+
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
         self.pass(("list_keys", deadline), move |record| record.list_keys(deadline))
     }
 
     fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
         self.pass(("add_key", deadline), move |record| record.add_key(key, deadline))
+    }
+
+    fn reseal_key(
+        &self,
+        number: u32,
+        (old, new): (Vec<u8>, Vec<u8>),
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.pass(("reseal_key", deadline), move |record| {
+            record.reseal_key(number, (old, new), deadline)
+        })
     }
 }
 

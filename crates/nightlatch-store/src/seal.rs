@@ -63,6 +63,12 @@ impl Seal {
         sealed
     }
 
+    /// Whether a sealed value names the key that seals now.
+    #[must_use]
+    pub fn is_of_newest_key(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&self.keys[0].0)
+    }
+
     /// Opens, in place, what was sealed for a place.
     pub fn open<'a>(&self, place: &[u8], sealed: &'a mut [u8]) -> Opened<'a> {
         if sealed.len() < OVERHEAD {

@@ -84,7 +84,8 @@ impl Jobs {
 
     /// Learns which keys sign access tokens.
     pub async fn learn_keys(self) {
-        note("token.learn_keys", self.access_tokens.learn_keys(self.deadline()).await);
+        let learned = self.access_tokens.learn_keys(self.deadline()).await;
+        note("token.learn_keys", learned.map(|_| ()));
     }
 
     fn deadline(&self) -> Deadline {

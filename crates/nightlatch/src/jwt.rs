@@ -109,14 +109,10 @@ impl AccessTokens for Jwt {
         self.read(presented).unwrap_or(AccessCheck::Forged)
     }
 
-    fn learn_keys(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn learn_keys(&self, deadline: Deadline) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            if let Some(kept) = &self.kept
-                && let Some(keys) = kept.learn(deadline).await?
-            {
-                self.keys.store(Arc::new(keys));
-            }
-            Ok(())
+            let Some(kept) = &self.kept else { return Ok(true) };
+            kept.learn(deadline, |keys| self.keys.store(Arc::new(keys))).await
         })
     }
 }

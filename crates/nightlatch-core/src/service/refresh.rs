@@ -72,12 +72,17 @@ impl Service {
             session: presented.session(),
             presented: presented.hash(),
             step: presented.step(),
+            before: presented.before(),
             is_proven,
             successor: successor.hash(),
             key,
+            keys: self.keys.refresh.keys(),
             now,
             expires_at: now.after(self.policy.refresh_age),
-            idle_since: idle.map(|idle| now.before(idle)),
+            idle_since: idle.map(|idle| now.before(idle)).filter(|since| {
+                // What this node knows of its uses may not be written yet.
+                self.last_seen.latest(presented.session(), *since) == *since
+            }),
             grace: self.policy.refresh_grace,
         })
     }

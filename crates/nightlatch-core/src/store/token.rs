@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A refresh token that is presented, and what is to come after it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rotation {
     /// The session that it names.
     pub session: SessionId,
@@ -17,12 +17,16 @@ pub struct Rotation {
     pub presented: TokenHash,
     /// How many came before it, as it says.
     pub step: u32,
+    /// The beginning of what the record knew of the token before it, as it says.
+    pub before: [u8; 16],
     /// Whether it is known to be ours. What anybody may have invented ends nothing.
     pub is_proven: bool,
     /// What comes after it.
     pub successor: TokenHash,
     /// By which key that was derived.
     pub key: KeyId,
+    /// The keys by which this node can derive one.
+    pub keys: Vec<KeyId>,
     /// Now, in record time.
     pub now: Timestamp,
     /// Until when the successor may be exchanged.
@@ -65,15 +69,23 @@ impl Rotation {
     /// Judges what is presented by what is known, at this service time.
     #[must_use]
     pub fn judge(&self, known: &KnownRefresh, service_time: Duration) -> Exchange {
-        let is_newer = self.is_proven && self.step > known.step;
+        // The record has gone back over the exchange that made it.
+        let is_newer = self.is_proven
+            && self.step == known.step.saturating_add(1)
+            && known.current.as_bytes().starts_with(&self.before);
         if self.presented == known.current || is_newer {
             return Exchange::First;
         }
+        let was_current = known.previous == Some(self.presented);
         let age = service_time.saturating_sub(known.exchanged_at);
-        if known.previous == Some(self.presented) && age <= self.grace {
+        // Nobody is late by a node that could not tell the successor.
+        let is_late = age > self.grace && self.keys.contains(&known.key);
+        if was_current && !is_late {
             return Exchange::Again;
         }
-        if self.is_proven { Exchange::Reuse } else { Exchange::None }
+        // Of one that is newer than all that is known nobody has gone on from here.
+        let was_ours = was_current || self.is_proven && self.step <= known.step;
+        if was_ours { Exchange::Reuse } else { Exchange::None }
     }
 }
 
@@ -113,9 +125,17 @@ pub trait TokenStore: Send + Sync {
     /// does, and the others are told the same. The session's user must be enabled, and of its
     /// generation.
     ///
-    /// A token that is known to be ours and newer than what the record knows is good: the record has
-    /// gone back over the exchange that made it.
+    /// A token that is known to be ours and follows from the one that the record knows is good: the
+    /// record has gone back over the exchange that made it.
     fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>>;
+
+    /// Whether a token is the current one of a living session, or the one before.
+    fn knows_refresh(
+        &self,
+        session: SessionId,
+        presented: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool>;
 
     /// Whether a copy that its client carries, read at this boot time, may be believed, by what is known
     /// here. `None`: the record must be asked.
@@ -128,4 +148,13 @@ pub trait TokenStore: Send + Sync {
 
     /// Stores a signing key, unless there is one of its number; whether it did.
     fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool>;
+
+    /// Puts the same key in its place that is sealed otherwise, if it still is sealed as it was: from the
+    /// first of the two to the second.
+    fn reseal_key(
+        &self,
+        number: u32,
+        sealed: (Vec<u8>, Vec<u8>),
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()>;
 }

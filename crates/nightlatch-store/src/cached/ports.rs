@@ -6,17 +6,14 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 
-use nightlatch_core::coherence::{Stamp, Verdict};
 use nightlatch_core::{
-    AccessClaims, AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials,
-    Deadline, Epoch, Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore,
-    FoundSession, Groups, HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures,
-    LoginName, LookupFailures, LostRevocations, NewSession, NewUser, NodeId, NodeStore,
-    PasswordChange, PasswordHash, Position, RecordStore, Rotated, Rotation, Session, SessionEnd,
-    SessionId, SessionStore, StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash,
-    TokenStore, User, UserId, UserStore, Username, Written,
+    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
+    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
+    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
+    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
+    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
+    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::sources::Source;
@@ -115,51 +112,6 @@ impl SessionStore for CachedRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.record.touch_sessions(seen, deadline)
-    }
-}
-
-impl TokenStore for CachedRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
-        Box::pin(async move {
-            let (session, began) = (rotation.session, self.now());
-            let token = TokenHash::of_bearer(session);
-            let rotated = self.record.rotate(rotation, deadline).await;
-            let mut rotated = self.wrote(self.heard(rotated)?);
-            match &rotated.value {
-                // As what is read: it may have ended since, as this node has heard.
-                Rotated::Renewed { found, .. } => match self.judge_answer(found, began) {
-                    Verdict::Revoked => rotated.value = Rotated::Ended,
-                    Verdict::Believed => self.keep_created(token, found, began),
-                    Verdict::BelievedStale
-                    | Verdict::Miss
-                    | Verdict::Unconfirmed
-                    | Verdict::TooStale => self.looks.want(),
-                },
-                Rotated::Reused | Rotated::Ended => {
-                    self.drop_untold(SessionEnd::Token(token), &rotated.rows);
-                }
-            }
-            Ok(rotated)
-        })
-    }
-
-    fn judge_carried(&self, copy: &AccessClaims, read_at: Duration) -> Option<bool> {
-        self.note_use();
-        let AccessClaims { session, user, generation, history, as_of, .. } = *copy;
-        let stamp = Stamp { session, user, generation, history, as_of, read_at };
-        match self.judge_stamp(&stamp) {
-            Verdict::Believed | Verdict::BelievedStale => Some(true),
-            Verdict::Revoked => Some(false),
-            Verdict::Miss | Verdict::Unconfirmed | Verdict::TooStale => None,
-        }
-    }
-
-    fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
-        self.record.list_keys(deadline)
-    }
-
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
-        self.record.add_key(key, deadline)
     }
 }
 

@@ -62,7 +62,9 @@ impl CachedRecord {
         let Some(SharedCopy { found, read_at }) = found else { return false };
         let now = self.clock.now();
         // By a clock that is not ours it would live too long.
-        if read_at > now.after(CLOCK_TOLERANCE) || self.untold.names(&token, &found, read_at) {
+        if read_at > now.after(CLOCK_TOLERANCE)
+            || self.untold.names(&token, (found.session.id, found.user.id), read_at)
+        {
             return false;
         }
         let read_at = self.now().saturating_sub(now.since(read_at));

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, History, NewSession,
-    NewUser, Session, SessionEnd, SessionId, SessionStore, SystemClock, SystemEntropy, Timestamp,
-    User, UserId, UserStore, Username,
+    AccessClaims, AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, History,
+    NewSession, NewUser, Session, SessionEnd, SessionId, SessionStore, SystemClock, SystemEntropy,
+    Timestamp, TokenStore as _, User, UserId, UserStore, Username,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -284,6 +284,23 @@ async fn a_session_is_read_once_and_then_served_from_its_copy() {
         assert!(world.is_good(token).await.unwrap());
     }
     assert_eq!(world.gates.count("find_session"), 1);
+}
+
+/// What one path has been told by the record binds the other, before the feed has told.
+#[tokio::test(start_paused = true)]
+async fn a_carried_copy_is_asked_about_when_the_record_has_said_no() {
+    let world = World::new().await;
+    let (token, id) = world.login(1).await;
+    let found = world.node.find_session(token, world.deadline()).await.unwrap().unwrap();
+    let life = (world.clock.wall(), Duration::from_mins(5));
+    let claims = AccessClaims::of(&found, life, &SystemEntropy);
+    let judged = || world.node.judge_carried(&claims, world.clock.boottime());
+    assert_eq!(judged(), Some(true));
+    world.node.find_session(claims.token(), world.deadline()).await.unwrap();
+    assert_eq!(judged(), None, "the record is asked");
+    world.end_elsewhere(id).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(judged(), Some(false));
 }
 
 /// The stale set: a reader loads, the logout commits and is acknowledged on this node, and only

@@ -1,12 +1,12 @@
 //! Ends that no row of the feed tells of: of a session that the record has never heard of, having gone
-//! back in time over its login. This node's own copy is dropped; one that another node has shared would
-//! bring it back.
+//! back in time over its login. This node's own copy is dropped; one that another node has shared, or
+//! that its client carries, would bring it back.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nightlatch_core::{FeedRow, FoundSession, SessionEnd, SessionId, Timestamp, TokenHash, UserId};
+use nightlatch_core::{FeedRow, SessionEnd, SessionId, Timestamp, TokenHash, UserId};
 
 /// For how long a shared copy may be believed, and how far the clocks of two nodes may be apart.
 const KEPT_FOR: Duration = Duration::from_mins(11);
@@ -63,15 +63,11 @@ impl Untold {
     pub(super) fn names(
         &self,
         token: &TokenHash,
-        found: &FoundSession,
+        (session, user): (SessionId, UserId),
         read_at: Timestamp,
     ) -> bool {
         let state = self.lock();
-        let names = [
-            Name::Token(*token.as_bytes()),
-            Name::Session(found.session.id),
-            Name::User(found.user.id),
-        ];
+        let names = [Name::Token(*token.as_bytes()), Name::Session(session), Name::User(user)];
         let ended = names.iter().filter_map(|name| state.names.get(name)).chain(&state.all);
         ended.copied().max().is_some_and(|at| read_at <= at.after(TOLERANCE))
     }

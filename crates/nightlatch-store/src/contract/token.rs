@@ -22,8 +22,8 @@ const ROUNDS: u32 = 50;
 /// A token of a session, by its number.
 fn token(session: SessionId, step: u32) -> TokenHash {
     let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(session.as_uuid().as_bytes());
-    bytes[16..20].copy_from_slice(&step.to_be_bytes());
+    bytes[..4].copy_from_slice(&step.to_be_bytes());
+    bytes[16..].copy_from_slice(session.as_uuid().as_bytes());
     TokenHash::from_bytes(bytes)
 }
 
@@ -37,15 +37,27 @@ async fn login(record: &Fixture, user: &User) -> Login {
     record.login_with(new).await
 }
 
+/// What a token of a number says of the one before.
+fn before(login: &Login, step: u32) -> [u8; 16] {
+    let before = step.checked_sub(1).map(|before| token(login.id, before));
+    let mut said = [0; 16];
+    if let Some(before) = before {
+        said.copy_from_slice(&before.as_bytes()[..16]);
+    }
+    said
+}
+
 /// The token of a number is presented, known to be ours.
 fn rotation(record: &Fixture, login: &Login, step: u32) -> Rotation {
     Rotation {
         session: login.id,
         presented: token(login.id, step),
         step,
+        before: before(login, step),
         is_proven: true,
         successor: token(login.id, step + 1),
         key: KEY,
+        keys: vec![KEY],
         now: record.now(),
         expires_at: record.now().after(DAY),
         idle_since: None,
@@ -59,7 +71,7 @@ async fn rotate(record: &Fixture, rotation: Rotation) -> Rotated {
 }
 
 async fn assert_renewed(record: &Fixture, rotation: Rotation) {
-    match rotate(record, rotation).await {
+    match rotate(record, rotation.clone()).await {
         Rotated::Renewed { found, key } => {
             assert_eq!((found.session.id, key), (rotation.session, KEY));
             assert_eq!(found.session.user_id, found.user.id);
@@ -168,27 +180,63 @@ pub async fn what_anybody_may_have_invented_ends_nothing(subject: Subject) {
     let login = login(&record, &record.user("alice").await).await;
     let invented = TokenHash::from_bytes([7; 32]);
     for step in [0, 1, 1000] {
-        let invented = Rotation {
-            presented: invented,
-            step,
-            is_proven: false,
-            ..rotation(&record, &login, 0)
-        };
+        let mut invented = Rotation { presented: invented, step, ..rotation(&record, &login, 0) };
+        invented.is_proven = false;
         assert_eq!(rotate(&record, invented).await, Rotated::Ended);
     }
-    let unproven = Rotation { is_proven: false, ..rotation(&record, &login, 0) };
-    assert_renewed(&record, unproven).await;
-    assert_renewed(&record, unproven).await;
+    let unproven = |step| Rotation { is_proven: false, ..rotation(&record, &login, step) };
+    assert_renewed(&record, unproven(0)).await;
+    assert_renewed(&record, unproven(0)).await;
     assert!(record.lives(&login).await);
+    for (presented, is_known) in
+        [(token(login.id, 0), true), (token(login.id, 1), true), (invented, false)]
+    {
+        let known = record.record().knows_refresh(login.id, presented, record.deadline());
+        assert_eq!(known.await.expect("asking works"), is_known);
+    }
+    // Nobody invents what the record knows, whichever key it was signed with.
+    let late = Rotation { grace: Duration::ZERO, ..unproven(0) };
+    if later(&record).await {
+        assert_eq!(rotate(&record, late).await, Rotated::Reused);
+        assert!(!record.lives(&login).await);
+    }
 }
 
-/// The record has gone back over exchanges whose tokens clients have.
-pub async fn a_token_that_is_newer_than_the_record_is_good(subject: Subject) {
+/// Lets some service time pass; `false` if this record's test gives no way to.
+async fn later(record: &Fixture) -> bool {
+    let node = NodeId::fresh(record.entropy(), record.now());
+    record.record().heartbeat(node, record.deadline()).await.expect("beating works");
+    record.make_heartbeats_older(HEARTBEAT_EVERY).await
+}
+
+/// Who is late by a node that cannot derive what was told is no thief.
+pub async fn a_node_without_the_key_ends_nothing(subject: Subject) {
     let record = Fixture::over(subject).await;
     let login = login(&record, &record.user("alice").await).await;
-    assert_renewed(&record, rotation(&record, &login, 3)).await;
-    assert_renewed(&record, rotation(&record, &login, 4)).await;
-    assert_eq!(rotate(&record, rotation(&record, &login, 3)).await, Rotated::Reused);
+    assert_renewed(&record, rotation(&record, &login, 0)).await;
+    if !later(&record).await {
+        return;
+    }
+    let late = Rotation { grace: Duration::ZERO, ..rotation(&record, &login, 0) };
+    assert_renewed(&record, Rotation { keys: vec![[9; 4]], ..late.clone() }).await;
+    assert_eq!(rotate(&record, late).await, Rotated::Reused);
+}
+
+/// The record has gone back over an exchange whose token the client has.
+pub async fn a_token_that_follows_from_what_the_record_knows_is_good(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    for other in [
+        // Whoever had our key could make these.
+        Rotation { before: [7; 16], ..rotation(&record, &login, 1) },
+        Rotation { before: before(&login, 1), ..rotation(&record, &login, 2) },
+        rotation(&record, &login, 3),
+    ] {
+        assert_eq!(rotate(&record, other).await, Rotated::Ended);
+    }
+    assert_renewed(&record, rotation(&record, &login, 1)).await;
+    assert_renewed(&record, rotation(&record, &login, 2)).await;
+    assert_eq!(rotate(&record, rotation(&record, &login, 1)).await, Rotated::Reused);
 }
 
 pub async fn of_many_who_present_one_token_all_are_told_one_successor(subject: Subject) {
@@ -202,7 +250,7 @@ pub async fn of_many_who_present_one_token_all_are_told_one_successor(subject: S
             let second = Arc::clone(&second);
             // As if each had a key of its own.
             let key = KeyId::from(u32::try_from(caller).expect("few").to_be_bytes());
-            let mine = Rotation { key, ..asked };
+            let mine = Rotation { key, ..asked.clone() };
             Box::pin(async move {
                 let port = if caller % 2 == 0 { record.record() } else { &*second };
                 let told = port.rotate(mine, record.deadline()).await.expect("exchanging works");
@@ -225,6 +273,7 @@ pub async fn a_refresh_never_survives_a_logout(subject: Subject) {
         let login = login(&record, &alice).await;
         let (asked, id) = (rotation(&record, &login, 0), login.id);
         let told = all_at_once(&record, 2, move |record, caller| {
+            let asked = asked.clone();
             Box::pin(async move {
                 if caller == 0 {
                     let told = record.record().rotate(asked, record.deadline()).await;
@@ -277,5 +326,10 @@ pub async fn the_first_signing_key_of_a_number_is_kept(subject: Subject) {
     let second = key(2, 9);
     let stored = record.record().add_key(second.clone(), record.deadline()).await;
     assert!(stored.expect("storing works"));
-    assert_eq!(list().await, [first, second]);
+    assert_eq!(list().await, [first.clone(), second]);
+    for (old, new) in [(vec![1, 2], vec![3]), (first.sealed.clone(), vec![5; 60])] {
+        let sealed = record.record().reseal_key(1, (old, new), record.deadline());
+        sealed.await.expect("sealing anew works");
+    }
+    assert_eq!(list().await[0], StoredKey { sealed: vec![5; 60], ..first });
 }

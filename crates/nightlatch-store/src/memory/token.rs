@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Exchange, KeyId, KnownRefresh, NewRefresh, Rotated, Rotation, SessionEnd,
-    StoreResult, StoredKey, Timestamp, TokenStore, Written,
+    Deadline, Exchange, KeyId, KnownRefresh, NewRefresh, Rotated, Rotation, SessionEnd, SessionId,
+    StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
 };
 
 use super::{MemoryRecord, State};
@@ -35,6 +35,20 @@ impl TokenStore for MemoryRecord {
         self.run("exchanging a refresh token", deadline, move |state| state.rotate(&rotation))
     }
 
+    fn knows_refresh(
+        &self,
+        session: SessionId,
+        presented: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.run("asking for a refresh token", deadline, move |state| {
+            let row = state.sessions.get(&session).filter(|row| state.lives(row));
+            row.and_then(|row| row.refresh).is_some_and(|RefreshRow { known, .. }| {
+                known.current == presented || known.previous == Some(presented)
+            })
+        })
+    }
+
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
         self.run("listing signing keys", deadline, |state| state.keys.values().cloned().collect())
     }
@@ -44,6 +58,19 @@ impl TokenStore for MemoryRecord {
             let is_new = !state.keys.contains_key(&key.number);
             state.keys.entry(key.number).or_insert(key);
             is_new
+        })
+    }
+
+    fn reseal_key(
+        &self,
+        number: u32,
+        (old, new): (Vec<u8>, Vec<u8>),
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.run("sealing a signing key anew", deadline, move |state| {
+            if let Some(key) = state.keys.get_mut(&number).filter(|key| key.sealed == old) {
+                key.sealed = new;
+            }
         })
     }
 }

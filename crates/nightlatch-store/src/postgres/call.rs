@@ -170,19 +170,6 @@ impl Server {
         Err(lost)
     }
 
-    /// A change that may be sent twice, as the second is told what the first came to: it is when the
-    /// answer was lost.
-    pub(super) async fn repeatable(
-        &self,
-        change: Call<'_>,
-        deadline: Deadline,
-    ) -> Result<Vec<Row>, StoreError> {
-        match self.rows(change, deadline).await {
-            Err(error) if is_lost(&error) => self.rows(change, deadline).await.map_err(|_| error),
-            answered => answered,
-        }
-    }
-
     /// A random id for a feed row, with room above it: a statement that writes several rows counts
     /// on from it.
     pub(super) fn fresh_row_id(&self) -> i64 {
@@ -276,7 +263,7 @@ impl Server {
 
 /// Whether a change was answered by the end of its connection, and the server can be asked what has
 /// become of it. One that is silent cannot.
-fn is_lost(error: &StoreError) -> bool {
+pub(super) fn is_lost(error: &StoreError) -> bool {
     error.outcome() == Outcome::Unknown && error.kind() != StoreErrorKind::Deadline
 }
 

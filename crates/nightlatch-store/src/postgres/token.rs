@@ -5,15 +5,17 @@
 //! or a password change that commits meanwhile stands above the position that the answer carries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, StoreError, StoreResult,
-    StoredKey, Timestamp, TokenStore, Written,
+    Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, SessionId, StoreError,
+    StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
 };
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
-use super::call::{Call, Effect, Param, without_head};
+use super::call::{Call, Effect, Param, is_lost, without_head};
 use super::node::micros;
 use super::row::{Reader, fed_columns, fed_rows, head_columns, session_columns, user_columns};
 
@@ -27,10 +29,11 @@ const ROTATE: &str = concat!(
          FROM nightlatch.service_clock c
      ), known AS MATERIALIZED (
          SELECT s.id, s.refresh_key, CASE
-             WHEN s.refresh_hash = $2 OR ($4 AND $3 > s.refresh_step) THEN 'first'
-             WHEN s.refresh_previous = $2
-                 AND (SELECT now FROM service) - s.refresh_exchanged_at <= $8 THEN 'again'
-             WHEN $4 THEN 'reuse'
+             WHEN s.refresh_hash = $2 OR ($4 AND $3 = s.refresh_step + 1
+                 AND substr(s.refresh_hash, 1, 16) = $13) THEN 'first'
+             WHEN s.refresh_previous = $2 AND (s.refresh_key <> ALL ($14)
+                 OR (SELECT now FROM service) - s.refresh_exchanged_at <= $8) THEN 'again'
+             WHEN s.refresh_previous = $2 OR ($4 AND $3 <= s.refresh_step) THEN 'reuse'
              ELSE 'none' END AS exchange
          FROM nightlatch.sessions s
          WHERE s.id = $1 AND s.ended_at IS NULL AND s.refresh_hash IS NOT NULL
@@ -80,9 +83,36 @@ const ADD_KEY: &str = "
     INSERT INTO nightlatch.signing_keys (number, sealed, stored_at, signs_from)
     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING number";
 
+const RESEAL: &str =
+    "UPDATE nightlatch.signing_keys SET sealed = $3 WHERE number = $1 AND sealed = $2";
+
+const KNOWS: &str = "
+    SELECT EXISTS (SELECT FROM nightlatch.sessions
+        WHERE id = $1 AND ended_at IS NULL AND $2 IN (refresh_hash, refresh_previous)) AS known";
+
+/// Who sends a statement again, since its answer was lost, is told what the first came to, whatever the
+/// grace is: longer than any request takes.
+const GRACE_OF_ONE_REQUEST: Duration = Duration::from_mins(2);
+
 impl TokenStore for PostgresRecord {
     fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
         Box::pin(self.exchange(rotation, deadline))
+    }
+
+    fn knows_refresh(
+        &self,
+        session: SessionId,
+        presented: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        Box::pin(async move {
+            let doing = "asking for a refresh token";
+            let presented = presented.as_bytes().as_slice();
+            let params: &[Param] = &[(session.as_uuid(), Type::UUID), (&presented, Type::BYTEA)];
+            let call = Call { doing, effect: Effect::Read, sql: KNOWS, params };
+            let row = self.row(call, deadline).await?;
+            Reader { row: &row, doing }.get("known")
+        })
     }
 
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
@@ -107,6 +137,21 @@ impl TokenStore for PostgresRecord {
             Ok(self.row_opt(call, deadline).await?.is_some())
         })
     }
+
+    fn reseal_key(
+        &self,
+        number: u32,
+        (old, new): (Vec<u8>, Vec<u8>),
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        Box::pin(async move {
+            let doing = "sealing a signing key anew";
+            let params: &[Param] =
+                &[(&i64::from(number), Type::INT8), (&old, Type::BYTEA), (&new, Type::BYTEA)];
+            self.rows(Call { doing, effect: Effect::Write, sql: RESEAL, params }, deadline).await?;
+            Ok(())
+        })
+    }
 }
 
 impl PostgresRecord {
@@ -115,8 +160,33 @@ impl PostgresRecord {
         rotation: Rotation,
         deadline: Deadline,
     ) -> Result<Written<Rotated>, StoreError> {
-        let doing = "exchanging a refresh token";
+        let told = self.ask_for_successor(&rotation, rotation.grace, deadline).await;
+        let rows = match told {
+            Err(lost) if is_lost(&lost) => {
+                let grace = rotation.grace.max(GRACE_OF_ONE_REQUEST);
+                self.ask_for_successor(&rotation, grace, deadline).await.map_err(|_| lost)?
+            }
+            told => told?,
+        };
+        let Some(row) = rows.first() else { return Err(without_head(EXCHANGING)) };
+        let reader = Reader { row, doing: EXCHANGING };
+        let value = match reader.get::<Option<&str>>("exchange")? {
+            Some("first") => renewed(&reader, rotation.key)?,
+            Some("again") => renewed(&reader, key_id(&reader)?)?,
+            Some("reuse") => Rotated::Reused,
+            Some(_) | None => Rotated::Ended,
+        };
+        Ok(Written { value, rows: fed_rows(&rows, EXCHANGING)? })
+    }
+
+    async fn ask_for_successor(
+        &self,
+        rotation: &Rotation,
+        grace: Duration,
+        deadline: Deadline,
+    ) -> Result<Vec<Row>, StoreError> {
         let (presented, successor) = (rotation.presented.as_bytes(), rotation.successor.as_bytes());
+        let keys: Vec<&[u8]> = rotation.keys.iter().map(KeyId::as_slice).collect();
         let row_id = self.fresh_row_id();
         let params: &[Param] = &[
             (rotation.session.as_uuid(), Type::UUID),
@@ -126,25 +196,20 @@ impl PostgresRecord {
             (&rotation.now.as_micros(), Type::INT8),
             (&successor.as_slice(), Type::BYTEA),
             (&rotation.key.as_slice(), Type::BYTEA),
-            (&micros(rotation.grace), Type::INT8),
+            (&micros(grace), Type::INT8),
             (&micros(HEARTBEAT_EVERY), Type::INT8),
             (&rotation.idle_since.map(Timestamp::as_micros), Type::INT8),
             (&rotation.expires_at.as_micros(), Type::INT8),
             (&row_id, Type::INT8),
+            (&rotation.before.as_slice(), Type::BYTEA),
+            (&keys, Type::BYTEA_ARRAY),
         ];
-        let call = Call { doing, effect: Effect::Write, sql: ROTATE, params };
-        let rows = self.server.repeatable(call, deadline).await?;
-        let Some(row) = rows.first() else { return Err(without_head(doing)) };
-        let reader = Reader { row, doing };
-        let value = match reader.get::<Option<&str>>("exchange")? {
-            Some("first") => renewed(&reader, rotation.key)?,
-            Some("again") => renewed(&reader, key_id(&reader)?)?,
-            Some("reuse") => Rotated::Reused,
-            Some(_) | None => Rotated::Ended,
-        };
-        Ok(Written { value, rows: fed_rows(&rows, doing)? })
+        let (doing, effect) = (EXCHANGING, Effect::Write);
+        self.rows(Call { doing, effect, sql: ROTATE, params }, deadline).await
     }
 }
+
+const EXCHANGING: &str = "exchanging a refresh token";
 
 fn renewed(reader: &Reader<'_>, key: KeyId) -> Result<Rotated, StoreError> {
     let (session, user) = (reader.session()?, reader.user()?);

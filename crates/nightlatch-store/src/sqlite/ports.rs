@@ -200,12 +200,34 @@ impl TokenStore for SqliteRecord {
         })
     }
 
+    fn knows_refresh(
+        &self,
+        session: SessionId,
+        presented: TokenHash,
+        deadline: Deadline,
+    ) -> StoreResult<'_, bool> {
+        self.look("asking for a refresh token", deadline, move |conn| {
+            token::knows(conn, session, presented)
+        })
+    }
+
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
         self.look("listing signing keys", deadline, token::list_keys)
     }
 
     fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
         self.change("storing a signing key", deadline, move |change| token::add_key(change, &key))
+    }
+
+    fn reseal_key(
+        &self,
+        number: u32,
+        (old, new): (Vec<u8>, Vec<u8>),
+        deadline: Deadline,
+    ) -> StoreResult<'_, ()> {
+        self.change("sealing a signing key anew", deadline, move |change| {
+            token::reseal_key(change, number, &old, &new)
+        })
     }
 }
 

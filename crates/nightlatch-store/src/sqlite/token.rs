@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Exchange, HEARTBEAT_EVERY, KeyId, KnownRefresh, Rotated, Rotation, StoredKey, Timestamp,
-    TokenHash, Written,
+    Exchange, HEARTBEAT_EVERY, KeyId, KnownRefresh, Rotated, Rotation, SessionId, StoredKey,
+    Timestamp, TokenHash, Written,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -103,6 +103,18 @@ fn service_time(change: &Change<'_>) -> rusqlite::Result<Duration> {
         })
 }
 
+/// Whether a token is the current one of a living session, or the one before.
+pub(super) fn knows(
+    conn: &Connection,
+    session: SessionId,
+    presented: TokenHash,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sessions
+               WHERE id = ?1 AND ended_at IS NULL AND ?2 IN (refresh_hash, refresh_previous)";
+    let ids = params![session.as_uuid().as_bytes(), presented.as_bytes()];
+    conn.prepare_cached(sql)?.exists(ids)
+}
+
 pub(super) fn list_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
     let sql = "SELECT number, sealed, stored_at, signs_from FROM signing_keys ORDER BY number";
     conn.prepare_cached(sql)?.query_map([], key)?.collect()
@@ -118,6 +130,17 @@ pub(super) fn add_key(change: &Change<'_>, key: &StoredKey) -> rusqlite::Result<
         key.signs_from.as_micros(),
     ])?;
     Ok(added == 1)
+}
+
+pub(super) fn reseal_key(
+    change: &Change<'_>,
+    number: u32,
+    old: &[u8],
+    new: &[u8],
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE signing_keys SET sealed = ?3 WHERE number = ?1 AND sealed = ?2";
+    change.conn.prepare_cached(sql)?.execute(params![number, old, new])?;
+    Ok(())
 }
 
 fn key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {

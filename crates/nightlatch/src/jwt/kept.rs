@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Entropy, Record, RecordClock, SealingKeys, Secret, StoreError, StoredKey, Timestamp,
+    Deadline, Entropy, FailureClass, Outcome, Record, RecordClock, SealingKeys, Secret, StoreError,
+    StoreErrorKind, StoredKey, Timestamp,
 };
 use nightlatch_store::seal::{Opened, Seal};
 use thiserror::Error;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::key::SigningKey;
 use super::key_set::KeySet;
@@ -79,8 +81,18 @@ pub struct KeptKeys {
     seal: Seal,
     /// Life of the tokens that are signed with them.
     token_life: Duration,
-    /// The boot time when they were read last; held while they are.
-    read_at: Mutex<Option<Duration>>,
+    /// Held while they are read.
+    read: Mutex<Read>,
+}
+
+/// What came of reading the keys.
+#[derive(Default)]
+struct Read {
+    /// The boot time when they were read last.
+    at: Option<Duration>,
+    knows_all: bool,
+    /// Of how many it was told that not all can be opened.
+    told: usize,
 }
 
 impl KeptKeys {
@@ -93,28 +105,59 @@ impl KeptKeys {
         token_life: Duration,
     ) -> Self {
         let seal = Seal::new(sealing, Arc::clone(&entropy));
-        Self { record, clock, entropy, seal, token_life, read_at: Mutex::new(None) }
+        Self { record, clock, entropy, seal, token_life, read: Mutex::default() }
     }
 
-    /// The keys as they are now; `None`: somebody else has just read them.
-    pub(super) async fn learn(&self, deadline: Deadline) -> Result<Option<KeySet>, StoreError> {
-        let asked = self.clock.clock().boottime();
-        let mut read_at = self.read_at.lock().await;
-        if read_at.is_some_and(|read_at| read_at >= asked) {
-            return Ok(None);
+    /// Hands on the keys as they are now, unless somebody else has just done so; whether all could be
+    /// opened.
+    pub(super) async fn learn(
+        &self,
+        deadline: Deadline,
+        hand_on: impl FnOnce(KeySet),
+    ) -> Result<bool, StoreError> {
+        let clock = self.clock.clock();
+        let asked = clock.boottime();
+        let mut read = timeout(deadline.remaining(clock), self.read.lock()).await;
+        let Ok(read) = &mut read else { return Err(too_late()) };
+        if read.at.is_some_and(|at| at >= asked) {
+            return Ok(read.knows_all);
         }
-        let began = self.clock.clock().boottime();
+        let began = clock.boottime();
         let mut stored = self.record.list_keys(deadline).await?;
-        let mut keys = self.open(&stored);
-        if keys.is_empty() {
+        let mut opened = self.open(&stored);
+        if opened.is_empty() {
             let number = stored.last().map_or(0, |key| key.number).saturating_add(1);
             self.record.add_key(self.fresh(number, Duration::ZERO), deadline).await?;
             // Another node may have been first.
             stored = self.record.list_keys(deadline).await?;
-            keys = self.open(&stored);
+            opened = self.open(&stored);
         }
-        *read_at = Some(began);
-        Ok(Some(KeySet::new(keys)))
+        self.seal_anew(&stored, deadline).await?;
+        read.at = Some(began);
+        read.knows_all = opened.len() == stored.len();
+        if !read.knows_all && read.told < stored.len() {
+            read.told = stored.len();
+            let fix = "add the SESSION_SECRET_KEY that it was sealed with to the list";
+            tracing::warn!(event = "token.key_not_opened", fix);
+        }
+        // While nobody else can look: who waits for this must find them.
+        hand_on(KeySet::new(self.alive(opened)));
+        Ok(read.knows_all)
+    }
+
+    /// Seals with the newest secret what is sealed with one that will be dropped.
+    async fn seal_anew(&self, stored: &[StoredKey], deadline: Deadline) -> Result<(), StoreError> {
+        for StoredKey { number, sealed, .. } in stored {
+            let place = place(*number);
+            if self.seal.is_of_newest_key(sealed) {
+                continue;
+            }
+            if let Opened::Text(text) = self.seal.open(&place, &mut sealed.clone()) {
+                let anew = (sealed.clone(), self.seal.seal(&place, text.to_vec()));
+                self.record.reseal_key(*number, anew, deadline).await?;
+            }
+        }
+        Ok(())
     }
 
     /// All keys, the oldest first.
@@ -123,7 +166,8 @@ impl KeptKeys {
     /// The record's.
     pub async fn list(&self, deadline: Deadline) -> Result<Vec<ListedKey>, StoreError> {
         let stored = self.record.list_keys(deadline).await?;
-        let listed = self.with_states(&stored).map(|(key, state)| ListedKey {
+        let from: Vec<_> = stored.iter().map(|key| key.signs_from).collect();
+        let listed = stored.iter().zip(self.states(&from)).map(|(key, state)| ListedKey {
             number: key.number,
             id: self.open_one(key).map(|key| key.id),
             state,
@@ -161,37 +205,31 @@ impl KeptKeys {
         StoredKey { number, sealed, stored_at: now, signs_from: now.after(signs_after) }
     }
 
-    /// Those whose tokens may still be about.
+    /// Those that can be opened here, with the time from which each signs.
     fn open(&self, stored: &[StoredKey]) -> Vec<(Timestamp, SigningKey)> {
-        let alive = self.with_states(stored).filter(|(_, state)| *state != KeyState::Retired);
-        let opened = alive.filter_map(|(key, _)| {
-            let opened = self.open_one(key);
-            if opened.is_none() {
-                let fix = "add the SESSION_SECRET_KEY that it was sealed with to the list";
-                tracing::warn!(event = "token.key_not_opened", number = key.number, fix);
-            }
-            Some((key.signs_from, opened?))
-        });
-        opened.collect()
+        stored.iter().filter_map(|key| Some((key.signs_from, self.open_one(key)?))).collect()
     }
 
-    /// Each with what it is there for now.
-    fn with_states<'a>(
-        &self,
-        stored: &'a [StoredKey],
-    ) -> impl Iterator<Item = (&'a StoredKey, KeyState)> {
+    /// Those whose tokens may still be about. One that this node cannot open has taken over from none.
+    fn alive(&self, opened: Vec<(Timestamp, SigningKey)>) -> Vec<(Timestamp, SigningKey)> {
+        let from: Vec<_> = opened.iter().map(|(from, _)| *from).collect();
+        let states = self.states(&from);
+        let alive = opened.into_iter().zip(states).filter(|(_, state)| *state != KeyState::Retired);
+        alive.map(|(key, _)| key).collect()
+    }
+
+    /// What keys are there for now that sign from these times on.
+    fn states(&self, from: &[Timestamp]) -> Vec<KeyState> {
         let now = self.clock.now();
         let ended = now.before(self.token_life + KEPT_AFTER);
-        let next = stored.iter().skip(1).map(|key| Some(key.signs_from)).chain([None]);
-        stored.iter().zip(next).map(move |(key, next)| {
-            let state = match next {
-                _ if key.signs_from > now => KeyState::Next,
-                Some(next) if next <= ended => KeyState::Retired,
-                Some(next) if next <= now => KeyState::Verifies,
-                Some(_) | None => KeyState::Signs,
-            };
-            (key, state)
-        })
+        let next = from.iter().skip(1).map(|from| Some(*from)).chain([None]);
+        let state = |(from, next): (&Timestamp, Option<Timestamp>)| match next {
+            _ if *from > now => KeyState::Next,
+            Some(next) if next <= ended => KeyState::Retired,
+            Some(next) if next <= now => KeyState::Verifies,
+            Some(_) | None => KeyState::Signs,
+        };
+        from.iter().zip(next).map(state).collect()
     }
 
     fn open_one(&self, key: &StoredKey) -> Option<SigningKey> {
@@ -202,6 +240,12 @@ impl KeptKeys {
         };
         opened.and_then(|seed| SigningKey::ed25519(&Secret::new(seed)).ok())
     }
+}
+
+/// Others have read the keys for as long as this request may take.
+fn too_late() -> StoreError {
+    let (kind, class) = (StoreErrorKind::Deadline, FailureClass::Timeout);
+    StoreError::new(kind, class, Outcome::NotApplied, "reading the signing keys")
 }
 
 /// What a key is sealed for.

@@ -1,6 +1,7 @@
 //! Clients without cookies: pairs of tokens, as programs get, use, exchange and lose them.
 
 mod api_client;
+mod clients;
 mod keys;
 mod lost_answers;
 mod outage;

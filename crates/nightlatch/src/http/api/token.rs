@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use nightlatch_core::AccessTokens as _;
 use nightlatch_core::service::{Refreshed, TokenPair, TokenRequest};
+use nightlatch_core::{AccessTokens as _, Deadline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -89,7 +89,7 @@ pub(crate) async fn token(
         return Err(fields.into_problem());
     };
     let pair = login_flow::issue_tokens(&app, TokenRequest { login, password, client }).await?;
-    answer(&app, &pair).await
+    answer(&app, &pair, app.check_deadline()).await
 }
 
 /// Exchanges a refresh token for the next pair. A client that lost the answer presents the same token
@@ -113,7 +113,8 @@ pub(crate) async fn refresh(
     Json(body): Json<RefreshBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
     let presented = required("refresh", body.refresh)?;
-    let (outcome, pair) = match app.service.refresh(&presented, app.deadline()).await? {
+    let deadline = app.deadline();
+    let (outcome, pair) = match app.service.refresh(&presented, deadline).await? {
         Refreshed::Renewed(pair) => (RefreshOutcome::Renewed, Some(pair)),
         Refreshed::Reused(session) => {
             tracing::warn!(event = "token.reused", session.id = %session, "a refresh token was presented again: its session has ended");
@@ -122,7 +123,7 @@ pub(crate) async fn refresh(
         Refreshed::NotValid => (RefreshOutcome::NotValid, None),
     };
     app.traffic.count_refresh(outcome);
-    answer(&app, &pair.ok_or_else(not_valid)?).await
+    answer(&app, &pair.ok_or_else(not_valid)?, deadline).await
 }
 
 /// Says whether an access token is good at this moment. Other services that verify it by its signature
@@ -202,12 +203,16 @@ const KEYS_CACHED: &str = "public, max-age=300";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-async fn answer(app: &App, pair: &TokenPair) -> Result<axum::Json<TokenAnswer>, Problem> {
+async fn answer(
+    app: &App,
+    pair: &TokenPair,
+    deadline: Deadline,
+) -> Result<axum::Json<TokenAnswer>, Problem> {
     let access = if let Ok(access) = app.jwt.sign(&pair.access) {
         access
     } else {
         // This server has only just begun.
-        app.jwt.learn_keys(app.deadline()).await?;
+        app.jwt.learn_keys(deadline).await?;
         app.jwt.sign(&pair.access)?
     };
     Ok(axum::Json(TokenAnswer { access, refresh: pair.refresh.expose() }))

@@ -19,7 +19,7 @@ async fn published(server: &NightlatchServer) -> Vec<Value> {
     answer.json()["keys"].as_array().expect("a list").clone()
 }
 
-fn private_key(words: &[&str]) -> String {
+pub(super) fn private_key(words: &[&str]) -> String {
     let made = Command::new("openssl").arg("genpkey").args(words).output();
     let made = made.expect("openssl is there (Debian package openssl)");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -27,7 +27,7 @@ fn private_key(words: &[&str]) -> String {
 }
 
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
-const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+pub(super) const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,6 +146,43 @@ async fn keys_are_not_made_where_servers_would_not_find_them() {
     let refused = other.command(server.folder(), &["keys", "rotate"]).output().expect("it runs");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(told.contains("key 1 is sealed with another SESSION_SECRET_KEY"), "{told}");
+}
+
+/// The secret from which all keys are derived is replaced: first by one that stands in front of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_session_secret_logs_no_client_out() {
+    let [old, new] =
+        ["the-old-secret-of-thirty-two-characters", "the-new-one-of-thirty-two-characters"];
+    let mut server = launch().set("SESSION_SECRET_KEY", old).ready().await;
+    Person::registered(&server, "alice").await;
+    let mut api = ApiClient::logged_in(&server, "alice").await;
+    let mut leaves = ApiClient::logged_in(&server, "alice").await;
+    let kid = api.header()["kid"].clone();
+    for secrets in [format!("{new},{old}"), new.to_owned()] {
+        server.terminate();
+        server.set("SESSION_SECRET_KEY", &secrets);
+        server.start_again();
+        server.wait_until_ready().await;
+        api.move_to(&server);
+        assert_eq!((api.verify().await.status, api.session().await.status), (200, 200));
+        assert_eq!(api.exchange().await.status, 200);
+        assert_eq!(api.header()["kid"], kid, "sealed anew in time");
+    }
+    // Of a key that is not there any more: the record knows it.
+    leaves.move_to(&server);
+    assert_eq!(leaves.revoke().await.status, 200);
+    assert_eq!((leaves.session().await.status, leaves.exchange().await.status), (401, 401));
+    assert_eq!(api.exchange().await.status, 200);
+
+    // Replaced at once: what cannot be opened is not known to be bad, and nothing of it is given up.
+    server.terminate();
+    server.set("SESSION_SECRET_KEY", "another-secret-that-knows-nothing-of-these");
+    server.start_again();
+    server.wait_until_ready().await;
+    api.move_to(&server);
+    assert_eq!(api.verify().await.code(), "store_unavailable");
+    assert_eq!(api.exchange().await.status, 200, "its hash is known");
+    assert_eq!(api.verify().await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
