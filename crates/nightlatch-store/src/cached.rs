@@ -18,6 +18,7 @@ mod shared;
 mod sources;
 mod tail;
 mod token;
+mod turns;
 mod untold;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -39,6 +40,7 @@ pub use self::sources::SourceTallies;
 use self::sources::{Source, Sources};
 use self::tail::Looks;
 pub use self::tail::{Look, LookObserver};
+use self::turns::Turns;
 use self::untold::Untold;
 
 /// How often a request asks again when what it was told cannot be judged: each round needs the feed
@@ -56,6 +58,7 @@ pub struct CachedRecord {
     shared: OnceLock<Arc<dyn SharedCopies>>,
     announcements: OnceLock<Arc<dyn Announcements>>,
     untold: Untold,
+    turns: Turns,
     flights: Flights,
     looks: Looks,
     sources: Sources,
@@ -122,6 +125,7 @@ impl CachedRecord {
             shared: OnceLock::new(),
             announcements: OnceLock::new(),
             untold: Untold::default(),
+            turns: Turns::default(),
             flights: Flights::default(),
             looks: Looks::default(),
             sources: Sources::default(),

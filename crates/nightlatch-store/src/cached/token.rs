@@ -14,6 +14,8 @@ use nightlatch_core::{
 
 use super::{CachedRecord, ROUNDS_MAX};
 
+const EXCHANGING: &str = "exchanging a refresh token";
+
 impl TokenStore for CachedRecord {
     fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
         Box::pin(self.rotate_judged(rotation, deadline))
@@ -69,6 +71,12 @@ impl CachedRecord {
         deadline: Deadline,
     ) -> Result<Written<Rotated>, StoreError> {
         let token = TokenHash::of_bearer(rotation.session);
+        let span = deadline.remaining(self.clock.clock());
+        let turn = self.turns.take(rotation.session, span).await;
+        let Some(_turn) = turn else {
+            let (kind, class) = (StoreErrorKind::Deadline, FailureClass::Timeout);
+            return Err(StoreError::new(kind, class, Outcome::NotApplied, EXCHANGING));
+        };
         for _ in 0..ROUNDS_MAX {
             let began = self.now();
             let rotated = self.record.rotate(rotation.clone(), deadline).await;
@@ -92,6 +100,6 @@ impl CachedRecord {
             }
         }
         let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Busy);
-        Err(StoreError::new(kind, class, Outcome::Unknown, "exchanging a refresh token"))
+        Err(StoreError::new(kind, class, Outcome::Unknown, EXCHANGING))
     }
 }
