@@ -6,7 +6,8 @@ use crate::latency::median;
 use crate::load::{Load, Outcome, Requests};
 use crate::people;
 use crate::plan::Plan;
-use crate::raw_hash::RawHash;
+use crate::raw::Raw;
+use crate::raw_hash;
 use crate::report::{Row, millis};
 use crate::server::{Program, Server};
 
@@ -35,27 +36,27 @@ pub(crate) async fn measure(
     server: &Server,
     plan: &Plan,
 ) -> anyhow::Result<Vec<Row>> {
-    let mut raw = RawHash::spawn(program.cores)?;
+    let mut raw = Raw::spawn(program.cores, raw_hash::ARGUMENT)?;
     let load = Load {
         server: server.address,
         requests: Requests::new(people::login_requests()),
         connections: CONNECTIONS,
         every: Duration::ZERO,
     };
-    raw.verify(plan.login_turn / 4)?;
+    raw.turn(plan.login_turn / 4)?;
     load.run(plan.login_turn / 4).await?;
     let (raw_before, login_before) = (raw.process.core_time()?, server.process.core_time()?);
     let mut turns = Turns::default();
     for _ in 0..plan.turns {
         // Hashing before and after: what the machine does meanwhile is in both.
-        let before = raw.verify(plan.login_turn / 2)?;
+        let before = raw.turn(plan.login_turn / 2)?;
         let logins = load.run(plan.login_turn).await?;
-        let after = raw.verify(plan.login_turn / 2)?;
+        let after = raw.turn(plan.login_turn / 2)?;
         turns.raw_rates.extend([before.rate(), after.rate()]);
         turns.login_rates.push(logins.rate());
         turns.ratios.push(logins.rate() / f64::midpoint(before.rate(), after.rate()));
         turns.logins.append(logins);
-        turns.verified += before.verified + after.verified;
+        turns.verified += before.done + after.done;
     }
     turns.raw_core = raw.process.core_time()?.saturating_sub(raw_before);
     turns.login_core = server.process.core_time()?.saturating_sub(login_before);

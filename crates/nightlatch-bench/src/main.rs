@@ -18,7 +18,9 @@ mod logins;
 mod memory;
 mod people;
 mod plan;
+mod raw;
 mod raw_hash;
+mod raw_verify;
 mod redis;
 mod report;
 mod server;
@@ -26,6 +28,7 @@ mod session_checks;
 mod start;
 mod stored_sessions;
 mod storm;
+mod tokens;
 mod two_nodes;
 
 use std::path::PathBuf;
@@ -40,6 +43,8 @@ enum Asked {
     Bare,
     /// To be the bare hashing that logins are compared with.
     RawHash,
+    /// To be the bare verification that access tokens are compared with.
+    RawVerify,
 }
 
 /// A measurement that was asked for.
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Ok(Asked::Measure(order)) => measure(&order),
         Ok(Asked::Bare) => bare::run(),
         Ok(Asked::RawHash) => raw_hash::run(),
+        Ok(Asked::RawVerify) => raw_verify::run(),
         Err(error) => {
             say(&format!("{error:#}\n{USAGE}"));
             return ExitCode::from(2);
@@ -81,6 +87,7 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
         match argument.as_str() {
             bare::ARGUMENT => return Ok(Asked::Bare),
             raw_hash::ARGUMENT => return Ok(Asked::RawHash),
+            raw_verify::ARGUMENT => return Ok(Asked::RawVerify),
             "--quick" => plan = Plan::quick(),
             "--server" => server = Some(PathBuf::from(value()?)),
             "--beside" => beside = Some(PathBuf::from(value()?)),

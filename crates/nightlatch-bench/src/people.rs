@@ -15,6 +15,21 @@ pub(crate) fn login_requests() -> Vec<String> {
     (0..USERS).map(|user| post("/api/v1/auth/login", &body(user))).collect()
 }
 
+/// The request of a login for tokens.
+pub(crate) fn token_request(user: usize) -> String {
+    post("/api/v1/auth/token", &body(user % USERS))
+}
+
+/// The request that exchanges a refresh token.
+pub(crate) fn exchange_request(refresh: &str) -> String {
+    post("/api/v1/auth/refresh", &format!(r#"{{"refresh":"{refresh}"}}"#))
+}
+
+/// The request that verifies an access token.
+pub(crate) fn verify_request(access: &str) -> String {
+    post("/api/v1/auth/verify", &format!(r#"{{"token":"{access}"}}"#))
+}
+
 /// The request of a session check.
 pub(crate) fn check_request(token: &str) -> String {
     format!(

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
     accelerated, allocations, beside, conditions, logins, memory, people, session_checks, start,
-    stored_sessions, storm, two_nodes,
+    stored_sessions, storm, tokens, two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
@@ -90,6 +90,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     rows.push(memory::row(what, server.process.resident()?));
     rows.push(started);
 
+    rows.extend(tokens::measure(program, &server, plan).await?);
     server.process.stop()?;
     let existing = std::iter::repeat_n(home.path(), plan.starts);
     rows.push(start::measure(program, "existing database", existing).await?);
