@@ -43,6 +43,20 @@ impl Fields {
         self.taken(field, Password::try_new(typed?))
     }
 
+    /// Name or e-mail, in whichever of the two fields, and password of who logs in.
+    pub(crate) fn login(
+        mut self,
+        (username, email): (Option<String>, Option<String>),
+        password: Option<String>,
+    ) -> Result<(String, Password), Problem> {
+        let typed = username.or(email);
+        let login = self.required("username", typed.as_deref()).map(str::to_owned);
+        match (login, self.password("password", password)) {
+            (Some(login), Some(password)) => Ok((login, password)),
+            _ => Err(self.into_problem()),
+        }
+    }
+
     /// A text that must be there.
     pub(crate) fn required<'t>(
         &mut self,

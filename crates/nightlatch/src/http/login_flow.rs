@@ -12,42 +12,48 @@ use nightlatch_core::service::{
 use crate::http::app::App;
 use crate::http::cookie;
 
-/// Logs in. A failed login is answered at a moment that tells nothing about the account: no thread
-/// and no lock is held meanwhile.
+/// Logs in.
 pub(crate) async fn login(app: &Arc<App>, request: LoginRequest) -> Result<LoggedIn, LoginError> {
-    let arrived = app.service.clock().boottime();
-    let result = app.service.login(request, app.login_deadline()).await;
-    if let Err(LoginError::InvalidCredentials) = &result {
-        tokio::time::sleep(app.service.failed_login_delay(arrived)).await;
-    }
-    result
+    let login = app.service.login(request, app.login_deadline());
+    as_late_as_any(app, login, |error| matches!(error, LoginError::InvalidCredentials)).await
 }
 
-/// Logs in for tokens, with the same wait after a wrong password.
+/// Logs in for tokens.
 pub(crate) async fn issue_tokens(
     app: &Arc<App>,
     request: TokenRequest,
 ) -> Result<TokenPair, LoginError> {
-    let arrived = app.service.clock().boottime();
-    let result = app.service.issue_tokens(request, app.login_deadline()).await;
-    if let Err(LoginError::InvalidCredentials) = &result {
-        tokio::time::sleep(app.service.failed_login_delay(arrived)).await;
-    }
-    let issued = result?;
+    let login = app.service.issue_tokens(request, app.login_deadline());
+    let is_wrong = |error: &LoginError| matches!(error, LoginError::InvalidCredentials);
+    let issued = as_late_as_any(app, login, is_wrong).await?;
     if let Some(upgrade) = issued.upgrade {
         replace_hash(app, upgrade);
     }
     Ok(issued.pair)
 }
 
-/// Changes the password, with the same wait after a wrong one.
+/// Changes the password.
 pub(crate) async fn change_password(
     app: &Arc<App>,
     request: ChangePasswordRequest,
 ) -> Result<LoggedIn, ChangePasswordError> {
+    let change = app.service.change_password(request, app.login_deadline());
+    let is_wrong = |error: &ChangePasswordError| {
+        matches!(error, ChangePasswordError::Login(LoginError::InvalidCredentials))
+    };
+    as_late_as_any(app, change, is_wrong).await
+}
+
+/// A wrong password is answered at a moment that tells nothing about the account: no thread and no lock
+/// is held meanwhile.
+async fn as_late_as_any<T, E>(
+    app: &App,
+    attempt: impl Future<Output = Result<T, E>>,
+    is_wrong: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     let arrived = app.service.clock().boottime();
-    let result = app.service.change_password(request, app.login_deadline()).await;
-    if let Err(ChangePasswordError::Login(LoginError::InvalidCredentials)) = &result {
+    let result = attempt.await;
+    if result.as_ref().is_err_and(is_wrong) {
         tokio::time::sleep(app.service.failed_login_delay(arrived)).await;
     }
     result

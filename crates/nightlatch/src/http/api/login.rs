@@ -62,13 +62,8 @@ pub(crate) async fn login(
     Json(body): Json<LoginBody>,
 ) -> Result<(HeaderMap, Response), Problem> {
     csrf::check_origin(&app, &headers)?;
-    let mut fields = Fields::default();
-    let typed = body.username.as_deref().or(body.email.as_deref());
-    let login = fields.required("username", typed).map(str::to_owned);
-    let password = fields.password("password", body.password);
-    let (Some(login), Some(password)) = (login, password) else {
-        return Err(fields.into_problem());
-    };
+    let named = (body.username, body.email);
+    let (login, password) = Fields::default().login(named, body.password)?;
     let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
     let remember = body.remember.unwrap_or(false);
     let request = LoginRequest { login, password, remember, client, device, earlier };

@@ -81,13 +81,8 @@ pub(crate) async fn token(
     Json(body): Json<TokenBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
     csrf::check_origin(&app, &headers)?;
-    let mut fields = Fields::default();
-    let typed = body.username.as_deref().or(body.email.as_deref());
-    let login = fields.required("username", typed).map(str::to_owned);
-    let password = fields.password("password", body.password);
-    let (Some(login), Some(password)) = (login, password) else {
-        return Err(fields.into_problem());
-    };
+    let named = (body.username, body.email);
+    let (login, password) = Fields::default().login(named, body.password)?;
     let pair = login_flow::issue_tokens(&app, TokenRequest { login, password, client }).await?;
     answer(&app, &pair, app.check_deadline()).await
 }
