@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Service;
-use super::login::{Attempt, HashUpgrade, LoginError, Opened};
+use super::login::{Attempt, HashUpgrade, LoginError, Opened, session_from};
 use crate::{
     AccessClaims, Client, Deadline, FoundSession, NewRefresh, NewSession, Password, RefreshToken,
-    Session, SessionId, TokenHash, User,
+    TokenHash, User,
 };
 
 /// What a login for tokens brings.
@@ -64,20 +64,13 @@ impl Service {
 
     fn new_token_session(&self, user: &User, client: Client) -> (NewSession, RefreshToken) {
         let now = self.now();
-        let id = SessionId::fresh(self.entropy(), now);
-        let refresh = self.keys.refresh.first(id, self.entropy());
-        let session = Session {
-            id,
-            user_id: user.id,
-            created_at: now,
-            last_seen_at: now,
-            expires_at: now.after(self.token_session_age()),
-            remember: true,
-            client,
-        };
+        let age = (self.token_session_age(), true);
+        let session = session_from(now, (user, client), age, self.entropy());
+        let refresh = self.keys.refresh.first(session.id, self.entropy());
+        let token = TokenHash::of_bearer(session.id);
         let new = NewSession {
             session,
-            token: TokenHash::of_bearer(id),
+            token,
             generation: user.generation,
             replaces: None,
             refresh: Some(NewRefresh {

@@ -11,9 +11,9 @@ use super::Service;
 use super::login_guard::{Guess, RightPassword};
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, Client, Credentials, Deadline, Device, FoundSession, HashError, Limit,
+    AddressPrefix, Client, Credentials, Deadline, Device, Entropy, FoundSession, HashError, Limit,
     LoginName, NewSession, Password, PasswordHash, Refused, Session, SessionId, SessionToken,
-    StoreError, TokenCheck, TokenHash, User, UserId,
+    StoreError, Timestamp, TokenCheck, TokenHash, User, UserId,
 };
 
 /// What a login brings.
@@ -247,15 +247,7 @@ impl Service {
         let now = self.now();
         let age = if remember { self.policy.remember_age } else { self.policy.session_age };
         let (token, hash) = self.keys.tokens.mint(self.entropy());
-        let session = Session {
-            id: SessionId::fresh(self.entropy(), now),
-            user_id: user.id,
-            created_at: now,
-            last_seen_at: now,
-            expires_at: now.after(age),
-            remember,
-            client,
-        };
+        let session = session_from(now, (user, client), (age, remember), self.entropy());
         let generation = user.generation;
         let new = NewSession { session, token: hash, generation, replaces: None, refresh: None };
         (new, token)
@@ -285,6 +277,24 @@ impl Service {
             token,
             upgrade,
         }
+    }
+}
+
+/// A session that begins now.
+pub(super) fn session_from(
+    now: Timestamp,
+    (user, client): (&User, Client),
+    (age, remember): (Duration, bool),
+    chance: &dyn Entropy,
+) -> Session {
+    Session {
+        id: SessionId::fresh(chance, now),
+        user_id: user.id,
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.after(age),
+        remember,
+        client,
     }
 }
 

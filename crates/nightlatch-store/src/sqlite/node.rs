@@ -66,6 +66,6 @@ pub(super) fn leave(conn: &Connection, node: NodeId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn micros(span: Duration) -> i64 {
+pub(super) fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

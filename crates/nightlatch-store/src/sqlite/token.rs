@@ -13,6 +13,7 @@ use nightlatch_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::feed::Change;
+use super::node::micros;
 use super::session;
 
 pub(super) fn rotate(
@@ -150,10 +151,6 @@ fn key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
         stored_at: Timestamp::from_micros(row.get(2)?),
         signs_from: Timestamp::from_micros(row.get(3)?),
     })
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn span(micros: i64) -> Duration {

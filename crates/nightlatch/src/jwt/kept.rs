@@ -218,7 +218,7 @@ impl KeptKeys {
         alive.map(|(key, _)| key).collect()
     }
 
-    /// What keys are there for now that sign from these times on.
+    /// What each key is there for now, by the times from which they sign, in their order.
     fn states(&self, from: &[Timestamp]) -> Vec<KeyState> {
         let now = self.clock.now();
         let ended = now.before(self.token_life + KEPT_AFTER);
