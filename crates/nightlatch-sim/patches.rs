@@ -207,4 +207,66 @@ pub(crate) const PATCHES: &[Patch] = &[
         match &self.phase {
             Phase::Following(view) if",
     },
+    Patch {
+        mutants: "carried_not_judged",
+        file: "cached/token.rs",
+        original: "let verdict = self.judge_stamp(&stamp);",
+        patched: "let verdict = if crate::mutant::breaks(\"carried_not_judged\") {
+            Verdict::Believed
+        } else {
+            self.judge_stamp(&stamp)
+        };",
+    },
+    Patch {
+        mutants: "untold_ignored",
+        file: "cached/token.rs",
+        original: "_ if self.untold.names(",
+        patched: "_ if !crate::mutant::breaks(\"untold_ignored\") && self.untold.names(",
+    },
+    Patch {
+        mutants: "exchange_not_judged",
+        file: "cached/token.rs",
+        original: "match self.judge_answer(found, began) {",
+        patched: "let judged = self.judge_answer(found, began);
+            let is_broken = crate::mutant::breaks(\"exchange_not_judged\");
+            match if is_broken { Verdict::Believed } else { judged } {",
+    },
+    Patch {
+        mutants: "reuse_ignored, lost_answer_is_reuse, superseded_is_good, grace_in_record_time",
+        file: "memory/token.rs",
+        original: "let key = match rotation.judge(&refresh.known, service_time) {",
+        patched: "let is_broken = crate::mutant::breaks;
+        let service_time = if is_broken(\"grace_in_record_time\") {
+            self.now().since(Timestamp::EPOCH)
+        } else {
+            service_time
+        };
+        let judged = match rotation.judge(&refresh.known, service_time) {
+            Exchange::Reuse if is_broken(\"reuse_ignored\") => Exchange::None,
+            Exchange::Reuse if is_broken(\"superseded_is_good\") => Exchange::First,
+            Exchange::Again if is_broken(\"lost_answer_is_reuse\") => Exchange::Reuse,
+            judged => judged,
+        };
+        let key = match judged {",
+    },
+    Patch {
+        mutants: "exchange_of_the_ended",
+        file: "memory/token.rs",
+        original: ".filter(|row| self.lives(row))?;
+        let refresh",
+        patched:
+            ".filter(|row| crate::mutant::breaks(\"exchange_of_the_ended\") || self.lives(row))?;
+        let refresh",
+    },
+    Patch {
+        mutants: "exchange_of_the_ended",
+        file: "memory/session.rs",
+        original: "let row = self.sessions.get(&id).filter(|row| self.lives(row))?;
+        let head",
+        patched: "let row = self.sessions.get(&id).filter(|row| {
+            self.lives(row)
+                || (row.refresh.is_some() && crate::mutant::breaks(\"exchange_of_the_ended\"))
+        })?;
+        let head",
+    },
 ];

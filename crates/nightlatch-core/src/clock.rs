@@ -173,6 +173,7 @@ pub struct RecordClock {
     clock: Arc<dyn Clock>,
     offset_micros: AtomicI64,
     is_measured: AtomicBool,
+    is_told: AtomicBool,
 }
 
 /// A measurement over a longer time is none, unless it is the only one.
@@ -183,8 +184,12 @@ impl RecordClock {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let offset = clock.wall().as_micros() - micros(clock.boottime());
-        let is_measured = AtomicBool::new(false);
-        Self { clock, offset_micros: AtomicI64::new(offset), is_measured }
+        Self {
+            clock,
+            offset_micros: AtomicI64::new(offset),
+            is_measured: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
+        }
     }
 
     /// Now, in record time.
@@ -195,15 +200,29 @@ impl RecordClock {
     }
 
     /// Follows the record's clock: it said `record_now` between two boot times, when it was asked
-    /// and when it had answered. Half of what lies between is how wrong this can be.
-    pub fn observe(&self, record_now: Timestamp, asked: Duration, answered: Duration) {
+    /// and when it had answered. Half of what lies between is how wrong this can be. `None`: the record
+    /// has no other clock than this machine's.
+    pub fn observe(&self, record_now: Option<Timestamp>, asked: Duration, answered: Duration) {
         let took = answered.saturating_sub(asked);
         // Over a suspend of the machine, nobody knows when the record read its clock.
         let is_first = !self.is_measured.swap(true, Ordering::Relaxed);
-        if took <= MEASURED_WITHIN || is_first {
+        let is_good = took <= MEASURED_WITHIN;
+        if let Some(record_now) = record_now
+            && (is_good || is_first)
+        {
             let offset = record_now.as_micros() - micros(asked + took / 2);
             self.offset_micros.store(offset, Ordering::Relaxed);
         }
+        if is_good || record_now.is_none() {
+            self.is_told.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the record has told the time. Before, this machine's clock may be wrong by anything, and
+    /// what seems to be over may not be.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
     }
 
     /// How far this machine's wall clock is from record time, either way.
@@ -263,11 +282,13 @@ pub(crate) mod tests {
         let record = RecordClock::new(clock.clone());
         let (second, at) = (Duration::from_secs(1), Timestamp::from_micros);
         // A rough measurement is better than the wall clock.
-        record.observe(at(100_000_000), second, 3 * second);
+        record.observe(Some(at(100_000_000)), second, 3 * second);
         assert_eq!(record.now(), at(98_000_000));
-        record.observe(at(100_000_000), second, second);
+        assert!(!record.is_told());
+        record.observe(Some(at(100_000_000)), second, second);
         assert_eq!(record.now(), at(99_000_000));
-        record.observe(at(100_000_000), second, 21 * second);
+        assert!(record.is_told());
+        record.observe(Some(at(100_000_000)), second, 21 * second);
         assert_eq!(record.now(), at(99_000_000));
     }
 

@@ -114,7 +114,7 @@ pub struct FeedNews {
     pub asked: Option<i64>,
     /// The rows above it, without gaps, oldest first, as many as were asked for at most.
     pub rows: Vec<FeedRow>,
-    /// The record's clock; `None` where it has none of its own (SQLite).
+    /// The record's clock; `None` where it has none of its own (SQLite), or has told it before.
     pub now: Option<Timestamp>,
     /// Why it takes no changes now, though it answers.
     pub write_failure: Option<FailureClass>,

@@ -7,12 +7,13 @@ mod bounds;
 mod credentials;
 mod finality;
 mod standing;
+mod tokens;
 
 use std::fmt;
 
 use crate::fault::Setting;
 use crate::history::{Given, History, OpId, Person};
-use crate::model::{Model, person_of, presented};
+use crate::model::{Model, login_of, person_of, presented};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ const PROMISES: &[Promise] = &[
     finality::one_node_has_one_knowledge,
     credentials::only_the_right_password_logs_in,
     credentials::the_right_password_is_not_denied,
+    tokens::a_token_has_one_successor,
+    tokens::a_lost_answer_is_no_reuse,
+    tokens::a_superseded_token_is_not_exchanged,
+    tokens::access_tokens_expire,
     bounds::no_copy_outlives_the_staleness_bound,
     bounds::copies_bridge_an_outage,
     bounds::service_is_back_within_seconds,
@@ -108,8 +113,7 @@ impl History {
             }
             _ => {
                 let gave = session.is_some_and(|given| self.sessions[given.0].born.0 == number);
-                let is_change = op.effect.is_some()
-                    && !matches!(op.action, crate::history::Action::Login { .. });
+                let is_change = op.effect.is_some() && login_of(op.action).is_none();
                 let its = person_of(self, op.action).is_none_or(|other| Some(other) == person);
                 gave || (its && (is_change || session.is_none()))
             }

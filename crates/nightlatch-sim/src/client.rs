@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use nightlatch_core::service::{
     ActiveSession, ChangePasswordError, ChangePasswordRequest, CheckError, LoggedIn, LoginError,
-    LoginRequest, LogoutError,
+    LoginRequest, LogoutError, Refreshed, TokenPair, TokenRequest,
 };
-use nightlatch_core::{Deadline, Groups, Password, Service, StoreError, UserId};
+use nightlatch_core::{AccessTokens, Deadline, Groups, Password, Service, StoreError, UserId};
 
-use crate::history::{Action, Given, GivenSession, OpId, Outcome, PasswordNo, Person, Recorder};
+use crate::history::{
+    Action, Given, GivenPair, GivenSession, OpId, Outcome, Pair, PasswordNo, Person, Recorder,
+};
+use crate::tokens::PlainTokens;
 
 /// The deadlines of the server's requests.
 pub(crate) const CHECK_DEADLINE: Duration = Duration::from_millis(400);
@@ -23,6 +26,8 @@ pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
 /// Somebody with one request.
 pub(crate) struct Client {
     service: Arc<Service>,
+    access_tokens: Arc<PlainTokens>,
+    session_age: Duration,
     recorder: Arc<Recorder>,
     op: OpId,
 }
@@ -31,8 +36,12 @@ pub(crate) struct Client {
 type Ends = Outcome;
 
 impl Client {
-    pub(crate) const fn new(service: Arc<Service>, recorder: Arc<Recorder>, op: OpId) -> Self {
-        Self { service, recorder, op }
+    pub(crate) fn new(
+        service: Arc<Service>,
+        (access_tokens, session_age): (Arc<PlainTokens>, Duration),
+        (recorder, op): (Arc<Recorder>, OpId),
+    ) -> Self {
+        Self { service, access_tokens, session_age, recorder, op }
     }
 
     pub(crate) async fn perform(&self, action: Action) -> Outcome {
@@ -40,7 +49,12 @@ impl Client {
             Action::Login { person, password, earlier } => {
                 self.login(person, password, earlier).await
             }
+            Action::LoginForTokens { person, password } => {
+                self.login_for_tokens(person, password).await
+            }
             Action::Check { session } => self.check(session).await,
+            Action::Verify { session: _, pair } => self.verify(pair).await,
+            Action::Refresh { session, pair } => self.refresh(session, pair).await,
             Action::Logout { session } => self.logout(session).await,
             Action::Revoke { session } => self.revoke(session).await,
             Action::RevokeOthers { kept } => self.revoke_others(kept).await,
@@ -77,11 +91,58 @@ impl Client {
             remember: false,
             client: somewhere(),
             device: None,
-            earlier: earlier.map(|earlier| self.session(earlier).token),
+            earlier: earlier.and_then(|earlier| self.session(earlier).cookie),
         };
         match self.service.login(request, self.within(LOGIN_DEADLINE)).await {
             Ok(logged_in) => Ok(Outcome::LoggedIn(self.keep(person, &logged_in))),
             Err(error) => Err(login_error(&error)),
+        }
+    }
+
+    async fn login_for_tokens(
+        &self,
+        person: Person,
+        password: PasswordNo,
+    ) -> Result<Outcome, Ends> {
+        let request = TokenRequest {
+            login: name_of(person),
+            password: typed(person, password),
+            client: somewhere(),
+        };
+        let issued = self.service.issue_tokens(request, self.within(LOGIN_DEADLINE)).await;
+        let pair = issued.map_err(|error| login_error(&error))?.pair;
+        let given = self.recorder.gives(GivenSession {
+            id: pair.access.session,
+            person,
+            cookie: None,
+            expires_at: pair.access.issued_at.after(self.session_age),
+            born: self.op,
+        });
+        self.keep_pair(given, &pair);
+        Ok(Outcome::LoggedIn(given))
+    }
+
+    async fn verify(&self, pair: Pair) -> Result<Outcome, Ends> {
+        self.recorder.shows(self.op, pair);
+        let access = self.pair(pair).access;
+        match self.service.verify_access(&access, self.within(CHECK_DEADLINE)).await {
+            Ok(true) => Ok(Outcome::Verified),
+            Ok(false) => Err(Outcome::Refused),
+            Err(error) => Err(check_error(&error)),
+        }
+    }
+
+    async fn refresh(&self, session: Given, pair: Pair) -> Result<Outcome, Ends> {
+        let refresh = self.pair(pair).refresh;
+        match self.service.refresh(&refresh, self.request()).await {
+            Ok(Refreshed::Renewed(next)) => {
+                let is_right = next.access.session == self.session(session).id;
+                let refreshed = || Outcome::Refreshed(self.keep_pair(session, &next));
+                if is_right { Ok(refreshed()) } else { Err(Outcome::SomebodyElses) }
+            }
+            Ok(Refreshed::Reused(_)) => Ok(Outcome::Reused),
+            Ok(Refreshed::NotValid) => Err(Outcome::Refused),
+            Err(error) => Err(check_error(&error)),
         }
     }
 
@@ -91,9 +152,24 @@ impl Client {
     }
 
     async fn logout(&self, given: Given) -> Result<Outcome, Ends> {
-        let token = self.service.token_hash(&self.session(given).token);
+        let Some(cookie) = self.session(given).cookie else {
+            return self.revoke_refresh(given).await;
+        };
+        let token = self.service.token_hash(&cookie);
         let token = token.expect("it was given out under these keys");
         ended(&self.service.logout(token, self.request()).await)
+    }
+
+    /// How a program logs out.
+    async fn revoke_refresh(&self, given: Given) -> Result<Outcome, Ends> {
+        let pair = self.latest_pair(given);
+        match self.service.revoke_refresh(&self.pair(pair).refresh, self.request()).await {
+            Ok(is_ours) => {
+                assert!(is_ours, "it was given out under these keys");
+                Ok(Outcome::Done)
+            }
+            Err(error) => ended::<()>(&Err(error)),
+        }
     }
 
     async fn revoke(&self, given: Given) -> Result<Outcome, Ends> {
@@ -133,19 +209,24 @@ impl Client {
         }
     }
 
-    /// What every request by cookie begins with.
+    /// What every request with a session begins with.
     async fn authenticate(&self, given: Given, deadline: Deadline) -> Result<ActiveSession, Ends> {
         let expected = self.session(given);
-        match self.service.check_session(&expected.token, deadline).await {
+        let checked = if let Some(cookie) = &expected.cookie {
+            self.service.check_session(cookie, deadline).await
+        } else {
+            let pair = self.latest_pair(given);
+            self.recorder.shows(self.op, pair);
+            self.service.check_bearer(&self.pair(pair).access, deadline).await
+        };
+        match checked {
             Ok(Some(active)) => {
                 let user = self.user(expected.person);
                 let is_right = active.session().id == expected.id && active.user().id == user;
                 if is_right { Ok(active) } else { Err(Outcome::SomebodyElses) }
             }
             Ok(None) => Err(Outcome::Refused),
-            Err(CheckError::Overloaded { .. } | CheckError::UnknownKey | CheckError::Record(_)) => {
-                Err(Outcome::Unavailable)
-            }
+            Err(error) => Err(check_error(&error)),
         }
     }
 
@@ -153,10 +234,30 @@ impl Client {
         self.recorder.gives(GivenSession {
             id: logged_in.session.id,
             person,
-            token: logged_in.token.expose().to_owned(),
+            cookie: Some(logged_in.token.expose().to_owned()),
             expires_at: logged_in.session.expires_at,
             born: self.op,
         })
+    }
+
+    fn keep_pair(&self, session: Given, pair: &TokenPair) -> Pair {
+        let access = self.access_tokens.sign(&pair.access).expect("a number needs no key");
+        self.recorder.gives_pair(GivenPair {
+            session,
+            access,
+            access_expires_at: pair.access.expires_at,
+            refresh: pair.refresh.expose(),
+            step: pair.refresh.step(),
+        })
+    }
+
+    fn latest_pair(&self, session: Given) -> Pair {
+        let latest = self.recorder.history().latest_pair(session);
+        latest.expect("a session without a cookie begins with a pair")
+    }
+
+    fn pair(&self, pair: Pair) -> GivenPair {
+        self.recorder.history().pairs[pair.0].clone()
     }
 
     fn session(&self, given: Given) -> GivenSession {
@@ -186,6 +287,15 @@ fn ended<T>(answer: &Result<T, LogoutError>) -> Result<Outcome, Ends> {
         Err(LogoutError::NoSession) => Err(Outcome::Refused),
         Err(LogoutError::Pending(_)) => Err(Outcome::Pending),
         Err(LogoutError::Record(_)) => Err(Outcome::Unavailable),
+    }
+}
+
+const fn check_error(error: &CheckError) -> Outcome {
+    match error {
+        CheckError::Overloaded { .. }
+        | CheckError::UnknownKey
+        | CheckError::UnknownTime
+        | CheckError::Record(_) => Outcome::Unavailable,
     }
 }
 

@@ -25,13 +25,28 @@ pub(crate) struct Setting {
     pub(crate) ends_everything: bool,
     /// Whether nodes share copies and news, and how well.
     pub(crate) accelerator: Option<Faith>,
+    /// How tokens are, where programs have some.
+    pub(crate) tokens: Option<TokenSetting>,
+}
+
+/// How tokens are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenSetting {
+    pub(crate) access_age: Duration,
+    pub(crate) grace: Duration,
+}
+
+impl TokenSetting {
+    fn draw(rng: &mut Rng) -> Self {
+        Self { access_age: rng.millis(5_000, 60_000), grace: rng.millis(3_000, 30_000) }
+    }
 }
 
 /// More revocations than a run has.
 const REMEMBERS_ALL: usize = 100_000;
 
 impl Setting {
-    fn draw(rng: &mut Rng, accelerator: Option<Faith>) -> Self {
+    fn draw(rng: &mut Rng, accelerator: Option<Faith>, tokens: Option<TokenSetting>) -> Self {
         let nodes = 2 + rng.below(2);
         let remembers_few = rng.permille(300);
         Self {
@@ -47,6 +62,7 @@ impl Setting {
             idle_timeout: rng.permille(200).then(|| rng.millis(40_000, 60_000)),
             ends_everything: rng.permille(200),
             accelerator,
+            tokens,
         }
     }
 
@@ -98,6 +114,9 @@ const KINDS: [Kind; 8] = [
 pub(crate) enum Fault {
     /// The wire of a node is bad for a while.
     Wire { node: NodeId, quality: Quality, lasts: Duration },
+    /// The record is away from all nodes for a while, and takes the answer to an exchange of tokens
+    /// with it.
+    Outage { node: NodeId, after: Duration, lasts: Duration },
     /// A node is killed, and started anew after a while.
     Kill { node: NodeId, down: Duration },
     /// The machine of a node is suspended for a while.
@@ -118,17 +137,24 @@ pub(crate) struct FaultPlan {
     kinds: Vec<Kind>,
     /// Faults in a thousand steps.
     permille: usize,
+    /// Outages in a thousand faults.
+    outages: usize,
     rng: Rng,
 }
 
 impl FaultPlan {
-    pub(crate) fn draw(mut rng: Rng, mut of_accelerator: Rng) -> Self {
+    pub(crate) fn draw(mut rng: Rng, mut of_accelerator: Rng, of_tokens: Option<Rng>) -> Self {
         let accelerator = [None, Some(Faith::Good), Some(Faith::Bad), Some(Faith::Bad)];
         let accelerator = of_accelerator.pick(&accelerator).flatten();
-        let setting = Setting::draw(&mut rng, accelerator);
+        let mut outages = 0;
+        let tokens = of_tokens.map(|mut rng| {
+            outages = if rng.permille(400) { 200 } else { 0 };
+            TokenSetting::draw(&mut rng)
+        });
+        let setting = Setting::draw(&mut rng, accelerator, tokens);
         let kinds = KINDS.into_iter().filter(|_| rng.permille(400)).collect();
         let permille = 5 + rng.below(30);
-        Self { setting, kinds, permille, rng }
+        Self { setting, kinds, permille, outages, rng }
     }
 
     /// Whether the record may go back.
@@ -140,6 +166,13 @@ impl FaultPlan {
     pub(crate) fn next(&mut self) -> Option<Fault> {
         if !self.rng.permille(self.permille) {
             return None;
+        }
+        if self.outages > 0 && self.rng.permille(self.outages) {
+            let rng = &mut self.rng;
+            let node = NodeId(rng.below(self.setting.skews.len()));
+            let grace = self.setting.tokens.map_or(Duration::ZERO, |tokens| tokens.grace);
+            let lasts = grace + rng.millis(0, 20_000);
+            return Some(Fault::Outage { node, after: rng.millis(1, 5), lasts });
         }
         let kind = self.rng.pick(&self.kinds)?;
         let rng = &mut self.rng;

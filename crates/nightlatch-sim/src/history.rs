@@ -39,6 +39,10 @@ pub(crate) struct Person(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Given(pub(crate) usize);
 
+/// A pair of tokens that somebody was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pair(pub(crate) usize);
+
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OpId(pub(crate) usize);
@@ -54,8 +58,23 @@ pub(crate) enum Action {
         password: PasswordNo,
         earlier: Option<Given>,
     },
+    LoginForTokens {
+        person: Person,
+        password: PasswordNo,
+    },
+    /// With the cookie, or the latest access token.
     Check {
         session: Given,
+    },
+    /// Of the access token of a pair.
+    Verify {
+        session: Given,
+        pair: Pair,
+    },
+    /// Of the refresh token of a pair.
+    Refresh {
+        session: Given,
+        pair: Pair,
     },
     Logout {
         session: Given,
@@ -95,6 +114,12 @@ pub(crate) enum Outcome {
     LoggedIn(Given),
     /// The session is good, and its user is in this group.
     Accepted { group: u32 },
+    /// The access token is good.
+    Verified,
+    /// Here is the next pair.
+    Refreshed(Pair),
+    /// The refresh token was exchanged before, and its session ends by that.
+    Reused,
     /// It is good, and it is somebody else's.
     SomebodyElses,
     /// It is done, durably.
@@ -120,6 +145,8 @@ pub(crate) struct Op {
     pub(crate) ended: Option<(Moment, Outcome)>,
     /// When its last change took effect in the record.
     pub(crate) effect: Option<Moment>,
+    /// The pair whose access token it came with.
+    pub(crate) shown: Option<Pair>,
 }
 
 /// A session that somebody was given.
@@ -127,11 +154,22 @@ pub(crate) struct Op {
 pub(crate) struct GivenSession {
     pub(crate) id: SessionId,
     pub(crate) person: Person,
-    /// What its owner shows for it.
-    pub(crate) token: String,
+    /// What its owner shows for it; `None`: an access token.
+    pub(crate) cookie: Option<String>,
     pub(crate) expires_at: Timestamp,
     /// The login or password change that gave it.
     pub(crate) born: OpId,
+}
+
+/// A pair of tokens that somebody was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GivenPair {
+    pub(crate) session: Given,
+    pub(crate) access: String,
+    pub(crate) access_expires_at: Timestamp,
+    pub(crate) refresh: String,
+    /// How many exchanges made it.
+    pub(crate) step: u32,
 }
 
 /// What may trouble a node.
@@ -179,6 +217,7 @@ pub(crate) struct History {
     pub(crate) people: Vec<UserId>,
     pub(crate) ops: Vec<Op>,
     pub(crate) sessions: Vec<GivenSession>,
+    pub(crate) pairs: Vec<GivenPair>,
     pub(crate) lives: Vec<Lived>,
     pub(crate) troubles: Vec<Troubled>,
     pub(crate) forks: Vec<Fork>,
@@ -200,7 +239,17 @@ impl History {
         if let Some((number, _)) = sessions.find(|(_, (here, there))| here != there) {
             return Some(format!("session {number}"));
         }
+        let mut pairs = self.pairs.iter().zip(&other.pairs).enumerate();
+        if let Some((number, _)) = pairs.find(|(_, (here, there))| here != there) {
+            return Some(format!("pair {number}"));
+        }
         (self != other).then(|| "length, troubles or forks".to_owned())
+    }
+
+    /// The newest pair of a session; `None`: it has a cookie.
+    pub(crate) fn latest_pair(&self, session: Given) -> Option<Pair> {
+        let pairs = self.pairs.iter().enumerate().filter(|(_, pair)| pair.session == session);
+        pairs.max_by_key(|(_, pair)| pair.step).map(|(number, _)| Pair(number))
     }
 }
 
@@ -232,7 +281,7 @@ impl Recorder {
     pub(crate) fn begins(&self, action: Action, node: NodeId, life: Life) -> OpId {
         let mut history = self.history();
         let began = Self::next_moment(&mut history, self.time);
-        history.ops.push(Op { action, node, life, began, ended: None, effect: None });
+        history.ops.push(Op { action, node, life, began, ended: None, effect: None, shown: None });
         OpId(history.ops.len() - 1)
     }
 
@@ -247,6 +296,17 @@ impl Recorder {
         let mut history = self.history();
         let moment = Self::next_moment(&mut history, self.time);
         history.ops[op.0].effect = Some(moment);
+    }
+
+    /// An operation comes with the access token of a pair.
+    pub(crate) fn shows(&self, op: OpId, pair: Pair) {
+        self.history().ops[op.0].shown = Some(pair);
+    }
+
+    pub(crate) fn gives_pair(&self, pair: GivenPair) -> Pair {
+        let mut history = self.history();
+        history.pairs.push(pair);
+        Pair(history.pairs.len() - 1)
     }
 
     pub(crate) fn gives(&self, session: GivenSession) -> Given {

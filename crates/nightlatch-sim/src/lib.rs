@@ -11,6 +11,7 @@ mod client;
 mod clock;
 pub mod copied;
 mod entropy;
+mod exchange;
 mod fault;
 mod hasher;
 mod history;
@@ -21,6 +22,7 @@ mod run;
 mod store;
 mod subject;
 mod tasks;
+mod tokens;
 mod workload;
 mod world;
 

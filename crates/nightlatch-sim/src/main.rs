@@ -2,12 +2,12 @@
 //!
 //! ```sh
 //! cargo run -p nightlatch-sim -- --seed 7 --steps 1000
-//! cargo run -p nightlatch-sim -- --seeds 0..10000
+//! cargo run -p nightlatch-sim -- --seeds 0..10000 --tokens
 //! ```
 
 use std::process::{Command, ExitCode};
 
-use nightlatch_sim::mutant::MUTANTS;
+use nightlatch_sim::mutant::{MUTANTS, TOKEN_MUTANTS};
 use nightlatch_sim::{Run, Subject};
 
 /// Steps of a run, if nobody says how many.
@@ -23,6 +23,7 @@ struct Wanted {
     seeds: std::ops::Range<u64>,
     steps: usize,
     subject: Subject,
+    with_tokens: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,11 +37,12 @@ fn main() -> ExitCode {
 }
 
 fn simulate(wanted: &Wanted) -> ExitCode {
-    let Wanted { seeds, steps, subject } = wanted;
+    let Wanted { seeds, steps, subject, with_tokens } = wanted;
     let mut operations = 0;
     let mut failed = 0;
     for seed in seeds.clone() {
-        let report = Run { seed, steps: *steps, subject: *subject }.report();
+        let report =
+            Run { seed, with_tokens: *with_tokens, steps: *steps, subject: *subject }.report();
         operations += report.operations();
         if !report.violations().is_empty() {
             failed += 1;
@@ -63,7 +65,8 @@ fn command(seed: u64, wanted: &Wanted) -> String {
         Subject::Shipped | Subject::Copied(None) => String::new(),
         Subject::Copied(Some(rule)) => format!(" --mutant {rule}"),
     };
-    format!("cargo run -p nightlatch-sim -- --seed {seed} --steps {}{mutant}", wanted.steps)
+    let tokens = if wanted.with_tokens { " --tokens" } else { "" };
+    format!("cargo run -p nightlatch-sim -- --seed {seed} --steps {}{tokens}{mutant}", wanted.steps)
 }
 
 fn commit() -> String {
@@ -77,8 +80,13 @@ fn commit() -> String {
 }
 
 fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
-    let mut wanted = Wanted { seeds: 0..100, steps: STEPS, subject: Subject::Shipped };
+    let mut wanted =
+        Wanted { seeds: 0..100, steps: STEPS, subject: Subject::Shipped, with_tokens: false };
     while let Some(name) = arguments.next() {
+        if name == "--tokens" {
+            wanted.with_tokens = true;
+            continue;
+        }
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--seed" => {
@@ -91,7 +99,7 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
             }
             "--steps" => wanted.steps = number(&value)?,
             "--mutant" => {
-                let known = MUTANTS.iter().find(|(name, _)| *name == value);
+                let known = MUTANTS.iter().chain(TOKEN_MUTANTS).find(|(name, _)| *name == value);
                 let (name, _) = known.ok_or_else(|| format!("there is no mutant {value}"))?;
                 wanted.subject = Subject::Copied(Some(*name));
             }
@@ -106,10 +114,13 @@ fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
 }
 
 fn usage() -> String {
-    let mutants: Vec<String> =
-        MUTANTS.iter().map(|(name, rule)| format!("  {name:<24} {rule}")).collect();
+    let mutants: Vec<String> = MUTANTS
+        .iter()
+        .chain(TOKEN_MUTANTS)
+        .map(|(name, rule)| format!("  {name:<24} {rule}"))
+        .collect();
     format!(
-        "nightlatch-sim [--seed N | --seeds A..B] [--steps M] [--mutant NAME]\nmutants:\n{}",
+        "nightlatch-sim [--seed N | --seeds A..B] [--steps M] [--tokens] [--mutant NAME]\nmutants:\n{}",
         mutants.join("\n")
     )
 }

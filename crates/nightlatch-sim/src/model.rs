@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use crate::accelerator::{Faith, GOOD_NEWS_WITHIN};
+use crate::clock::record_time;
 use crate::fault::Setting;
 use crate::history::{
-    Action, Fork, Given, GivenSession, History, Life, Moment, NodeId, Op, OpId, Outcome, Person,
-    Trouble,
+    Action, Fork, Given, GivenSession, History, Life, Moment, NodeId, Op, OpId, Outcome,
+    PasswordNo, Person, Trouble,
 };
 
 /// In this time a revocation reaches every other node that reaches the record.
@@ -77,13 +78,21 @@ impl<'a> Model<'a> {
         self.ops().filter_map(|(id, op)| {
             let (ended, outcome) = op.ended?;
             let (Action::Check { session }
+            | Action::Verify { session, .. }
+            | Action::Refresh { session, .. }
             | Action::RevokeOthers { kept: session }
             | Action::ChangePassword { session, .. }) = op.action
             else {
                 return None;
             };
-            let is_good =
-                matches!(outcome, Outcome::Accepted { .. } | Outcome::Done | Outcome::LoggedIn(_));
+            let is_good = matches!(
+                outcome,
+                Outcome::Accepted { .. }
+                    | Outcome::Verified
+                    | Outcome::Refreshed(_)
+                    | Outcome::Done
+                    | Outcome::LoggedIn(_)
+            );
             if !is_good {
                 return None;
             }
@@ -91,12 +100,18 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// Requests for which a session was said to be none.
+    /// Requests for which a session was said to be none. That an access token is over says nothing of
+    /// its session.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = Use<'a>> + use<'a> {
-        self.ops().filter_map(|(id, op)| {
+        let pairs = &self.history.pairs;
+        self.ops().filter_map(move |(id, op)| {
             let (ended, outcome) = op.ended?;
             let session = presented(op.action)?;
-            (outcome == Outcome::Refused).then_some(Use { id, op, session, ended })
+            let may_be_over = op.shown.is_some_and(|pair| {
+                record_time(ended.at).after(CLOCK_TOLERANCE) >= pairs[pair.0].access_expires_at
+            });
+            let is_refusal = outcome == Outcome::Refused && !may_be_over;
+            is_refusal.then_some(Use { id, op, session, ended })
         })
     }
 
@@ -113,6 +128,7 @@ impl<'a> Model<'a> {
         match op.action {
             Action::Logout { session } | Action::Revoke { session } => session == given,
             Action::Login { earlier, .. } => earlier == Some(given) && op.effect.is_some(),
+            Action::Refresh { session, .. } => session == given && self.may_have_reused(id),
             Action::RevokeOthers { kept } => {
                 let is_other = kept != given && self.session(kept).person == session.person;
                 is_other && was_there()
@@ -124,7 +140,11 @@ impl<'a> Model<'a> {
                 person == session.person && was_there()
             }
             Action::RevokeEverything => was_there(),
-            Action::Check { .. } | Action::Enable { .. } | Action::SetGroup { .. } => false,
+            Action::LoginForTokens { .. }
+            | Action::Check { .. }
+            | Action::Verify { .. }
+            | Action::Enable { .. }
+            | Action::SetGroup { .. } => false,
         }
     }
 
@@ -250,11 +270,14 @@ impl<'a> Model<'a> {
 pub(crate) const fn presented(action: Action) -> Option<Given> {
     match action {
         Action::Check { session }
+        | Action::Verify { session, .. }
+        | Action::Refresh { session, .. }
         | Action::Logout { session }
         | Action::Revoke { session }
         | Action::RevokeOthers { kept: session }
         | Action::ChangePassword { session, .. } => Some(session),
         Action::Login { .. }
+        | Action::LoginForTokens { .. }
         | Action::RevokeAll { .. }
         | Action::RevokeEverything
         | Action::Disable { .. }
@@ -263,21 +286,34 @@ pub(crate) const fn presented(action: Action) -> Option<Given> {
     }
 }
 
+/// Who logs in with which password.
+pub(crate) const fn login_of(action: Action) -> Option<(Person, PasswordNo)> {
+    match action {
+        Action::Login { person, password, .. } | Action::LoginForTokens { person, password } => {
+            Some((person, password))
+        }
+        _ => None,
+    }
+}
+
 /// Whether the answer says that the change is made, durably.
 pub(crate) fn acknowledged(op: &Op) -> Option<Moment> {
     let (ended, outcome) = op.ended?;
-    matches!(outcome, Outcome::Done | Outcome::LoggedIn(_)).then_some(ended)
+    matches!(outcome, Outcome::Done | Outcome::LoggedIn(_) | Outcome::Reused).then_some(ended)
 }
 
 /// Whose password or right to log in an operation changes.
 pub(crate) fn person_of(history: &History, action: Action) -> Option<Person> {
     match action {
         Action::Login { person, .. }
+        | Action::LoginForTokens { person, .. }
         | Action::RevokeAll { person }
         | Action::Disable { person }
         | Action::Enable { person }
         | Action::SetGroup { person, .. } => Some(person),
         Action::Check { session }
+        | Action::Verify { session, .. }
+        | Action::Refresh { session, .. }
         | Action::Logout { session }
         | Action::Revoke { session }
         | Action::RevokeOthers { kept: session }

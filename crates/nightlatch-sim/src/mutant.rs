@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nightlatch_core::Position;
 
-/// Every mutant, with the rule that it breaks.
+/// Every mutant that sessions with a cookie show, with the rule that it breaks.
 pub const MUTANTS: &[(&str, &str)] = &[
     ("view_skipped", "what the view says of a copy's session is not looked at"),
     ("no_fence", "copies from before `since` are believed"),
@@ -30,6 +30,21 @@ pub const MUTANTS: &[(&str, &str)] = &[
     ("announcement_unheard", "what another node announces is not heard"),
     ("announcement_confirms", "what another node announces confirms the view"),
     ("upserting_touch", "noting a use brings an ended session back"),
+];
+
+/// Every mutant that takes tokens to be seen, with the rule that it breaks.
+pub const TOKEN_MUTANTS: &[(&str, &str)] = &[
+    ("carried_not_judged", "an access token is good by its signature"),
+    (
+        "untold_ignored",
+        "an access token is good though its session ended without a word of the feed",
+    ),
+    ("exchange_not_judged", "what an exchange gives out is not judged by what this node knows"),
+    ("reuse_ignored", "a token that was exchanged before is refused, and its session goes on"),
+    ("superseded_is_good", "a token is exchanged again after its successor"),
+    ("lost_answer_is_reuse", "a client that asks again for a lost answer has stolen its token"),
+    ("grace_in_record_time", "an outage of the record counts towards the grace"),
+    ("exchange_of_the_ended", "a token is exchanged whatever became of its session and user"),
 ];
 
 thread_local! {

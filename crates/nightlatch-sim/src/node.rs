@@ -26,6 +26,7 @@ use crate::history::{Action, Life, NodeId, Recorder, Trouble};
 use crate::store::{ASKED_BY, Wire};
 use crate::subject::{NodeParts, Subject};
 use crate::tasks::Tasks;
+use crate::tokens::PlainTokens;
 
 /// How often uses of sessions are written, as in the server.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -58,6 +59,8 @@ const START_RETRY_EVERY: Duration = Duration::from_millis(500);
 struct Server {
     life: Life,
     service: Arc<Service>,
+    access_tokens: Arc<PlainTokens>,
+    session_age: Duration,
 }
 
 /// What a server is started with.
@@ -65,6 +68,7 @@ pub(crate) struct Start<'a> {
     pub(crate) subject: Subject,
     pub(crate) record: Arc<dyn Record>,
     pub(crate) accelerator: Option<&'a Arc<Accelerator>>,
+    pub(crate) access_tokens: &'a Arc<PlainTokens>,
     pub(crate) setting: &'a Setting,
     pub(crate) recorder: &'a Recorder,
     pub(crate) rng: Rng,
@@ -80,7 +84,8 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self, start: Start<'_>, tasks: &mut Tasks) {
-        let Start { subject, record, accelerator, setting, recorder, mut rng } = start;
+        let Start { subject, record, accelerator, access_tokens, setting, recorder, mut rng } =
+            start;
         let interceptor = Arc::clone(&self.wire) as Arc<dyn Interceptor>;
         let wired = Arc::new(InterceptedRecord::new(record, interceptor));
         let clock = Arc::new(RecordClock::new(Arc::clone(&self.clock) as Arc<dyn Clock>));
@@ -107,7 +112,7 @@ impl Node {
             assessor: hasher,
             throttle: Arc::clone(&throttle) as _,
             announcer: node_record.announcer,
-            access_tokens: Arc::new(()),
+            access_tokens: Arc::clone(access_tokens) as _,
             clock: Arc::clone(&clock),
             entropy,
             node: server_id,
@@ -136,7 +141,12 @@ impl Node {
         tasks.begin(machine, async move { flush_last_seen(&of).await });
         let of = Arc::clone(&service);
         tasks.begin(machine, async move { beat(&of).await });
-        self.server = Some(Server { life, service });
+        self.server = Some(Server {
+            life,
+            service,
+            access_tokens: Arc::clone(access_tokens),
+            session_age: setting.session_age,
+        });
     }
 
     /// Ends its life in the middle of whatever it does.
@@ -166,7 +176,9 @@ impl Node {
     pub(crate) fn ask(&self, action: Action, recorder: &Arc<Recorder>, tasks: &mut Tasks) {
         let Some(server) = &self.server else { return };
         let op = recorder.begins(action, self.id, server.life);
-        let client = Client::new(Arc::clone(&server.service), Arc::clone(recorder), op);
+        let service = Arc::clone(&server.service);
+        let tokens = (Arc::clone(&server.access_tokens), server.session_age);
+        let client = Client::new(service, tokens, (Arc::clone(recorder), op));
         let recorder = Arc::clone(recorder);
         let asking = async move {
             let outcome = client.perform(action).await;
@@ -238,9 +250,9 @@ fn policy(setting: &Setting) -> Policy {
         session_age: setting.session_age,
         remember_age: setting.session_age,
         idle_timeout: setting.idle_timeout,
-        access_age: setting.session_age,
+        access_age: setting.tokens.map_or(setting.session_age, |tokens| tokens.access_age),
         refresh_age: setting.session_age,
-        refresh_grace: setting.session_age,
+        refresh_grace: setting.tokens.map_or(setting.session_age, |tokens| tokens.grace),
         registration_open: false,
         max_staleness: setting.staleness,
         throttles: Some(ThrottleLimits {

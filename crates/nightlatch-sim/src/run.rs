@@ -18,6 +18,7 @@ use crate::world::World;
 const FAULT_STREAM: u64 = 10;
 const WORKLOAD_STREAM: u64 = 11;
 const ACCELERATOR_STREAM: u64 = 12;
+const TOKEN_STREAM: u64 = 13;
 
 /// After the last fault: until what is promised "within seconds" is due.
 const SETTLING: Duration = Duration::from_secs(25);
@@ -30,6 +31,8 @@ const ENDING: Duration = Duration::from_secs(6);
 pub struct Run {
     /// All of chance.
     pub seed: u64,
+    /// Whether there are programs that have tokens, beside people with cookies.
+    pub with_tokens: bool,
     /// How many steps people take.
     pub steps: usize,
     /// Of what.
@@ -56,6 +59,7 @@ impl Run {
         let mut plan = FaultPlan::draw(
             Rng::stream(self.seed, FAULT_STREAM),
             Rng::stream(self.seed, ACCELERATOR_STREAM),
+            self.with_tokens.then(|| Rng::stream(self.seed, TOKEN_STREAM)),
         );
         let setting = plan.setting.clone();
         let history = runtime.block_on(self.simulate(&mut plan));

@@ -162,7 +162,12 @@ fn is_look(call: &str) -> bool {
 fn is_change(call: &str) -> bool {
     matches!(
         call,
-        "create_session" | "end_sessions" | "change_password" | "set_enabled" | "set_groups"
+        "create_session"
+            | "end_sessions"
+            | "change_password"
+            | "set_enabled"
+            | "set_groups"
+            | "rotate"
     )
 }
 

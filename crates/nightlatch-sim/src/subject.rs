@@ -185,10 +185,8 @@ macro_rules! subject {
 
             impl LookObserver for Observer {
                 fn looked(&self, look: &Look<'_>) {
-                    if let Ok(news) = look.answer
-                        && let Some(now) = news.now
-                    {
-                        self.clock.observe(now, look.asked, look.answered);
+                    if let Ok(news) = look.answer {
+                        self.clock.observe(news.now, look.asked, look.answered);
                         self.looks.send_replace(true);
                     }
                 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::entropy::Rng;
-use crate::history::{Action, Given, NodeId, OpId, Outcome, PasswordNo, Person};
+use crate::history::{Action, Given, NodeId, OpId, Outcome, Pair, PasswordNo, Person};
 use crate::world::World;
 
 /// Of so many of the latest sessions one is taken, ended or not.
@@ -59,7 +59,7 @@ impl Workload {
             return self.pause();
         };
         let next_op = OpId(world.recorder.history().ops.len());
-        if let Action::Login { person, .. } = step.action {
+        if let Action::Login { person, .. } | Action::LoginForTokens { person, .. } = step.action {
             self.watched.push((next_op, person));
         }
         if let Action::ChangePassword { session, .. } = step.action {
@@ -75,7 +75,12 @@ impl Workload {
         let sessions = world.recorder.history().sessions.len();
         for node in world.living() {
             for number in 0..sessions {
-                world.ask(node, Action::Check { session: Given(number) });
+                let session = Given(number);
+                world.ask(node, Action::Check { session });
+                let pair = world.recorder.history().latest_pair(session);
+                if let Some(pair) = pair {
+                    world.ask(node, Action::Verify { session, pair });
+                }
             }
         }
     }
@@ -93,7 +98,10 @@ impl Workload {
                     known.believed = new;
                 }
                 // Changed by an answer that was lost, or changed back with the record.
-                (Action::Login { .. }, Some((_, Outcome::Denied))) if !known.is_disabled => {
+                (
+                    Action::Login { .. } | Action::LoginForTokens { .. },
+                    Some((_, Outcome::Denied)),
+                ) if !known.is_disabled => {
                     let passwords = usize::try_from(known.latest).unwrap_or(0) + 1;
                     known.believed = PasswordNo::try_from(rng.below(passwords)).unwrap_or(0);
                 }
@@ -111,12 +119,15 @@ impl Workload {
         let Some(session) = session else {
             return Some(self.then(node, self.login(person, None)));
         };
+        if world.has_tokens() && self.rng.permille(500) {
+            return self.draw_of_program(world, (node, person));
+        }
         let dice = self.rng.below(1000);
         let action = match dice {
             0..520 => Action::Check { session },
             520..640 => {
                 let earlier = self.rng.permille(100).then_some(session);
-                self.login(person, earlier)
+                self.login(person, earlier.filter(|given| has_cookie(world, *given)))
             }
             640..680 => Action::Logout { session },
             680..705 => Action::Revoke { session },
@@ -143,6 +154,90 @@ impl Workload {
             }
         };
         Some(self.then(node, action))
+    }
+
+    /// What programs do, and who has stolen from them.
+    fn draw_of_program(&mut self, world: &World, (node, person): (NodeId, Person)) -> Option<Step> {
+        let password = self.people[person.0].believed;
+        let login = Action::LoginForTokens { person, password };
+        let Some((session, latest)) = self.program(world) else {
+            return Some(self.then(node, login));
+        };
+        let any = self.pair_of(world, session).unwrap_or(latest);
+        let action = match self.rng.below(1000) {
+            0..400 => Action::Verify { session, pair: latest },
+            400..480 => Action::Verify { session, pair: any },
+            480..600 => Action::Check { session },
+            600..680 => login,
+            680..820 => Action::Refresh { session, pair: latest },
+            820..830 => Action::Refresh { session, pair: any },
+            830..900 => return self.refresh_again(world, (session, latest)),
+            900..960 => return self.refresh_in_flight(world, (session, latest)),
+            _ => return self.stale_set(world, session),
+        };
+        Some(self.then(node, action))
+    }
+
+    /// The same token is exchanged several times: at once, or because the answer was lost.
+    fn refresh_again(&mut self, world: &World, (session, pair): (Given, Pair)) -> Option<Step> {
+        let node = self.node(world)?;
+        let refresh = Action::Refresh { session, pair };
+        let first = self.brief(node, refresh);
+        for _ in 0..=self.rng.below(4) {
+            let node = self.node(world)?;
+            let again = if self.rng.permille(700) {
+                self.brief(node, refresh)
+            } else {
+                self.then(node, refresh)
+            };
+            self.script.push_back(again);
+        }
+        Some(first)
+    }
+
+    /// A token is exchanged while its session ends.
+    fn refresh_in_flight(&mut self, world: &World, (session, pair): (Given, Pair)) -> Option<Step> {
+        let (node, other) = (self.node(world)?, self.node(world)?);
+        let first = self.brief(node, Action::Refresh { session, pair });
+        let person = world.recorder.history().sessions[session.0].person;
+        let ends = match self.rng.below(4) {
+            0 => self.disable(person),
+            1 => Action::RevokeAll { person },
+            2 => Action::Logout { session },
+            _ => self.change_password(world, session),
+        };
+        let ends = self.brief(other, ends);
+        self.script.push_back(ends);
+        for _ in 0..3 {
+            let node = self.node(world)?;
+            let action = match self.rng.below(3) {
+                0 => Action::Refresh { session, pair },
+                _ => Action::Verify { session, pair },
+            };
+            let step = self.brief(node, action);
+            self.script.push_back(step);
+        }
+        Some(first)
+    }
+
+    /// One of the latest sessions that have tokens, with its latest pair.
+    fn program(&mut self, world: &World) -> Option<(Given, Pair)> {
+        let history = world.recorder.history();
+        let sessions = history.sessions.iter().enumerate().rev();
+        let programs = sessions.filter(|(_, session)| session.cookie.is_none());
+        let latest: Vec<Given> =
+            programs.take(LATEST / 2).map(|(number, _)| Given(number)).collect();
+        let session = self.rng.pick(&latest)?;
+        Some((session, history.latest_pair(session)?))
+    }
+
+    /// Any of the pairs of a session.
+    fn pair_of(&mut self, world: &World, session: Given) -> Option<Pair> {
+        let history = world.recorder.history();
+        let pairs = history.pairs.iter().enumerate();
+        let own = pairs.filter(|(_, pair)| pair.session == session);
+        let own: Vec<Pair> = own.map(|(number, _)| Pair(number)).collect();
+        self.rng.pick(&own)
     }
 
     /// A reader loads a row, its session ends, and the reader keeps what it read.
@@ -259,4 +354,8 @@ impl Workload {
             _ => self.rng.millis(3000, 12_000),
         }
     }
+}
+
+fn has_cookie(world: &World, session: Given) -> bool {
+    world.recorder.history().sessions[session.0].cookie.is_some()
 }

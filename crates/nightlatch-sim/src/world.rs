@@ -23,6 +23,7 @@ use crate::node::{Node, Start};
 use crate::store::{Quality, Wire};
 use crate::subject::{Restore, SharedRecord, Subject};
 use crate::tasks::Tasks;
+use crate::tokens::PlainTokens;
 
 /// How often the record is backed up, where it may go back.
 const BACK_UP_EVERY: Duration = Duration::from_millis(250);
@@ -36,6 +37,9 @@ const SLOW_BUT_IN_TIME: usize = 450;
 
 /// Rows that one sweep removes.
 const SWEEP_MAX: u32 = 500;
+
+/// A program whose answer was lost asks again so long after the record is back.
+const ASKS_AGAIN_AFTER: Duration = Duration::from_millis(1500);
 
 /// Streams of the seed, beside those of the nodes.
 const RECORD_STREAM: u64 = 1;
@@ -52,6 +56,7 @@ pub(crate) struct World {
     shared: SharedRecord,
     nodes: Vec<Node>,
     accelerator: Option<Arc<Accelerator>>,
+    access_tokens: Arc<PlainTokens>,
     tasks: Tasks,
     /// Backups of the record, oldest first; `None`: it never goes back.
     backups: Option<VecDeque<Backup>>,
@@ -107,6 +112,7 @@ impl World {
             shared,
             nodes,
             accelerator,
+            access_tokens: Arc::default(),
             tasks: Tasks::new(Rng::stream(seed, TASK_STREAM)),
             backups,
             agenda: BTreeMap::new(),
@@ -129,6 +135,11 @@ impl World {
     /// Whether somebody here ends all sessions of everybody.
     pub(crate) const fn ends_everything(&self) -> bool {
         self.setting.ends_everything
+    }
+
+    /// Whether there are programs here that have tokens.
+    pub(crate) const fn has_tokens(&self) -> bool {
+        self.setting.tokens.is_some()
     }
 
     pub(crate) fn ask(&mut self, node: NodeId, action: Action) {
@@ -179,13 +190,9 @@ impl World {
     pub(crate) async fn strike(&mut self, fault: Fault) {
         match fault {
             Fault::Wire { node, quality, lasts } => {
-                let trouble = trouble_of(quality);
-                // One at a time: the last one counts.
-                self.mend_wire(node);
-                self.nodes[node.0].wire.set(quality);
-                self.recorder.trouble_begins(node, trouble);
-                self.later(lasts, Later::MendWire(node));
+                self.spoil_wire(node, quality, lasts);
             }
+            Fault::Outage { node, after, lasts } => self.outage((node, after), lasts).await,
             Fault::Kill { node, down } => {
                 if self.nodes[node.0].lives() {
                     self.nodes[node.0].resume(&self.recorder, &mut self.tasks);
@@ -229,6 +236,22 @@ impl World {
         }
     }
 
+    /// Longer than tokens may be exchanged again, so nobody else asks for anything meanwhile.
+    async fn outage(&mut self, (node, after): (NodeId, Duration), lasts: Duration) {
+        let exchange = self.latest_exchange();
+        if let Some(exchange) = exchange {
+            self.ask(node, exchange);
+            self.pass(after).await;
+        }
+        for node in 0..self.nodes.len() {
+            self.spoil_wire(NodeId(node), Quality::Refusing, lasts);
+        }
+        self.pass(lasts + ASKS_AGAIN_AFTER).await;
+        if let Some(exchange) = exchange {
+            self.ask(node, exchange);
+        }
+    }
+
     fn happens(&mut self, later: Later) {
         match later {
             Later::MendWire(node) => self.mend_wire(node),
@@ -241,6 +264,23 @@ impl World {
             }
             Later::GoBack(by) => self.go_back(by),
         }
+    }
+
+    /// What the program does whose session is the latest.
+    fn latest_exchange(&self) -> Option<Action> {
+        let history = self.recorder.history();
+        (0..history.sessions.len()).rev().map(Given).find_map(|session| {
+            let pair = history.latest_pair(session)?;
+            Some(Action::Refresh { session, pair })
+        })
+    }
+
+    fn spoil_wire(&mut self, node: NodeId, quality: Quality, lasts: Duration) {
+        // One at a time: the last one counts.
+        self.mend_wire(node);
+        self.nodes[node.0].wire.set(quality);
+        self.recorder.trouble_begins(node, trouble_of(quality));
+        self.later(lasts, Later::MendWire(node));
     }
 
     fn mend_wire(&self, node: NodeId) {
@@ -256,6 +296,7 @@ impl World {
             subject: self.subject,
             record: Arc::clone(&self.shared.record),
             accelerator: self.accelerator.as_ref(),
+            access_tokens: &self.access_tokens,
             setting: &self.setting,
             recorder: &self.recorder,
             rng,

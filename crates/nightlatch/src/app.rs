@@ -154,9 +154,7 @@ impl Base {
         let asked = self.clock.clock().boottime();
         let probe = self.record.port().probe(deadline).await?;
         let answered = self.clock.clock().boottime();
-        if let Some(now) = probe.now {
-            self.clock.observe(now, asked, answered);
-        }
+        self.clock.observe(probe.now, asked, answered);
         Ok(())
     }
 

@@ -263,10 +263,8 @@ impl Health {
 impl LookObserver for Health {
     fn looked(&self, look: &Look<'_>) {
         let took = look.answered.saturating_sub(look.asked);
-        if let Ok(news) = look.answer
-            && let Some(now) = news.now
-        {
-            self.clock.observe(now, look.asked, look.answered);
+        if let Ok(news) = look.answer {
+            self.clock.observe(news.now, look.asked, look.answered);
         }
         if look.forked {
             tracing::error!(

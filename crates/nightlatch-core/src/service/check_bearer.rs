@@ -77,9 +77,19 @@ impl Service {
             }
         }
         match check {
-            AccessCheck::Ours(claims) => Ok(Some(claims).filter(|it| !it.is_over(self.now()))),
+            AccessCheck::Ours(claims) => {
+                // Before the clock is read: what it says until it was told is nothing.
+                let knows_time = self.knows_time();
+                let is_over = claims.is_over(self.now());
+                if is_over { knows_time.map(|()| None) } else { Ok(Some(claims)) }
+            }
             AccessCheck::UnknownKey | AccessCheck::Forged => Ok(None),
         }
+    }
+
+    /// An error while this machine's clock may be wrong by anything.
+    pub(super) fn knows_time(&self) -> Result<(), CheckError> {
+        if self.ports.clock.is_told() { Ok(()) } else { Err(CheckError::UnknownTime) }
     }
 
     fn judge_carried(&self, claims: &AccessClaims) -> Option<bool> {

@@ -57,6 +57,9 @@ pub enum CheckError {
     /// What was asked for was made with a key that this node does not have.
     #[error("the key of another node is needed")]
     UnknownKey,
+    /// The record has not told the time yet, and by this machine's what was presented is over.
+    #[error("the record has not told the time yet")]
+    UnknownTime,
     /// The record gave no answer.
     #[error(transparent)]
     Record(#[from] StoreError),

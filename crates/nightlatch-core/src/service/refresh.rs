@@ -41,6 +41,8 @@ impl Service {
         if self.pending.refuses_token(&TokenHash::of_bearer(session)) {
             return Ok(Refreshed::NotValid);
         }
+        // By the time that it is told the record finds tokens and sessions that are over.
+        self.knows_time()?;
         let Some(rotation) = self.rotation(&presented, is_proven) else {
             return Ok(Refreshed::NotValid);
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Violation, broken};
 use crate::client::{CHECK_DEADLINE, LOGIN_DEADLINE, REQUEST_DEADLINE};
 use crate::history::{Action, Given, Op, OpId, Outcome, Trouble};
-use crate::model::{Model, REGAINS_TOUCH, Use};
+use crate::model::{Model, REGAINS_TOUCH, Use, login_of};
 
 /// Between the deadline and the answer.
 const ANSWER_TAKES: Duration = Duration::from_millis(50);
@@ -59,8 +59,10 @@ pub(super) fn copies_bridge_an_outage(model: &Model<'_>, violations: &mut Vec<Vi
         return;
     }
     for (id, op) in model.ops() {
-        let (Action::Check { session }, Some((ended, Outcome::Unavailable))) =
-            (op.action, op.ended)
+        let (
+            Action::Check { session } | Action::Verify { session, .. },
+            Some((ended, Outcome::Unavailable)),
+        ) = (op.action, op.ended)
         else {
             continue;
         };
@@ -75,13 +77,22 @@ pub(super) fn copies_bridge_an_outage(model: &Model<'_>, violations: &mut Vec<Vi
     }
 }
 
-/// When the node has last served the session, in the same life.
+/// When the node has last served the session, in the same life: by the same access token, if it is to be
+/// judged by itself.
 fn last_accepted(model: &Model<'_>, request: Use<'_>) -> Option<OpId> {
     let same = |other: &Use<'_>| {
         (other.op.life, other.session) == (request.op.life, request.session)
             && other.ended.is_before(request.op.began)
+            && is_verification(other.op) == is_verification(request.op)
+            && (!is_verification(other.op) || other.op.shown == request.op.shown)
+            // The record was asked for that one, whatever is known here.
+            && !matches!(other.op.action, Action::Refresh { .. })
     };
     model.acceptances().filter(same).last().map(|other| other.id)
+}
+
+const fn is_verification(op: &Op) -> bool {
+    matches!(op.action, Action::Verify { .. })
 }
 
 /// Whether the record is away for so long that it is known, and not so long that the copy is stale.
@@ -143,7 +154,7 @@ pub(super) fn service_is_back_within_seconds(model: &Model<'_>, violations: &mut
 /// A login whose user's credentials change again and again while it is under way is told to come
 /// back.
 fn is_overtaken(model: &Model<'_>, op: &Op) -> bool {
-    let Action::Login { person, .. } = op.action else { return false };
+    let Some((person, _)) = login_of(op.action) else { return false };
     let raises = |other: &Op| match other.action {
         Action::RevokeAll { person: whose } | Action::Disable { person: whose } => whose == person,
         Action::ChangePassword { session, .. } => model.session(session).person == person,
@@ -176,9 +187,12 @@ pub(super) fn everything_is_answered_in_time(model: &Model<'_>, violations: &mut
 
 const fn deadline(action: Action) -> Duration {
     match action {
-        Action::Check { .. } => CHECK_DEADLINE,
-        Action::Login { .. } | Action::ChangePassword { .. } => LOGIN_DEADLINE,
-        Action::Logout { .. }
+        Action::Check { .. } | Action::Verify { .. } => CHECK_DEADLINE,
+        Action::Login { .. } | Action::LoginForTokens { .. } | Action::ChangePassword { .. } => {
+            LOGIN_DEADLINE
+        }
+        Action::Refresh { .. }
+        | Action::Logout { .. }
         | Action::Revoke { .. }
         | Action::RevokeOthers { .. }
         | Action::RevokeAll { .. }

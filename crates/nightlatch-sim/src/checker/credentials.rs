@@ -3,7 +3,7 @@
 
 use super::{Violation, broken};
 use crate::history::{Action, Moment, Op, OpId, Outcome, PasswordNo, Person};
-use crate::model::{Model, acknowledged, person_of};
+use crate::model::{Model, acknowledged, login_of, person_of};
 
 /// What is known of a person's credentials at a moment.
 struct Credentials {
@@ -17,8 +17,8 @@ struct Credentials {
 pub(super) fn only_the_right_password_logs_in(model: &Model<'_>, violations: &mut Vec<Violation>) {
     const PROMISE: &str = "I2 credentials that have ended";
     for (id, op) in model.ops() {
-        let (Action::Login { person, password, .. }, Some((_, Outcome::LoggedIn(_)))) =
-            (op.action, op.ended)
+        let (Some((person, password)), Some((_, Outcome::LoggedIn(_)))) =
+            (login_of(op.action), op.ended)
         else {
             continue;
         };
@@ -110,8 +110,8 @@ fn logs_in_after_write_back(
 /// Nobody is told that name or password are wrong when they are right.
 pub(super) fn the_right_password_is_not_denied(model: &Model<'_>, violations: &mut Vec<Violation>) {
     for (id, op) in model.ops() {
-        let (Action::Login { person, password, .. }, Some((ended, Outcome::Denied))) =
-            (op.action, op.ended)
+        let (Some((person, password)), Some((ended, Outcome::Denied))) =
+            (login_of(op.action), op.ended)
         else {
             continue;
         };

@@ -113,14 +113,19 @@ pub(super) fn one_node_has_one_knowledge(model: &Model<'_>, violations: &mut Vec
     }
     let mut refused: BTreeMap<(Life, Given), OpId> = BTreeMap::new();
     for refusal in model.refusals() {
+        if model.is_beyond_the_record(refusal) {
+            continue;
+        }
         refused.entry((refusal.op.life, refusal.session)).or_insert(refusal.id);
     }
     for accepted in model.acceptances() {
         let Some(id) = refused.get(&(accepted.op.life, accepted.session)) else { continue };
         let refusal = model.op(*id);
         let said_no = refusal.ended.is_some_and(|(at, _)| at.is_before(accepted.op.began));
-        // The record said so, and went back over it; what this node remembers is judged above.
-        let is_taken_back = model.forked_within(refusal.began.at, accepted.ended.at);
+        // The record said so, and went back over it; what this node remembers is judged above. One that
+        // remembers little forgets what the record has lost.
+        let forgets = !model.setting.remembers_all() && !model.history.forks.is_empty();
+        let is_taken_back = forgets || model.forked_within(refusal.began.at, accepted.ended.at);
         if said_no && !is_taken_back {
             let text = format!("session {} was good again after a 401", accepted.session.0);
             violations.push(broken("I10 one node, one knowledge", &text, &[accepted.id, *id]));

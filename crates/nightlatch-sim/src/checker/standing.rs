@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use nightlatch_core::ACCESS_LEEWAY;
+
 use super::{Violation, broken};
 use crate::clock::record_time;
 use crate::history::{Action, Given, Moment, Op, Outcome};
@@ -31,6 +33,7 @@ fn may_have_ended(model: &Model<'_>, refused: Use<'_>) -> bool {
         || is_before_a_write_back(model, given, refused)
         || record_time(refused.ended.at).after(CLOCK_TOLERANCE) >= model.session(given).expires_at
         || may_be_idle(model, given, refused.ended)
+        || model.is_beyond_the_record(refused)
 }
 
 /// Whether an operation that aims at the session may have reached the record, or its own node's
@@ -151,7 +154,9 @@ pub(super) fn expiry_is_judged_in_record_time(model: &Model<'_>, violations: &mu
         }
     }
     for accepted in model.acceptances() {
-        let expires_at = model.session(accepted.session).expires_at;
+        // A copy that its client carries goes by a time that others judge, too.
+        let leeway = accepted.op.shown.map_or(Duration::ZERO, |_| ACCESS_LEEWAY);
+        let expires_at = model.session(accepted.session).expires_at.after(leeway);
         if record_time(accepted.op.began.at) > expires_at.after(CLOCK_TOLERANCE) {
             violations.push(broken(PROMISE, "a session outlived its time", &[accepted.id]));
         }

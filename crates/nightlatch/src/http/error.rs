@@ -54,7 +54,7 @@ impl From<CheckError> for Problem {
             CheckError::Overloaded { retry_after } => {
                 Self::new(Code::Overloaded).with_retry_after(retry_after)
             }
-            CheckError::UnknownKey => Self::unsigned(),
+            CheckError::UnknownKey | CheckError::UnknownTime => Self::not_yet(),
             CheckError::Record(error) => error.into(),
         }
     }
@@ -62,13 +62,13 @@ impl From<CheckError> for Problem {
 
 impl From<NoSigningKey> for Problem {
     fn from(NoSigningKey: NoSigningKey) -> Self {
-        Self::unsigned()
+        Self::not_yet()
     }
 }
 
 impl Problem {
-    /// A key is missing that another server has, or the record.
-    pub(crate) fn unsigned() -> Self {
+    /// A key is missing that another server has, or the record has; or the time.
+    pub(crate) fn not_yet() -> Self {
         Self::new(Code::StoreUnavailable).with_retry_after(STORE_RETRY_AFTER)
     }
 }

@@ -187,7 +187,7 @@ pub(crate) async fn keys(State(app): State<Arc<App>>) -> Result<Response, Proble
     if app.jwt.jwks().is_none() {
         app.jwt.learn_keys(app.check_deadline()).await?;
     }
-    let keys = app.jwt.jwks().ok_or_else(Problem::unsigned)?;
+    let keys = app.jwt.jwks().ok_or_else(Problem::not_yet)?;
     let mut response = ([(CACHE_CONTROL, KEYS_CACHED)], keys.to_string()).into_response();
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     Ok(response)

@@ -26,7 +26,7 @@ pub(super) fn private_key(words: &[&str]) -> String {
     String::from_utf8(made.stdout).expect("PEM is text")
 }
 
-const ED25519: &[&str] = &["-algorithm", "ED25519"];
+pub(super) const ED25519: &[&str] = &["-algorithm", "ED25519"];
 pub(super) const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 

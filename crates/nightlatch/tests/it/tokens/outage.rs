@@ -1,11 +1,13 @@
 //! What is beneath goes away: nobody is told that a token is bad because of that.
 
+use nightlatch_testkit::clock::FakeClock;
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
 
 use super::ApiClient;
+use super::keys::{ED25519, private_key};
 use crate::person::{LIMIT, Person};
 use crate::record::launch;
 
@@ -74,4 +76,35 @@ async fn redis_is_never_in_the_way_of_tokens() {
     wait_until("it is used again", LIMIT, health).await;
     assert_eq!((out.verify().await.status, out.session().await.status), (401, 401));
     assert_eq!(api.exchange().await.status, 200);
+}
+
+/// A server whose clock is wrong does not know it before the record has told the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_not_told_the_time_calls_no_token_over() {
+    let postgres = PostgresServer::launch();
+    let database = postgres.create_database();
+    let key = private_key(ED25519);
+    let secret = "a secret that both servers of this test have been given";
+    let launch = || {
+        launch()
+            .set("DATABASE_URL", &postgres.url(&database))
+            .set("JWT_PRIVATE_KEY", &key)
+            .set("SESSION_SECRET_KEY", secret)
+    };
+    let right = launch().ready().await;
+    Person::registered(&right, "alice").await;
+    let api = ApiClient::logged_in(&right, "alice").await;
+    postgres.stop();
+    let clock = FakeClock::of_wall();
+    clock.move_to(7200);
+    let wrong = launch().under(&clock).start();
+    let mut there = api.at(&wrong);
+    for _ in 0..5 {
+        let (verified, exchanged) = (there.verify().await, there.exchange().await);
+        assert_eq!((verified.status, exchanged.status), (503, 503), "{}", verified.text());
+        assert!(verified.header("retry-after").is_some());
+    }
+    postgres.start();
+    wrong.wait_until_ready().await;
+    assert_eq!((there.verify().await.status, there.exchange().await.status), (200, 200));
 }

@@ -1,0 +1,116 @@
+//! What a history says of exchanges of refresh tokens: which token was superseded when, and which the
+//! record can no longer know.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use nightlatch_core::HEARTBEAT_EVERY;
+
+use crate::history::{Action, Given, NodeId, Op, OpId, Outcome, Trouble};
+use crate::model::{Model, Use};
+
+/// Calls that were under way when a trouble began may still arrive, and timers round.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+/// An exchange.
+#[derive(Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) id: OpId,
+    pub(crate) op: &'a Op,
+    pub(crate) session: Given,
+    /// How many exchanges made the token that it came with.
+    pub(crate) step: u32,
+}
+
+impl<'a> Model<'a> {
+    /// All exchanges.
+    pub(crate) fn exchanges(&self) -> impl Iterator<Item = Exchange<'a>> + use<'a> {
+        let pairs = &self.history.pairs;
+        self.ops().filter_map(move |(id, op)| {
+            let Action::Refresh { session, pair } = op.action else { return None };
+            Some(Exchange { id, op, session, step: pairs[pair.0].step })
+        })
+    }
+
+    pub(crate) fn exchange(&self, id: OpId) -> Option<Exchange<'a>> {
+        let op = self.op(id);
+        let Action::Refresh { session, pair } = op.action else { return None };
+        Some(Exchange { id, op, session, step: self.history.pairs[pair.0].step })
+    }
+
+    /// Whether an exchange that nobody was told otherwise of may have ended its session.
+    pub(crate) fn may_have_reused(&self, id: OpId) -> bool {
+        let Some(exchange) = self.exchange(id) else { return false };
+        let is_told_otherwise = matches!(
+            exchange.op.ended,
+            Some((_, Outcome::Refreshed(_) | Outcome::Refused | Outcome::SomebodyElses))
+        );
+        !is_told_otherwise && self.may_be_reuse(exchange)
+    }
+
+    /// Whether its token may have been exchanged before, and its successor used or the grace be over.
+    pub(crate) fn may_be_reuse(&self, exchange: Exchange<'_>) -> bool {
+        let Some(effect) = exchange.op.effect else { return false };
+        let Some(tokens) = self.setting.tokens else { return false };
+        let mut others = self.exchanges().filter(|other| {
+            other.id != exchange.id
+                && other.session == exchange.session
+                && other.op.effect.is_some()
+                && other.op.began.is_before(effect)
+        });
+        others.any(|other| {
+            let is_late = || {
+                let passed = self.service_time_at_most(other.op.began.at, effect.at);
+                passed + ROUNDING >= tokens.grace
+            };
+            other.step > exchange.step || other.step == exchange.step && is_late()
+        })
+    }
+
+    /// Whether the record has gone back so far that it cannot tell a token from one that never was: over
+    /// more than the exchange that made it.
+    pub(crate) fn is_beyond_the_record(&self, request: Use<'_>) -> bool {
+        let Some(exchange) = self.exchange(request.id) else { return false };
+        let lost = self.exchanges().filter(|other| {
+            let is_lost = other.op.effect.is_some_and(|at| self.lost(at, request.ended).is_some());
+            other.session == exchange.session && other.step < exchange.step && is_lost
+        });
+        lost.map(|other| other.step).collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// The most that the record's service time can have gone on: it stands still while no node reaches
+    /// the record, but for one interval of heartbeats.
+    pub(crate) fn service_time_at_most(&self, from: Duration, to: Duration) -> Duration {
+        let mut points = BTreeSet::from([from, to]);
+        for troubled in &self.history.troubles {
+            points.extend([Some(troubled.from), troubled.to].into_iter().flatten());
+        }
+        let points: Vec<_> = points.into_iter().filter(|at| *at >= from && *at <= to).collect();
+        let (mut passed, mut stood_still) = (Duration::ZERO, Duration::ZERO);
+        for span in points.windows(2) {
+            let (begin, end) = (span[0], span[1]);
+            if self.nobody_reaches_the_record(begin, end) {
+                stood_still += end.saturating_sub(begin);
+            } else {
+                passed += stood_still.min(HEARTBEAT_EVERY) + end.saturating_sub(begin);
+                stood_still = Duration::ZERO;
+            }
+        }
+        passed + stood_still.min(HEARTBEAT_EVERY)
+    }
+
+    fn nobody_reaches_the_record(&self, from: Duration, to: Duration) -> bool {
+        (0..self.setting.skews.len()).map(NodeId).all(|node| {
+            self.history.troubles.iter().any(|troubled| {
+                let keeps_away = matches!(
+                    troubled.trouble,
+                    Trouble::CutOff | Trouble::Dead | Trouble::Suspended
+                );
+                troubled.node == node
+                    && keeps_away
+                    && troubled.from <= from
+                    && troubled.to.is_none_or(|ended| ended >= to)
+            })
+        })
+    }
+}
