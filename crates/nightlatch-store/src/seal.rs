@@ -1,6 +1,7 @@
 //! Sealing: what lies in Redis, or a key in the record, can be read and written by whoever has access
 //! to it, so it is encrypted, and opens only in the place that it was sealed for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -49,8 +50,19 @@ impl Seal {
 
     /// Seals a text for a place.
     #[must_use]
-    pub fn seal(&self, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
-        let (id, key) = &self.keys[0];
+    pub fn seal(&self, place: &[u8], text: Vec<u8>) -> Vec<u8> {
+        self.seal_by(0, place, text)
+    }
+
+    /// Seals a text for a place by each of the keys, one behind the other: whoever has one of them opens it.
+    #[must_use]
+    pub fn seal_by_all(&self, place: &[u8], text: &[u8]) -> Vec<u8> {
+        let each = (0..self.keys.len()).map(|number| self.seal_by(number, place, text.to_vec()));
+        each.collect::<Vec<_>>().concat()
+    }
+
+    fn seal_by(&self, number: usize, place: &[u8], mut text: Vec<u8>) -> Vec<u8> {
+        let (id, key) = &self.keys[number];
         let mut nonce = [0; NONCE_BYTES];
         self.entropy.fill(&mut nonce);
         let once = Nonce::assume_unique_for_key(nonce);
@@ -63,10 +75,12 @@ impl Seal {
         sealed
     }
 
-    /// Whether a sealed value names the key that seals now.
+    /// Whether a text of so many bytes is sealed by these keys, and by no other, in whatever order.
     #[must_use]
-    pub fn is_of_newest_key(&self, sealed: &[u8]) -> bool {
-        sealed.starts_with(&self.keys[0].0)
+    pub fn is_by_all(&self, sealed: &[u8], length: usize) -> bool {
+        let named = sealed.chunks(OVERHEAD + length).filter_map(|each| each.get(..KEY_ID_BYTES));
+        let named: BTreeSet<_> = named.collect();
+        named == self.keys.iter().map(|(id, _)| &id[..]).collect()
     }
 
     /// Opens, in place, what was sealed for a place.
@@ -112,6 +126,20 @@ mod tests {
         ] {
             assert_eq!(by.open(place.as_bytes(), &mut sealed.clone()), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_all_keys_have_sealed_opens_with_each_of_them() {
+        let both = seal(&["new", "old"]);
+        let sealed = both.seal_by_all(b"here", b"text");
+        let (one, other) = sealed.split_at(4 + OVERHEAD);
+        assert_eq!(seal(&["new"]).open(b"here", &mut one.to_vec()), Opened::Text(b"text"));
+        assert_eq!(seal(&["old"]).open(b"here", &mut other.to_vec()), Opened::Text(b"text"));
+        assert!(both.is_by_all(&sealed, 4) && seal(&["old", "new"]).is_by_all(&sealed, 4));
+        for others in [&["new"][..], &["old"], &["new", "old", "older"], &["new", "older"]] {
+            assert!(!seal(others).is_by_all(&sealed, 4), "{others:?}");
+        }
+        assert!(!both.is_by_all(&[], 4) && !both.is_by_all(&[1, 2], 4));
     }
 
     #[test]

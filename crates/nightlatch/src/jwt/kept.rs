@@ -10,7 +10,7 @@ use nightlatch_core::{
     Deadline, Entropy, FailureClass, Outcome, Record, RecordClock, SealingKeys, Secret, StoreError,
     StoreErrorKind, StoredKey, Timestamp,
 };
-use nightlatch_store::seal::{Opened, Seal};
+use nightlatch_store::seal::{OVERHEAD, Opened, Seal};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -72,6 +72,9 @@ pub enum RotateError {
     #[error(transparent)]
     Record(#[from] StoreError),
 }
+
+/// An Ed25519 key is derived from as many bytes.
+const SEED_BYTES: usize = 32;
 
 /// Reads the keys from the record, and makes the first.
 pub struct KeptKeys {
@@ -145,16 +148,17 @@ impl KeptKeys {
         Ok(read.knows_all)
     }
 
-    /// Seals with the newest secret what is sealed with one that will be dropped.
+    /// Seals by the secrets that are configured here what is sealed by others: all of them, so that it
+    /// opens wherever one of them is, in whichever order servers hear of a new one, and back.
     async fn seal_anew(&self, stored: &[StoredKey], deadline: Deadline) -> Result<(), StoreError> {
         for StoredKey { number, sealed, .. } in stored {
             let place = place(*number);
-            if self.seal.is_of_newest_key(sealed) {
+            if self.seal.is_by_all(sealed, SEED_BYTES) {
                 continue;
             }
-            if let Opened::Text(text) = self.seal.open(&place, &mut sealed.clone()) {
-                let anew = (sealed.clone(), self.seal.seal(&place, text.to_vec()));
-                self.record.reseal_key(*number, anew, deadline).await?;
+            if let Some(seed) = self.open_seed(*number, sealed) {
+                let anew = self.seal.seal_by_all(&place, seed.expose());
+                self.record.reseal_key(*number, (sealed.clone(), anew), deadline).await?;
             }
         }
         Ok(())
@@ -198,9 +202,9 @@ impl KeptKeys {
 
     /// A new key that signs after a while.
     fn fresh(&self, number: u32, signs_after: Duration) -> StoredKey {
-        let mut seed = Secret::new([0; 32]);
+        let mut seed = Secret::new([0; SEED_BYTES]);
         self.entropy.fill(seed.expose_mut());
-        let sealed = self.seal.seal(&place(number), seed.expose().to_vec());
+        let sealed = self.seal.seal_by_all(&place(number), seed.expose());
         let now = self.clock.now();
         StoredKey { number, sealed, stored_at: now, signs_from: now.after(signs_after) }
     }
@@ -233,12 +237,17 @@ impl KeptKeys {
     }
 
     fn open_one(&self, key: &StoredKey) -> Option<SigningKey> {
-        let mut sealed = key.sealed.clone();
-        let opened = match self.seal.open(&place(key.number), &mut sealed) {
-            Opened::Text(text) => <[u8; 32]>::try_from(text).ok(),
-            Opened::UnknownKey | Opened::Forged => None,
-        };
-        opened.and_then(|seed| SigningKey::ed25519(&Secret::new(seed)).ok())
+        SigningKey::ed25519(&self.open_seed(key.number, &key.sealed)?).ok()
+    }
+
+    fn open_seed(&self, number: u32, sealed: &[u8]) -> Option<Secret<[u8; SEED_BYTES]>> {
+        let place = place(number);
+        sealed.chunks(OVERHEAD + SEED_BYTES).find_map(|each| {
+            match self.seal.open(&place, &mut each.to_vec()) {
+                Opened::Text(text) => <[u8; SEED_BYTES]>::try_from(text).ok().map(Secret::new),
+                Opened::UnknownKey | Opened::Forged => None,
+            }
+        })
     }
 }
 
