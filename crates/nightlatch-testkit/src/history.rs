@@ -18,6 +18,10 @@ pub enum Asked {
     LogOut,
     /// Another password, which ends every other session of the user.
     ChangePassword,
+    /// Whether its access token is good.
+    Verify,
+    /// The next pair of tokens.
+    Exchange,
 }
 
 /// A session in the log. They are numbered as they come.
@@ -86,6 +90,12 @@ impl Operation {
         self.ended.saturating_sub(self.began)
     }
 
+    /// Whether it asks for nothing to be changed.
+    #[must_use]
+    pub const fn is_check(&self) -> bool {
+        matches!(self.asked, Asked::Check | Asked::Verify)
+    }
+
     fn is_pending(&self) -> bool {
         matches!(&self.outcome, Outcome::Answered(told) if told.code == "logout_pending")
     }
@@ -102,6 +112,8 @@ pub struct Circumstances {
     /// A span of which the record has lost what was written: logins and password changes of then
     /// may be gone. Ends may not: a node that lives remembers them.
     pub lost_writes: Option<(Duration, Duration)>,
+    /// Whether time went on by more than access tokens live: they are over, their sessions are not.
+    pub slept: bool,
 }
 
 /// A node without the record.
@@ -195,7 +207,8 @@ pub fn judge_under(log: &[Operation], circumstances: &Circumstances) -> Judgemen
         judge_alone(operation, &unsure, &mut judgement);
     }
     let mut sessions: BTreeMap<SessionNumber, Vec<&Operation>> = BTreeMap::new();
-    for operation in log {
+    let of_programs = sessions_with_tokens(log);
+    for operation in log.iter().filter(|used| says_of_session(used, &of_programs, circumstances)) {
         if let Some(session) = operation.session {
             sessions.entry(session).or_default().push(operation);
         }
@@ -206,6 +219,29 @@ pub fn judge_under(log: &[Operation], circumstances: &Circumstances) -> Judgemen
         judge_session(&life, circumstances, used, &mut judgement);
     }
     judgement
+}
+
+fn sessions_with_tokens(log: &[Operation]) -> BTreeSet<SessionNumber> {
+    let uses = log.iter().filter(|used| matches!(used.asked, Asked::Verify | Asked::Exchange));
+    uses.filter_map(|used| used.session).collect()
+}
+
+/// Whether an answer says anything of the session, not of a token alone that is none any more.
+fn says_of_session(
+    operation: &Operation,
+    of_programs: &BTreeSet<SessionNumber>,
+    circumstances: &Circumstances,
+) -> bool {
+    let is_of_program = operation.session.is_some_and(|session| of_programs.contains(&session));
+    if operation.status() != Some(401) || !is_of_program {
+        return true;
+    }
+    match operation.asked {
+        // The record has lost the exchanges that made it.
+        Asked::Exchange => circumstances.lost_writes.is_none(),
+        Asked::Check | Asked::Verify | Asked::LogOut => !circumstances.slept,
+        Asked::LogIn | Asked::ChangePassword => true,
+    }
 }
 
 fn makes_session(operation: &Operation) -> bool {
@@ -317,12 +353,12 @@ fn judge_session(
 ) {
     for operation in used {
         match (operation.asked, operation.status()) {
-            (Asked::Check, Some(200)) => {
+            (Asked::Check | Asked::Verify | Asked::Exchange, Some(200)) => {
                 if let Some(why) = life.why_over(operation, circumstances) {
                     judgement.revoked_accepted.push(format!("{why}: {operation:?}"));
                 }
             }
-            (Asked::Check | Asked::LogOut, Some(401)) => {
+            (Asked::Check | Asked::Verify | Asked::Exchange | Asked::LogOut, Some(401)) => {
                 // A logout's own beginning does not excuse its answer.
                 let excused = match operation.asked {
                     Asked::LogOut => life.may_be_over_from.is_some_and(|at| at < operation.began),

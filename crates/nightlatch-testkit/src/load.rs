@@ -1,9 +1,10 @@
-//! Steady load: people who log in, ask who they are, log out and change their password, at a pace,
-//! whatever happens to the server.
+//! Steady load: people who log in, ask who they are, log out and change their password, and programs
+//! that do the same with tokens, at a pace, whatever happens to the server.
 //!
 //! Every request and every answer goes into a log, which [`crate::history`] judges.
 
 mod book;
+mod program;
 mod worker;
 
 use std::net::SocketAddr;
@@ -37,13 +38,16 @@ pub struct Crowd {
     pub checkers: usize,
     /// People who change their password.
     pub changers: usize,
+    /// Programs that have tokens.
+    pub programs: usize,
     /// How many in ten of a mover's requests are logouts.
     pub logouts_in_ten: u64,
 }
 
 impl Crowd {
-    /// A bit of everything: about 150 requests a second of an idle server.
-    pub const STEADY: Self = Self { movers: 3, checkers: 3, changers: 1, logouts_in_ten: 4 };
+    /// A bit of everything: about 190 requests a second of an idle server.
+    pub const STEADY: Self =
+        Self { movers: 3, checkers: 3, changers: 1, programs: 2, logouts_in_ten: 4 };
 }
 
 /// Load that runs. Dropped, it ends.
@@ -62,6 +66,7 @@ impl SteadyLoad {
             (crowd.movers, Habit::Moves { logouts_in_ten: crowd.logouts_in_ten }),
             (crowd.checkers, Habit::Checks),
             (crowd.changers, Habit::ChangesPassword),
+            (crowd.programs, Habit::HasTokens),
         ];
         for (number, habit) in
             habits.into_iter().flat_map(|(count, habit)| vec![habit; count]).enumerate()

@@ -43,7 +43,7 @@ fn found(log: &[Operation]) -> Vec<&'static str> {
 
 #[test]
 fn each_broken_promise_is_found_and_nothing_else() {
-    use Asked::{Check, LogOut};
+    use Asked::{Check, Exchange, LogOut, Verify};
     let check = |at, status| operation(Check, at, status);
     let logout = |at, status| operation(LogOut, at, status);
     let later = |mut operation: Operation| {
@@ -56,6 +56,20 @@ fn each_broken_promise_is_found_and_nothing_else() {
         ("unknown is no promise", vec![check((20, 21), 503), check((30, 31), 0)], nothing),
         ("lost", vec![check((20, 21), 401)], &["lost"]),
         ("lost at logout", vec![logout((20, 21), 401)], &["lost"]),
+        ("exchanged", vec![operation(Exchange, (20, 21), 200), check((30, 31), 200)], nothing),
+        ("lost at an exchange", vec![operation(Exchange, (20, 21), 401)], &["lost"]),
+        ("verified", vec![operation(Verify, (20, 21), 200)], nothing),
+        ("lost by its token", vec![operation(Verify, (20, 21), 401)], &["lost"]),
+        (
+            "exchanged after its end",
+            vec![logout((20, 30), 200), operation(Exchange, (31, 32), 200)],
+            &["revoked_accepted"],
+        ),
+        (
+            "verified after its end",
+            vec![logout((20, 30), 200), operation(Verify, (31, 32), 200)],
+            &["revoked_accepted"],
+        ),
         ("ended", vec![logout((20, 30), 200), check((31, 32), 401)], nothing),
         ("undone", vec![logout((20, 30), 200), check((31, 32), 200)], &["revoked_accepted"]),
         ("beside the logout", vec![logout((20, 30), 200), check((29, 32), 200)], nothing),

@@ -21,10 +21,16 @@ const OPERATIONS_MAX: usize = 500_000;
 pub(super) struct Known {
     pub(super) number: SessionNumber,
     pub(super) username: String,
-    pub(super) token: String,
-    pub(super) csrf: String,
+    pub(super) shown: Shown,
     /// Somebody has begun to end it.
     pub(super) is_ending: bool,
+}
+
+/// What is shown for a session.
+#[derive(Clone, Debug)]
+pub(super) enum Shown {
+    Cookie { token: String, csrf: String },
+    AccessToken(String),
 }
 
 pub(super) struct Book {
@@ -108,13 +114,19 @@ impl Book {
     }
 
     /// Notes a new session and returns its number.
-    pub(super) fn add(&self, username: &str, token: String, csrf: String) -> SessionNumber {
+    pub(super) fn add(&self, username: &str, shown: Shown) -> Known {
         let mut pages = self.lock();
         let number = pages.sessions.len();
         assert!(number < SESSIONS_MAX, "more sessions than can be asked about");
         let username = username.to_owned();
-        pages.sessions.push(Known { number, username, token, csrf, is_ending: false });
-        number
+        let known = Known { number, username, shown, is_ending: false };
+        pages.sessions.push(known.clone());
+        known
+    }
+
+    /// A session has another access token from now on.
+    pub(super) fn renew(&self, number: SessionNumber, access: String) {
+        self.lock().sessions[number].shown = Shown::AccessToken(access);
     }
 
     /// Any session.

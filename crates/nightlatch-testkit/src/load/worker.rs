@@ -9,7 +9,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::book::{Book, Known};
+use super::book::{Book, Known, Shown};
+use super::program::Tokens;
 use super::{PASSWORDS, SESSION};
 use crate::chance::Chance;
 use crate::client::{Answer, Client, Lost, Request};
@@ -25,6 +26,7 @@ pub(super) enum Habit {
     Moves { logouts_in_ten: u64 },
     Checks,
     ChangesPassword,
+    HasTokens,
 }
 
 impl Habit {
@@ -32,6 +34,7 @@ impl Habit {
     const fn pace(self) -> Duration {
         match self {
             Self::Moves { .. } => Duration::from_millis(80),
+            Self::HasTokens => Duration::from_millis(50),
             Self::Checks => Duration::from_millis(25),
             Self::ChangesPassword => Duration::from_millis(900),
         }
@@ -45,10 +48,10 @@ struct Connection {
 }
 
 pub(super) struct Worker {
-    book: Arc<Book>,
-    name: String,
+    pub(super) book: Arc<Book>,
+    pub(super) name: String,
     habit: Habit,
-    chance: Chance,
+    pub(super) chance: Chance,
     /// One to each server.
     connections: Vec<Connection>,
     /// Which of them is asked.
@@ -58,6 +61,8 @@ pub(super) struct Worker {
     is_password_known: bool,
     /// For somebody who changes the password: the session to do it with.
     own: Option<Known>,
+    /// For a program.
+    pub(super) tokens: Option<Tokens>,
 }
 
 impl Worker {
@@ -66,8 +71,18 @@ impl Worker {
         let connections = nodes
             .map(|node| Connection { client: Client::new(node.address), start: node.start })
             .collect();
-        let (node, password, is_password_known, own) = (0, 0, true, None);
-        Self { book, name, habit, chance, connections, node, password, is_password_known, own }
+        Self {
+            book,
+            name,
+            habit,
+            chance,
+            connections,
+            node: 0,
+            password: 0,
+            is_password_known: true,
+            own: None,
+            tokens: None,
+        }
     }
 
     pub(super) async fn register(&mut self) {
@@ -90,6 +105,7 @@ impl Worker {
                 Habit::Moves { logouts_in_ten } => self.move_on(logouts_in_ten).await,
                 Habit::Checks => self.check_any().await,
                 Habit::ChangesPassword => self.change_password().await,
+                Habit::HasTokens => self.go_on_with_tokens().await,
             };
             self.book.has_asked();
         }
@@ -124,7 +140,7 @@ impl Worker {
         }
     }
 
-    fn request(&mut self, method: Method, path: &str) -> Request<'_> {
+    pub(super) fn request(&mut self, method: Method, path: &str) -> Request<'_> {
         self.connections[self.node].client.request(method, path)
     }
 
@@ -170,7 +186,7 @@ impl Worker {
         self.check(&known).await.map(|_| ())
     }
 
-    async fn check(&mut self, known: &Known) -> Result<u16, Lost> {
+    pub(super) async fn check(&mut self, known: &Known) -> Result<u16, Lost> {
         let begun = Begun { username: known.username.clone(), ..self.begin(Asked::Check) };
         let request = self.request(Method::GET, "/api/v1/session");
         let answer = with_session(request, known).try_send().await;
@@ -202,17 +218,16 @@ impl Worker {
         let answer = answer.as_ref().ok().filter(|answer| answer.status == 200)?;
         let token = answer.set_cookie(SESSION)?.value;
         let csrf = answer.json()["csrf_token"].as_str()?.to_owned();
-        let number = self.book.add(&self.name, token.clone(), csrf.clone());
-        Some(Known { number, username: self.name.clone(), token, csrf, is_ending: false })
+        Some(self.book.add(&self.name, Shown::Cookie { token, csrf }))
     }
 
-    fn begin(&self, asked: Asked) -> Begun {
+    pub(super) fn begin(&self, asked: Asked) -> Begun {
         let username = self.name.clone();
         let (at, is_password_known) = (self.book.now(), self.is_password_known);
         Begun { asked, username, at, is_password_known }
     }
 
-    fn end(
+    pub(super) fn end(
         &self,
         begun: Begun,
         session: Option<&Known>,
@@ -247,16 +262,22 @@ pub(super) async fn register(client: &mut Client, name: &str, password: &str) {
 }
 
 /// A request on its way.
-struct Begun {
+pub(super) struct Begun {
     asked: Asked,
     username: String,
     at: Duration,
     is_password_known: bool,
 }
 
-fn with_session<'c>(request: Request<'c>, known: &Known) -> Request<'c> {
-    let cookie = format!("{SESSION}={}", known.token);
-    request.without_cookies().header("cookie", cookie).header("x-csrf-token", &known.csrf)
+pub(super) fn with_session<'c>(request: Request<'c>, known: &Known) -> Request<'c> {
+    let request = request.without_cookies();
+    match &known.shown {
+        Shown::Cookie { token, csrf } => {
+            let cookie = format!("{SESSION}={token}");
+            request.header("cookie", cookie).header("x-csrf-token", csrf)
+        }
+        Shown::AccessToken(token) => request.header("authorization", format!("Bearer {token}")),
+    }
 }
 
 fn told(answer: &Answer) -> Told {

@@ -82,6 +82,7 @@ async fn an_hour_of_sleep_ends_no_session_that_lives_longer() {
     let way = Way::to(Arc::new(PostgresServer::launch_under(&of_record, &[]))).await;
     let node = way.straight_node().under(&of_node);
     let mut drill = Drill::begin(GROUP, "suspended for an hour", node).await;
+    drill.slept = true;
     drill.fault_begins();
     of_record.move_to(HOUR);
     of_node.move_to(HOUR);

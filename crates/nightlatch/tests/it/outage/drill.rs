@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nightlatch_testkit::chance::Chance;
 use nightlatch_testkit::client::Client;
-use nightlatch_testkit::history::{Asked, Circumstances, CutOff, Operation};
+use nightlatch_testkit::history::{Circumstances, CutOff, Operation};
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::load::{Crowd, SteadyLoad};
 use nightlatch_testkit::server::{Launch, NightlatchServer};
@@ -58,6 +58,8 @@ pub(crate) struct Drill {
     pub(crate) remark: String,
     /// A span of which the record has lost what was written.
     pub(crate) lost_writes: Option<(Duration, Duration)>,
+    /// Whether time goes on by more than access tokens live.
+    pub(crate) slept: bool,
     /// Nodes that do not reach the record while the fault lasts; that of `server` is 0.
     pub(crate) cut_off: Vec<usize>,
     healthy: (Duration, Duration),
@@ -74,9 +76,9 @@ pub(crate) struct Other {
     pub(crate) watch: Watch,
 }
 
-/// How every row's server is set up: load is no attack.
+/// How every row's server is set up: load is no attack, and no row outlasts an access token.
 pub(crate) fn under_load() -> Launch {
-    launch().set("DISABLE_THROTTLING", "true")
+    launch().set("DISABLE_THROTTLING", "true").set("JWT_ACCESS_TTL", "3600")
 }
 
 impl Drill {
@@ -153,6 +155,7 @@ impl Drill {
             chance,
             remark,
             lost_writes,
+            slept: false,
             cut_off,
             healthy,
             faulty,
@@ -194,7 +197,7 @@ impl Drill {
     /// Waits until enough has been asked and answered, whatever the answers are.
     pub(crate) async fn stay_under_load(&self) {
         let from = self.load.now();
-        let is_check = |operation: &Operation| operation.asked == Asked::Check;
+        let is_check = Operation::is_check;
         wait_until("the load goes on", LIMIT, async || {
             self.load.count(from, is_check) >= CHECKS_MIN
                 && self.load.count(from, |operation| !is_check(operation)) >= WRITES_MIN
@@ -204,9 +207,8 @@ impl Drill {
 
     /// Waits until so many writes that were sent since the fault began were told this status.
     pub(crate) async fn wait_for_writes(&self, status: u16, least: usize) {
-        let is_so = |operation: &Operation| {
-            operation.asked != Asked::Check && operation.status() == Some(status)
-        };
+        let is_so =
+            |operation: &Operation| !operation.is_check() && operation.status() == Some(status);
         wait_until(&format!("writes are told {status}"), LIMIT, async || {
             self.load.count(self.faulty.0, is_so) >= least
         })
@@ -217,8 +219,9 @@ impl Drill {
     pub(crate) async fn wait_for_writes_everywhere(&self, status: u16, least: usize) {
         for node in 0..=self.others.len() {
             let is_so = |operation: &Operation| {
-                let is_write = operation.asked != Asked::Check;
-                operation.node == node && is_write && operation.status() == Some(status)
+                operation.node == node
+                    && !operation.is_check()
+                    && operation.status() == Some(status)
             };
             wait_until(&format!("writes of node {node} are told {status}"), LIMIT, async || {
                 self.load.count(self.faulty.0, is_so) >= least
@@ -229,9 +232,8 @@ impl Drill {
 
     /// Waits until so many checks that were sent since the fault began were told this status.
     pub(crate) async fn wait_for_checks(&self, status: u16, least: usize) {
-        let is_so = |operation: &Operation| {
-            operation.asked == Asked::Check && operation.status() == Some(status)
-        };
+        let is_so =
+            |operation: &Operation| operation.is_check() && operation.status() == Some(status);
         wait_until(&format!("checks are told {status}"), LIMIT, async || {
             self.load.count(self.faulty.0, is_so) >= least
         })
@@ -373,8 +375,11 @@ impl Drill {
             from: self.faulty.0,
             to: well_at,
         });
-        let circumstances =
-            Circumstances { cut_off: cut_off.collect(), lost_writes: self.lost_writes };
+        let circumstances = Circumstances {
+            cut_off: cut_off.collect(),
+            lost_writes: self.lost_writes,
+            slept: self.slept,
+        };
         let log = self.load.finish().await;
         let findings = Findings {
             group: self.group,

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use nightlatch_testkit::history::Asked;
 use nightlatch_testkit::load::Crowd;
 use nightlatch_testkit::sqlite::{Intruder, damage, repair};
 
@@ -70,9 +69,9 @@ async fn a_file_that_is_moved_away_is_missed_until_it_is_back() {
     drill.wait_for_class("missing").await;
     let noticed = drill.load.now();
     drill.stay_under_load().await;
-    let written = drill.load.count(noticed, |operation| {
-        operation.asked != Asked::Check && operation.status() == Some(200)
-    });
+    let written = drill
+        .load
+        .count(noticed, |operation| !operation.is_check() && operation.status() == Some(200));
     assert_eq!(written, 0, "nothing is written into the void");
     assert!(!path.exists(), "the server makes no empty record in its place");
     fs::rename(&aside, &path).expect("the file is there");

@@ -16,8 +16,10 @@ const KILLS_FULL: usize = 20;
 /// The earliest and the latest instant of a kill after a start, in milliseconds.
 const KILL_AFTER_MS: (u64, u64) = (100, 700);
 
-const MOSTLY_LOGINS: Crowd = Crowd { movers: 6, checkers: 1, changers: 0, logouts_in_ten: 1 };
-const MOSTLY_LOGOUTS: Crowd = Crowd { movers: 6, checkers: 1, changers: 0, logouts_in_ten: 5 };
+const MOSTLY_LOGINS: Crowd =
+    Crowd { movers: 6, checkers: 1, changers: 0, programs: 2, logouts_in_ten: 1 };
+const MOSTLY_LOGOUTS: Crowd =
+    Crowd { movers: 6, checkers: 1, changers: 0, programs: 2, logouts_in_ten: 5 };
 
 const KILLED: Expected =
     Expected { writes: Wanted::Either, checks: Wanted::Either, class: Some("none") };

@@ -19,7 +19,7 @@ const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// Log lines about one fault, a minute.
 const LOG_LINES_MAX: usize = 6;
 
-/// The longest that a login, a logout or a password change may take, and some for this machine.
+/// The longest that a login, a logout, a password change or an exchange of tokens may take, and some for this machine.
 const WRITE_CEILING: Duration = Duration::from_secs(6);
 
 /// The longest that a session check may take, and some for this machine.
@@ -64,8 +64,8 @@ pub(crate) struct Findings<'f> {
     pub(crate) remark: String,
 }
 
-const WRITES: [Asked; 3] = [Asked::LogIn, Asked::LogOut, Asked::ChangePassword];
-const CHECKS: [Asked; 1] = [Asked::Check];
+const WRITES: [Asked; 4] = [Asked::LogIn, Asked::LogOut, Asked::ChangePassword, Asked::Exchange];
+const CHECKS: [Asked; 2] = [Asked::Check, Asked::Verify];
 
 impl Findings<'_> {
     /// Prints the row, and one for each server beside; panics if a promise was broken.

@@ -46,7 +46,7 @@ async fn a_read_that_began_before_a_logout_brings_no_session_back() {
     let way = Way::shared().await;
     let nodes = vec![way.node(), way.straight_node()];
     let fault = "reads begun before a logout and written after it";
-    let crowd = Crowd { movers: 5, checkers: 5, changers: 1, logouts_in_ten: 5 };
+    let crowd = Crowd { movers: 5, checkers: 5, changers: 1, programs: 2, logouts_in_ten: 5 };
     let mut drill = Drill::begin_among(GROUP, fault, nodes, crowd).await;
     drill.fault_begins();
     let late = Fault::Late { there: Duration::ZERO, back: Duration::from_millis(200) };

@@ -21,7 +21,7 @@ const RESTARTED: Expected =
 async fn revocations_that_wait_for_each_other_are_all_heard() {
     let way = Way::shared().await;
     let nodes = vec![way.straight_node(), way.straight_node()];
-    let crowd = Crowd { movers: 6, checkers: 4, changers: 2, logouts_in_ten: 5 };
+    let crowd = Crowd { movers: 6, checkers: 4, changers: 2, programs: 2, logouts_in_ten: 5 };
     let fault = "revocations committed out of order";
     let mut drill = Drill::begin_among(GROUP, fault, nodes, crowd).await;
     let (holder, session) = (way.session().await, way.session().await);

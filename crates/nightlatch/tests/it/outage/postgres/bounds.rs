@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nightlatch_testkit::chaos_proxy::Fault;
-use nightlatch_testkit::history::{Asked, Operation, Outcome};
+use nightlatch_testkit::history::{Operation, Outcome};
 use nightlatch_testkit::wait::wait_until;
 
 use super::{GONE, Way};
@@ -36,9 +36,8 @@ async fn copies_are_believed_for_so_long_and_no_longer() {
     drill.wait_since_beginning(Duration::from_secs(staleness) + AFTER_STALENESS).await;
     let from = drill.load.now();
     drill.stay_under_load().await;
-    let served = drill.load.count(from, |operation| {
-        operation.asked == Asked::Check && operation.status() == Some(200)
-    });
+    let served =
+        drill.load.count(from, |operation| operation.is_check() && operation.status() == Some(200));
     assert_eq!(served, 0, "from copies that are too old");
     way.proxy.set(Fault::None).await;
     drill.remark = format!("{staleness} s");
