@@ -169,8 +169,16 @@ impl Keeper {
     /// Has a connection get the news of other nodes. One that does not is of use all the same.
     async fn listen(&self, connected: &Connected) -> bool {
         let listens = connected.subscribe(&self.link.channel, LOOK_LIMIT).await;
-        self.observer.listens(listens.map_err(|failure| failure.class));
-        listens.is_ok()
+        let outcome = listens.map_err(|failure| failure.class);
+        // That the connection is gone is no word about news, and the next look tells it.
+        let is_gone = matches!(
+            outcome,
+            Err(FailureClass::Closed | FailureClass::Timeout | FailureClass::Unreachable)
+        );
+        if !is_gone {
+            self.observer.listens(outcome);
+        }
+        outcome.is_ok()
     }
 
     /// Looks at a connection until it does well; `false`: it will not.
