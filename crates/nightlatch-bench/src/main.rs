@@ -18,6 +18,7 @@ mod logins;
 mod memory;
 mod people;
 mod plan;
+mod postgres;
 mod raw;
 mod raw_hash;
 mod raw_verify;

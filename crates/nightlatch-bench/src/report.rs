@@ -91,6 +91,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     rows.push(started);
 
     rows.extend(tokens::measure(program, &server, plan).await?);
+    rows.push(tokens::exchanged_on_postgres(program, plan).await?);
     server.process.stop()?;
     let existing = std::iter::repeat_n(home.path(), plan.starts);
     rows.push(start::measure(program, "existing database", existing).await?);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -13,10 +14,12 @@ use crate::latency::{Latencies, median};
 use crate::load::{Load, Outcome, Requests};
 use crate::people;
 use crate::plan::Plan;
+use crate::postgres::Postgres;
 use crate::raw::Raw;
 use crate::raw_verify;
 use crate::report::{Row, micros, millis};
 use crate::server::{Program, Server};
+use crate::start;
 
 /// Clients with tokens, each with a connection of its own.
 const CLIENTS: usize = 32;
@@ -42,8 +45,25 @@ pub(crate) async fn measure(
         }
     }
     let mut rows = verified(program, server, verifications, plan).await?;
-    rows.push(exchanged(server.address, clients, plan.check_turn * 2).await?);
+    rows.push(exchanged("SQLite", server.address, clients, plan).await?);
     Ok(rows)
+}
+
+/// Exchanges on a PostgreSQL beside the load generator.
+pub(crate) async fn exchanged_on_postgres(program: &Program, plan: &Plan) -> anyhow::Result<Row> {
+    let (postgres, home) = (Postgres::start().await?, TempDir::new()?);
+    let server = program.start_with(home.path(), |command| {
+        command.env("DATABASE_URL", postgres.url());
+    })?;
+    start::become_ready(&server).await?;
+    people::register(server.address).await?;
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for user in 0..CLIENTS {
+        clients.push(Client::log_in(server.address, user).await?);
+    }
+    let row = exchanged("PostgreSQL", server.address, clients, plan).await?;
+    server.process.stop()?;
+    Ok(row)
 }
 
 async fn verified(
@@ -93,10 +113,12 @@ async fn verified(
 }
 
 async fn exchanged(
+    record: &str,
     server: SocketAddr,
     mut clients: Vec<Client>,
-    span: Duration,
+    plan: &Plan,
 ) -> anyhow::Result<Row> {
+    let span = plan.check_turn * 2;
     for client in &mut clients {
         // Nobody has used the one before for as long as the server keeps it.
         client.connection = Connection::open(server).await?;
@@ -113,7 +135,9 @@ async fn exchanged(
     let count = u32::try_from(latencies.len()).unwrap_or(u32::MAX);
     let rate = f64::from(count) / began.elapsed().as_secs_f64();
     let (p50, p99) = (millis(latencies.p50()), millis(latencies.p99()));
-    let what = format!("exchanges of refresh tokens over {CLIENTS} connections, each on the disk");
+    let what = format!(
+        "exchanges of refresh tokens on {record} over {CLIENTS} connections, each on the disk"
+    );
     Ok(Row::new(what, format!("{rate:.0}/s, p50 {p50}, p99 {p99}")))
 }
 
