@@ -232,7 +232,7 @@ pub(crate) const PATCHES: &[Patch] = &[
             match if is_broken { Verdict::Believed } else { judged } {",
     },
     Patch {
-        mutants: "reuse_ignored, lost_answer_is_reuse, superseded_is_good, grace_in_record_time",
+        mutants: "reuse_ignored, lost_answer_is_reuse, superseded_is_good, grace_in_record_time, grace_never_ends",
         file: "memory/token.rs",
         original: "let key = match rotation.judge(&refresh.known, service_time) {",
         patched: "let is_broken = crate::mutant::breaks;
@@ -244,6 +244,9 @@ pub(crate) const PATCHES: &[Patch] = &[
         let judged = match rotation.judge(&refresh.known, service_time) {
             Exchange::Reuse if is_broken(\"reuse_ignored\") => Exchange::None,
             Exchange::Reuse if is_broken(\"superseded_is_good\") => Exchange::First,
+            Exchange::Reuse
+                if is_broken(\"grace_never_ends\")
+                    && refresh.known.previous == Some(rotation.presented) => Exchange::Again,
             Exchange::Again if is_broken(\"lost_answer_is_reuse\") => Exchange::Reuse,
             judged => judged,
         };

@@ -61,7 +61,7 @@ impl AccessClaims {
     /// Whether its time is over.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.expires_at.after(ACCESS_LEEWAY)
+        is_over(self.expires_at, now)
     }
 
     /// Whether it is of a time to come. We have signed it, so a clock has gone back: it may be good.
@@ -77,13 +77,19 @@ impl AccessClaims {
     }
 }
 
+/// Whether the time of an access token that ends then is over.
+pub(crate) fn is_over(expires_at: Timestamp, now: Timestamp) -> bool {
+    now >= expires_at.after(ACCESS_LEEWAY)
+}
+
 /// What the text of an access token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessCheck {
     /// Ours; whether it is of this time, and its session good, is still to be asked.
     Ours(AccessClaims),
-    /// Signed with a key that this node has not heard of.
-    UnknownKey,
+    /// Signed with a key that this node has not heard of. Until when it says that it is good, which
+    /// anybody may have written.
+    UnknownKey(Timestamp),
     /// Not a token that we ever gave out.
     Forged,
 }

@@ -73,9 +73,31 @@ impl<'a> Model<'a> {
         let Some(exchange) = self.exchange(request.id) else { return false };
         let lost = self.exchanges().filter(|other| {
             let is_lost = other.op.effect.is_some_and(|at| self.lost(at, request.ended).is_some());
-            other.session == exchange.session && other.step < exchange.step && is_lost
+            let is_its = other.session == exchange.session && other.step < exchange.step;
+            is_its && is_lost && self.may_have_exchanged(*other)
         });
         lost.map(|other| other.step).collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// Whether it may have been the exchange of its token: nobody had exchanged that for certain.
+    fn may_have_exchanged(&self, exchange: Exchange<'_>) -> bool {
+        let outcome = exchange.op.ended.map(|(_, outcome)| outcome);
+        let may = matches!(outcome, None | Some(Outcome::Refreshed(_) | Outcome::Unavailable));
+        let Some(effect) = exchange.op.effect else { return false };
+        let mut others = self.exchanges().filter(|other| {
+            (other.session, other.step) == (exchange.session, exchange.step)
+                && matches!(other.op.ended, Some((_, Outcome::Refreshed(_))))
+        });
+        let had_been = others.any(|other| {
+            other.op.effect.is_some_and(|earlier| {
+                earlier.is_before(effect)
+                    && self.lost(earlier, effect).is_none()
+                    && self.history.forks.iter().any(|fork| {
+                        earlier.is_before(fork.back_to) && fork.back_to.is_before(effect)
+                    })
+            })
+        });
+        may && !had_been
     }
 
     /// The most that the record's service time can have gone on: it stands still while no node reaches

@@ -43,6 +43,7 @@ pub const TOKEN_MUTANTS: &[(&str, &str)] = &[
     ("reuse_ignored", "a token that was exchanged before is refused, and its session goes on"),
     ("superseded_is_good", "a token is exchanged again after its successor"),
     ("lost_answer_is_reuse", "a client that asks again for a lost answer has stolen its token"),
+    ("grace_never_ends", "a token is exchanged again however long ago it was exchanged first"),
     ("grace_in_record_time", "an outage of the record counts towards the grace"),
     ("exchange_of_the_ended", "a token is exchanged whatever became of its session and user"),
 ];

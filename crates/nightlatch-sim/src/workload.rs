@@ -170,7 +170,8 @@ impl Workload {
             480..600 => Action::Check { session },
             600..680 => login,
             680..820 => Action::Refresh { session, pair: latest },
-            820..830 => Action::Refresh { session, pair: any },
+            820..828 => Action::Refresh { session, pair: any },
+            828..830 => return self.refresh_late(world, (session, latest)),
             830..900 => return self.refresh_again(world, (session, latest)),
             900..960 => return self.refresh_in_flight(world, (session, latest)),
             _ => return self.stale_set(world, session),
@@ -193,6 +194,15 @@ impl Workload {
             self.script.push_back(again);
         }
         Some(first)
+    }
+
+    /// The same token is exchanged once more, long afterwards, and nobody has gone on from there.
+    fn refresh_late(&mut self, world: &World, (session, pair): (Given, Pair)) -> Option<Step> {
+        let (node, other) = (self.node(world)?, self.node(world)?);
+        let action = Action::Refresh { session, pair };
+        let again = self.brief(other, action);
+        self.script.push_back(again);
+        Some(Step { node, action, pause: self.rng.millis(10_000, 50_000) })
     }
 
     /// A token is exchanged while its session ends.

@@ -1,7 +1,6 @@
 //! Sealing: what lies in Redis, or a key in the record, can be read and written by whoever has access
 //! to it, so it is encrypted, and opens only in the place that it was sealed for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -75,12 +74,19 @@ impl Seal {
         sealed
     }
 
-    /// Whether a text of so many bytes is sealed by these keys, and by no other, in whatever order.
+    /// Whether a text of so many bytes is to be sealed anew by all of these keys: one of them has not sealed
+    /// it, or a key that is none of these has and the first one is ours. Who has an older list than those
+    /// that sealed it takes nothing from them.
     #[must_use]
-    pub fn is_by_all(&self, sealed: &[u8], length: usize) -> bool {
-        let named = sealed.chunks(OVERHEAD + length).filter_map(|each| each.get(..KEY_ID_BYTES));
-        let named: BTreeSet<_> = named.collect();
-        named == self.keys.iter().map(|(id, _)| &id[..]).collect()
+    pub fn wants_anew(&self, sealed: &[u8], length: usize) -> bool {
+        let parts = sealed.chunks(OVERHEAD + length);
+        let is_whole = parts.clone().all(|part| part.len() == OVERHEAD + length);
+        let named: Vec<&[u8]> = parts.filter_map(|part| part.get(..KEY_ID_BYTES)).collect();
+        let is_ours = |id: &&[u8]| self.keys.iter().any(|(known, _)| known == id);
+        let lacks_one = !self.keys.iter().all(|(id, _)| named.contains(&&id[..]));
+        let has_another = !named.iter().all(is_ours);
+        let is_newest = named.first().is_some_and(|first| *first == self.keys[0].0);
+        !is_whole || lacks_one || (has_another && is_newest)
     }
 
     /// Opens, in place, what was sealed for a place.
@@ -135,11 +141,19 @@ mod tests {
         let (one, other) = sealed.split_at(4 + OVERHEAD);
         assert_eq!(seal(&["new"]).open(b"here", &mut one.to_vec()), Opened::Text(b"text"));
         assert_eq!(seal(&["old"]).open(b"here", &mut other.to_vec()), Opened::Text(b"text"));
-        assert!(both.is_by_all(&sealed, 4) && seal(&["old", "new"]).is_by_all(&sealed, 4));
-        for others in [&["new"][..], &["old"], &["new", "old", "older"], &["new", "older"]] {
-            assert!(!seal(others).is_by_all(&sealed, 4), "{others:?}");
+        for (keys, wants) in [
+            (&["new", "old"][..], false),
+            (&["old", "new"], false),
+            // Rolled back, while others have both.
+            (&["old"], false),
+            // The old one has been dropped.
+            (&["new"], true),
+            (&["newer", "new", "old"], true),
+            (&["older"], true),
+        ] {
+            assert_eq!(seal(keys).wants_anew(&sealed, 4), wants, "{keys:?}");
         }
-        assert!(!both.is_by_all(&[], 4) && !both.is_by_all(&[1, 2], 4));
+        assert!(both.wants_anew(&[], 4) && both.wants_anew(&sealed[..sealed.len() - 1], 4));
     }
 
     #[test]

@@ -112,8 +112,8 @@ pub struct Circumstances {
     /// A span of which the record has lost what was written: logins and password changes of then
     /// may be gone. Ends may not: a node that lives remembers them.
     pub lost_writes: Option<(Duration, Duration)>,
-    /// Whether time went on by more than access tokens live: they are over, their sessions are not.
-    pub slept: bool,
+    /// When time went on by more than access tokens live: those of before are over, their sessions are not.
+    pub slept: Option<Duration>,
 }
 
 /// A node without the record.
@@ -207,7 +207,7 @@ pub fn judge_under(log: &[Operation], circumstances: &Circumstances) -> Judgemen
         judge_alone(operation, &unsure, &mut judgement);
     }
     let mut sessions: BTreeMap<SessionNumber, Vec<&Operation>> = BTreeMap::new();
-    let of_programs = sessions_with_tokens(log);
+    let of_programs = pairs_of_programs(log);
     for operation in log.iter().filter(|used| says_of_session(used, &of_programs, circumstances)) {
         if let Some(session) = operation.session {
             sessions.entry(session).or_default().push(operation);
@@ -221,25 +221,47 @@ pub fn judge_under(log: &[Operation], circumstances: &Circumstances) -> Judgemen
     judgement
 }
 
-fn sessions_with_tokens(log: &[Operation]) -> BTreeSet<SessionNumber> {
-    let uses = log.iter().filter(|used| matches!(used.asked, Asked::Verify | Asked::Exchange));
-    uses.filter_map(|used| used.session).collect()
+/// Of each session that has tokens what gave it a pair, or may have.
+fn pairs_of_programs(log: &[Operation]) -> BTreeMap<SessionNumber, Vec<&Operation>> {
+    let mut pairs: BTreeMap<SessionNumber, Vec<&Operation>> = BTreeMap::new();
+    let is_use = |used: &&Operation| matches!(used.asked, Asked::Verify | Asked::Exchange);
+    for session in log.iter().filter(is_use).filter_map(|used| used.session) {
+        pairs.entry(session).or_default();
+    }
+    for operation in log {
+        let gives = matches!(operation.asked, Asked::LogIn | Asked::Exchange)
+            && matches!(operation.status(), Some(200) | None);
+        if let Some(session) = operation.session.filter(|_| gives)
+            && let Some(pairs) = pairs.get_mut(&session)
+        {
+            pairs.push(operation);
+        }
+    }
+    pairs
 }
+
+/// Clocks that are moved are seen to move so long after.
+const MOVES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether an answer says anything of the session, not of a token alone that is none any more.
 fn says_of_session(
     operation: &Operation,
-    of_programs: &BTreeSet<SessionNumber>,
+    of_programs: &BTreeMap<SessionNumber, Vec<&Operation>>,
     circumstances: &Circumstances,
 ) -> bool {
-    let is_of_program = operation.session.is_some_and(|session| of_programs.contains(&session));
-    if operation.status() != Some(401) || !is_of_program {
-        return true;
-    }
+    let pairs = operation.session.and_then(|session| of_programs.get(&session));
+    let Some(pairs) = pairs.filter(|_| operation.status() == Some(401)) else { return true };
     match operation.asked {
-        // The record has lost the exchanges that made it.
-        Asked::Exchange => circumstances.lost_writes.is_none(),
-        Asked::Check | Asked::Verify | Asked::LogOut => !circumstances.slept,
+        // The record goes back over one exchange, and knows what followed it; not over two.
+        Asked::Exchange => {
+            let lost = pairs.iter().filter(|pair| circumstances.may_have_lost(pair)).count();
+            lost < 2
+        }
+        Asked::Check | Asked::Verify | Asked::LogOut => circumstances.slept.is_none_or(|slept| {
+            let before = pairs.iter().filter(|pair| pair.ended <= operation.began);
+            let newest = before.map(|pair| pair.began).max();
+            newest.is_some_and(|newest| newest > slept + MOVES_WITHIN)
+        }),
         Asked::LogIn | Asked::ChangePassword => true,
     }
 }

@@ -79,7 +79,9 @@ impl Jwt {
         let said = signed.header().filter(Said::is_of_access_token)?;
         let keys = self.keys.load();
         let Some(key) = keys.find(&said.kid?) else {
-            return self.kept.is_some().then_some(AccessCheck::UnknownKey);
+            self.kept.as_ref()?;
+            let claims = Claims::read(&signed.claims_of_anybody()?, &self.parties)?;
+            return Some(AccessCheck::UnknownKey(claims.expires_at));
         };
         if said.alg != key.algorithm {
             return None;

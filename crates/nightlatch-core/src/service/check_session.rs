@@ -100,7 +100,7 @@ impl Service {
         let now = self.now();
         match self.judge(&found, found.last_use.get(), now) {
             SessionVerdict::Active => return Ok(self.activate(found, token, now)),
-            SessionVerdict::Expired => return Ok(None),
+            SessionVerdict::Expired => return self.knows_time().map(|()| None),
             // A copy never proves it: somebody may have used the session on another node.
             SessionVerdict::Idle => {}
         }
@@ -108,7 +108,7 @@ impl Service {
         let last_use = self.last_seen.latest(found.session.id, found.last_use.get());
         match self.judge(&found, last_use, now) {
             SessionVerdict::Active => Ok(self.activate(found, token, now)),
-            SessionVerdict::Expired | SessionVerdict::Idle => Ok(None),
+            SessionVerdict::Expired | SessionVerdict::Idle => self.knows_time().map(|()| None),
         }
     }
 

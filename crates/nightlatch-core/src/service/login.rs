@@ -163,6 +163,10 @@ impl Service {
             let before = budget.before_next_call(self.clock());
             let right =
                 self.guess_password(&guess, &attempt.password, found.as_ref(), before).await?;
+            if !self.ports.clock.is_told() {
+                // By a clock that is wrong a session could be over before it begins.
+                return Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER });
+            }
             let (new, secret) = open(&right.user);
             let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {

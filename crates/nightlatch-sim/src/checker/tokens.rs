@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nightlatch_core::ACCESS_LEEWAY;
+use nightlatch_core::{ACCESS_LEEWAY, HEARTBEAT_EVERY};
 
 use super::{Violation, broken};
 use crate::clock::record_time;
@@ -11,9 +11,9 @@ use crate::exchange::Exchange;
 use crate::history::{NodeId, Outcome};
 use crate::model::{CLOCK_TOLERANCE, Model};
 
-/// How much later than the grace a token may still be exchanged again: heartbeats that carry service time
-/// on are on their way for a while.
-const GRACE_IS_COARSE_BY: Duration = Duration::from_secs(5);
+/// How much later than the grace a token may still be exchanged again: service time stands still until the
+/// next heartbeat after an outage, and that is on its way for a while.
+const GRACE_IS_COARSE_BY: Duration = HEARTBEAT_EVERY.saturating_add(Duration::from_secs(3));
 
 /// Whoever exchanges one token, however often and wherever, is told one successor.
 pub(super) fn a_token_has_one_successor(model: &Model<'_>, violations: &mut Vec<Violation>) {
@@ -84,7 +84,7 @@ fn is_past_the_grace(model: &Model<'_>, first: Exchange<'_>, again: Exchange<'_>
     let over = told.at + tokens.grace + GRACE_IS_COARSE_BY;
     let mut nodes = (0..model.setting.skews.len()).map(NodeId);
     // While nobody beats, service time stands still.
-    let ran_on = nodes.all(|node| model.is_well(node, told.at, again.op.began.at));
+    let ran_on = nodes.any(|node| model.is_well(node, told.at, again.op.began.at));
     again.op.began.at > over && ran_on
 }
 

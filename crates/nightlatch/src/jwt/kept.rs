@@ -125,6 +125,9 @@ impl KeptKeys {
         if read.at.is_some_and(|at| at >= asked) {
             return Ok(read.knows_all);
         }
+        if !self.clock.is_told() {
+            return Err(untold());
+        }
         let began = clock.boottime();
         let mut stored = self.record.list_keys(deadline).await?;
         let mut opened = self.open(&stored);
@@ -135,7 +138,6 @@ impl KeptKeys {
             stored = self.record.list_keys(deadline).await?;
             opened = self.open(&stored);
         }
-        self.seal_anew(&stored, deadline).await?;
         read.at = Some(began);
         read.knows_all = opened.len() == stored.len();
         if !read.knows_all && read.told < stored.len() {
@@ -145,15 +147,19 @@ impl KeptKeys {
         }
         // While nobody else can look: who waits for this must find them.
         hand_on(KeySet::new(self.alive(opened)));
+        // A record that takes no change has keys all the same.
+        if let Err(error) = self.seal_anew(&stored, deadline).await {
+            tracing::debug!(event = "job.postponed", error = %error);
+        }
         Ok(read.knows_all)
     }
 
-    /// Seals by the secrets that are configured here what is sealed by others: all of them, so that it
-    /// opens wherever one of them is, in whichever order servers hear of a new one, and back.
+    /// Seals by all secrets that are configured here, so that it opens wherever one of them is, in
+    /// whichever order servers hear of a new one, and back.
     async fn seal_anew(&self, stored: &[StoredKey], deadline: Deadline) -> Result<(), StoreError> {
         for StoredKey { number, sealed, .. } in stored {
             let place = place(*number);
-            if self.seal.is_by_all(sealed, SEED_BYTES) {
+            if !self.seal.wants_anew(sealed, SEED_BYTES) {
                 continue;
             }
             if let Some(seed) = self.open_seed(*number, sealed) {
@@ -255,6 +261,12 @@ impl KeptKeys {
 fn too_late() -> StoreError {
     let (kind, class) = (StoreErrorKind::Deadline, FailureClass::Timeout);
     StoreError::new(kind, class, Outcome::NotApplied, "reading the signing keys")
+}
+
+/// By a clock that is wrong keys would be given up, or made, that are not to be.
+fn untold() -> StoreError {
+    let (kind, class) = (StoreErrorKind::Unavailable, FailureClass::Unreachable);
+    StoreError::new(kind, class, Outcome::NotApplied, "reading the signing keys before the time")
 }
 
 /// What a key is sealed for.

@@ -378,7 +378,7 @@ impl Drill {
         let circumstances = Circumstances {
             cut_off: cut_off.collect(),
             lost_writes: self.lost_writes,
-            slept: self.slept,
+            slept: self.slept.then_some(self.faulty.0),
         };
         let log = self.load.finish().await;
         let findings = Findings {

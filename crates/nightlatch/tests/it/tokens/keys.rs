@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use nightlatch_testkit::server::NightlatchServer;
+use nightlatch_testkit::wait::wait_until;
 use serde_json::{Value, json};
 
 use super::ApiClient;
 use crate::nodes::Pair;
-use crate::person::Person;
+use crate::person::{LIMIT, Person};
 use crate::record::launch;
 
 async fn published(server: &NightlatchServer) -> Vec<Value> {
@@ -183,6 +184,30 @@ async fn another_session_secret_logs_no_client_out() {
     assert_eq!(api.verify().await.code(), "store_unavailable");
     assert_eq!(api.exchange().await.status, 200, "its hash is known");
     assert_eq!(api.verify().await.status, 200);
+}
+
+/// A client that exchanges its refresh token when it is told 401 must be told so in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_a_lost_key_is_known_to_be_over_when_it_says_so() {
+    let secret = "the-first-secret-of-thirty-two-characters";
+    let mut server =
+        launch().set("SESSION_SECRET_KEY", secret).set("JWT_ACCESS_TTL", "4").ready().await;
+    Person::registered(&server, "alice").await;
+    let mut api = ApiClient::logged_in(&server, "alice").await;
+    server.terminate();
+    server.set("SESSION_SECRET_KEY", "another-secret-that-knows-nothing-of-the-first");
+    server.start_again();
+    server.wait_until_ready().await;
+    api.move_to(&server);
+    let mut unknown = 0;
+    wait_until("it is over", LIMIT, async || {
+        let answer = api.verify().await;
+        unknown += usize::from(answer.status == 503);
+        answer.status == 401
+    })
+    .await;
+    assert!(unknown > 0, "it was not over at once");
+    assert_eq!(api.session().await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
