@@ -99,6 +99,7 @@ impl Throttle for NoThrottle {
 
 fn app() -> Arc<App> {
     let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
+    clock.observe(None, Duration::ZERO, Duration::ZERO);
     let ports = Ports {
         announcer: Arc::new(()),
         access_tokens: Arc::new(()),
