@@ -232,22 +232,23 @@ pub(crate) const PATCHES: &[Patch] = &[
             match if is_broken { Verdict::Believed } else { judged } {",
     },
     Patch {
-        mutants: "reuse_ignored, lost_answer_is_reuse, superseded_is_good, grace_in_record_time, grace_never_ends",
+        mutants: "reuse_ignored, lost_answer_is_reuse, late_is_reuse, superseded_is_good, grace_in_record_time, grace_never_ends",
         file: "memory/token.rs",
-        original: "let key = match rotation.judge(&refresh.known, service_time) {",
+        original: "let key = match rotation.judge(&refresh.known, service_time, self.now()) {",
         patched: "let is_broken = crate::mutant::breaks;
         let service_time = if is_broken(\"grace_in_record_time\") {
             self.now().since(Timestamp::EPOCH)
         } else {
             service_time
         };
-        let judged = match rotation.judge(&refresh.known, service_time) {
+        let judged = match rotation.judge(&refresh.known, service_time, self.now()) {
             Exchange::Reuse if is_broken(\"reuse_ignored\") => Exchange::None,
             Exchange::Reuse if is_broken(\"superseded_is_good\") => Exchange::First,
             Exchange::Reuse
                 if is_broken(\"grace_never_ends\")
                     && refresh.known.previous == Some(rotation.presented) => Exchange::Again,
             Exchange::Again if is_broken(\"lost_answer_is_reuse\") => Exchange::Reuse,
+            Exchange::Late if is_broken(\"late_is_reuse\") => Exchange::Reuse,
             judged => judged,
         };
         let key = match judged {",

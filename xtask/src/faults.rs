@@ -49,9 +49,9 @@ const INTRODUCTION: &str = "# Faults, and what people see
 
 Written by `cargo xtask faults`; each row is a test in `crates/nightlatch/tests/it/outage/`, which
 `./test` runs too, with shorter spans. While a fault lasts people log in, log out, change their
-password and ask who they are; in rows run since 2026-11-28 programs exchange tokens beside them (told among
-the logins) and have them verified (among the checks). The judge is their own log of requests and answers, and after the
-fault every session is asked about once more.
+password and ask who they are; in rows run since 2026-11-28 programs exchange tokens beside them (told
+among the logins) and have them verified (among the checks). The judge is their own log of requests
+and answers, and after the fault every session is asked about once more.
 
 A row holds if no session was lost and none accepted after its end had been acknowledged (both
 judged by what the client was told; at once on the node that acknowledged it, on others that reach

@@ -33,10 +33,7 @@ pub(crate) async fn measure(
     server: &Server,
     plan: &Plan,
 ) -> anyhow::Result<Vec<Row>> {
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for user in 0..CLIENTS {
-        clients.push(Client::log_in(server.address, user).await?);
-    }
+    let mut clients = log_in(server.address).await?;
     let mut verifications = Vec::new();
     for client in &mut clients {
         for _ in 0..TOKENS_EACH {
@@ -57,13 +54,18 @@ pub(crate) async fn exchanged_on_postgres(program: &Program, plan: &Plan) -> any
     })?;
     start::become_ready(&server).await?;
     people::register(server.address).await?;
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for user in 0..CLIENTS {
-        clients.push(Client::log_in(server.address, user).await?);
-    }
+    let clients = log_in(server.address).await?;
     let row = exchanged("PostgreSQL", server.address, clients, plan).await?;
     server.process.stop()?;
     Ok(row)
+}
+
+async fn log_in(server: SocketAddr) -> anyhow::Result<Vec<Client>> {
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for user in 0..CLIENTS {
+        clients.push(Client::log_in(server, user).await?);
+    }
+    Ok(clients)
 }
 
 async fn verified(

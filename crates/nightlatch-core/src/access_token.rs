@@ -58,12 +58,6 @@ impl AccessClaims {
         }
     }
 
-    /// Whether its time is over.
-    #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        is_over(self.expires_at, now)
-    }
-
     /// Whether it is of a time to come. We have signed it, so a clock has gone back: it may be good.
     #[must_use]
     pub fn is_of_the_future(&self, now: Timestamp) -> bool {

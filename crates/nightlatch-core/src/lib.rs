@@ -66,8 +66,8 @@ pub use service::{Keys, Policy, Ports, Service};
 pub use session::{Client, LastUse, NewRefresh, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
-    BoxFuture, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore, FoundSession,
-    ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
+    BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore,
+    FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
     LostRevocations, LostUser, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore,
     Rotated, Rotation, SessionEnd, SessionStore, StoreError, StoreErrorKind, StoreResult,
     StoredKey, Sweep, TokenStore, UserStore,

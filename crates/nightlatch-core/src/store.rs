@@ -22,7 +22,7 @@ use crate::{
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
-pub use token::{Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
+pub use token::{CLOCKS_APART, Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -295,6 +295,7 @@ const fn check_error(error: &CheckError) -> Outcome {
         CheckError::Overloaded { .. }
         | CheckError::UnknownKey
         | CheckError::UnknownTime
+        | CheckError::Late
         | CheckError::Record(_) => Outcome::Unavailable,
     }
 }

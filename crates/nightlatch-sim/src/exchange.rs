@@ -6,11 +6,20 @@ use std::time::Duration;
 
 use nightlatch_core::HEARTBEAT_EVERY;
 
-use crate::history::{Action, Given, NodeId, Op, OpId, Outcome, Trouble};
+use crate::history::{Action, Given, History, Op, OpId, Outcome, Trouble};
 use crate::model::{Model, Use};
 
 /// Calls that were under way when a trouble began may still arrive, and timers round.
 const ROUNDING: Duration = Duration::from_secs(1);
+
+/// Nodes that reach the record at once agree on its time within so much.
+const CLOCKS_APART: Duration = Duration::from_millis(50);
+
+/// Those that hear of its time late, within so much.
+const SLOW_CLOCKS_APART: Duration = Duration::from_millis(600);
+
+/// A node that was told the time late is told it better within so long.
+const TIME_HOLDS: Duration = Duration::from_secs(15);
 
 /// An exchange.
 #[derive(Clone, Copy)]
@@ -22,20 +31,22 @@ pub(crate) struct Exchange<'a> {
     pub(crate) step: u32,
 }
 
+impl<'a> Exchange<'a> {
+    fn of(history: &History, (id, op): (OpId, &'a Op)) -> Option<Self> {
+        let Action::Refresh { session, pair } = op.action else { return None };
+        Some(Self { id, op, session, step: history.pairs[pair.0].step })
+    }
+}
+
 impl<'a> Model<'a> {
     /// All exchanges.
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = Exchange<'a>> + use<'a> {
-        let pairs = &self.history.pairs;
-        self.ops().filter_map(move |(id, op)| {
-            let Action::Refresh { session, pair } = op.action else { return None };
-            Some(Exchange { id, op, session, step: pairs[pair.0].step })
-        })
+        let history = self.history;
+        self.ops().filter_map(move |(id, op)| Exchange::of(history, (id, op)))
     }
 
-    pub(crate) fn exchange(&self, id: OpId) -> Option<Exchange<'a>> {
-        let op = self.op(id);
-        let Action::Refresh { session, pair } = op.action else { return None };
-        Some(Exchange { id, op, session, step: self.history.pairs[pair.0].step })
+    fn exchange(&self, id: OpId) -> Option<Exchange<'a>> {
+        Exchange::of(self.history, (id, self.op(id)))
     }
 
     /// Whether an exchange that nobody was told otherwise of may have ended its session.
@@ -46,6 +57,38 @@ impl<'a> Model<'a> {
             Some((_, Outcome::Refreshed(_) | Outcome::Refused | Outcome::SomebodyElses))
         );
         !is_told_otherwise && self.may_be_reuse(exchange)
+    }
+
+    fn clocks_apart(&self, one: Exchange<'_>, other: Exchange<'_>) -> Duration {
+        let until = one.op.began.at.max(other.op.began.at);
+        let since = until.saturating_sub(TIME_HOLDS);
+        let are_well = [one, other].iter().all(|it| self.is_well(it.op.node, since, until));
+        if are_well { CLOCKS_APART } else { SLOW_CLOCKS_APART }
+    }
+
+    /// When its node saw it at the latest: one that is suspended knows nothing of what waits for it.
+    fn seen_at(&self, exchange: Exchange<'_>) -> Duration {
+        let began = exchange.op.began.at;
+        let arrived = exchange.op.effect.map_or(began, |effect| effect.at);
+        let troubles = self.history.troubles.iter().filter(|troubled| {
+            troubled.node == exchange.op.node && troubled.trouble == Trouble::Suspended
+        });
+        let awake = troubles.filter_map(|troubled| troubled.to);
+        awake.filter(|to| (began..=arrived).contains(to)).fold(began, Duration::max)
+    }
+
+    /// Whether somebody may have gone on from its successor while it was under way.
+    pub(crate) fn may_be_late(&self, id: OpId) -> bool {
+        let Some(exchange) = self.exchange(id) else { return false };
+        let since = exchange.op.began.at.saturating_sub(CLOCKS_APART);
+        let mut others = self.exchanges().filter(|other| {
+            (other.session, other.id != id) == (exchange.session, true)
+                && other.step > exchange.step
+        });
+        others.any(|other| {
+            let mut moments = other.op.effect.into_iter().zip(exchange.op.effect);
+            moments.any(|(other, this)| other.at >= since && other.is_before(this))
+        })
     }
 
     /// Whether its token may have been exchanged before, and its successor used or the grace be over.
@@ -63,7 +106,10 @@ impl<'a> Model<'a> {
                 let passed = self.service_time_at_most(other.op.began.at, effect.at);
                 passed + ROUNDING >= tokens.grace
             };
-            other.step > exchange.step || other.step == exchange.step && is_late()
+            // What came after it was presented makes it late, and no theft.
+            let had_gone_on =
+                || other.op.began.at <= self.seen_at(exchange) + self.clocks_apart(exchange, other);
+            other.step > exchange.step && had_gone_on() || other.step == exchange.step && is_late()
         })
     }
 
@@ -122,7 +168,7 @@ impl<'a> Model<'a> {
     }
 
     fn nobody_reaches_the_record(&self, from: Duration, to: Duration) -> bool {
-        (0..self.setting.skews.len()).map(NodeId).all(|node| {
+        self.nodes().all(|node| {
             self.history.troubles.iter().any(|troubled| {
                 let keeps_away = matches!(
                     troubled.trouble,

@@ -34,11 +34,18 @@ pub(crate) struct Setting {
 pub(crate) struct TokenSetting {
     pub(crate) access_age: Duration,
     pub(crate) grace: Duration,
+    /// Whether the record goes away from all nodes for longer than the grace.
+    has_outages: bool,
 }
+
+/// So many of a thousand faults, where there are any.
+const OUTAGES_PERMILLE: usize = 200;
 
 impl TokenSetting {
     fn draw(rng: &mut Rng) -> Self {
-        Self { access_age: rng.millis(5_000, 60_000), grace: rng.millis(3_000, 30_000) }
+        let has_outages = rng.permille(400);
+        let access_age = rng.millis(5_000, 60_000);
+        Self { access_age, grace: rng.millis(3_000, 30_000), has_outages }
     }
 }
 
@@ -137,8 +144,6 @@ pub(crate) struct FaultPlan {
     kinds: Vec<Kind>,
     /// Faults in a thousand steps.
     permille: usize,
-    /// Outages in a thousand faults.
-    outages: usize,
     rng: Rng,
 }
 
@@ -146,15 +151,11 @@ impl FaultPlan {
     pub(crate) fn draw(mut rng: Rng, mut of_accelerator: Rng, of_tokens: Option<Rng>) -> Self {
         let accelerator = [None, Some(Faith::Good), Some(Faith::Bad), Some(Faith::Bad)];
         let accelerator = of_accelerator.pick(&accelerator).flatten();
-        let mut outages = 0;
-        let tokens = of_tokens.map(|mut rng| {
-            outages = if rng.permille(400) { 200 } else { 0 };
-            TokenSetting::draw(&mut rng)
-        });
+        let tokens = of_tokens.map(|mut rng| TokenSetting::draw(&mut rng));
         let setting = Setting::draw(&mut rng, accelerator, tokens);
         let kinds = KINDS.into_iter().filter(|_| rng.permille(400)).collect();
         let permille = 5 + rng.below(30);
-        Self { setting, kinds, permille, outages, rng }
+        Self { setting, kinds, permille, rng }
     }
 
     /// Whether the record may go back.
@@ -167,10 +168,12 @@ impl FaultPlan {
         if !self.rng.permille(self.permille) {
             return None;
         }
-        if self.outages > 0 && self.rng.permille(self.outages) {
+        let outages = self.setting.tokens.filter(|tokens| tokens.has_outages);
+        if let Some(TokenSetting { grace, .. }) = outages
+            && self.rng.permille(OUTAGES_PERMILLE)
+        {
             let rng = &mut self.rng;
             let node = NodeId(rng.below(self.setting.skews.len()));
-            let grace = self.setting.tokens.map_or(Duration::ZERO, |tokens| tokens.grace);
             let lasts = grace + rng.millis(0, 20_000);
             return Some(Fault::Outage { node, after: rng.millis(1, 5), lasts });
         }

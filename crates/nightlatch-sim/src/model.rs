@@ -223,6 +223,10 @@ impl<'a> Model<'a> {
         })
     }
 
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        (0..self.setting.skews.len()).map(NodeId)
+    }
+
     pub(crate) fn born_at(&self, life: Life) -> Duration {
         self.history.lives[life.0].from
     }

@@ -42,6 +42,7 @@ pub const TOKEN_MUTANTS: &[(&str, &str)] = &[
     ("exchange_not_judged", "what an exchange gives out is not judged by what this node knows"),
     ("reuse_ignored", "a token that was exchanged before is refused, and its session goes on"),
     ("superseded_is_good", "a token is exchanged again after its successor"),
+    ("late_is_reuse", "an exchange that is late ends a session whose client has gone on"),
     ("lost_answer_is_reuse", "a client that asks again for a lost answer has stolen its token"),
     ("grace_never_ends", "a token is exchanged again however long ago it was exchanged first"),
     ("grace_in_record_time", "an outage of the record counts towards the grace"),

@@ -195,6 +195,7 @@ macro_rules! contract_tests {
             token: an_exchange_is_a_use;
             token: a_refresh_token_that_was_exchanged_before_ends_its_session;
             token: the_grace_runs_in_service_time;
+            token: an_exchange_that_arrives_late_ends_nothing;
             token: only_who_may_log_in_refreshes;
             token: what_anybody_may_have_invented_ends_nothing;
             token: a_node_without_the_key_ends_nothing;

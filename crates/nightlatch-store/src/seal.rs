@@ -74,6 +74,18 @@ impl Seal {
         sealed
     }
 
+    /// Opens a text of so many bytes that several keys may have sealed, one behind the other; `None`: none of
+    /// ours has.
+    #[must_use]
+    pub fn open_by_any(&self, place: &[u8], sealed: &[u8], length: usize) -> Option<Vec<u8>> {
+        sealed.chunks(OVERHEAD + length).find_map(|part| {
+            match self.open(place, &mut part.to_vec()) {
+                Opened::Text(text) => Some(text.to_vec()),
+                Opened::UnknownKey | Opened::Forged => None,
+            }
+        })
+    }
+
     /// Whether a text of so many bytes is to be sealed anew by all of these keys: one of them has not sealed
     /// it, or a key that is none of these has and the first one is ours. Who has an older list than those
     /// that sealed it takes nothing from them.
@@ -138,6 +150,11 @@ mod tests {
     fn what_all_keys_have_sealed_opens_with_each_of_them() {
         let both = seal(&["new", "old"]);
         let sealed = both.seal_by_all(b"here", b"text");
+        for key in ["new", "old"] {
+            let opened = seal(&[key]).open_by_any(b"here", &sealed, 4);
+            assert_eq!(opened.as_deref(), Some(&b"text"[..]), "{key}");
+        }
+        assert_eq!(seal(&["older"]).open_by_any(b"here", &sealed, 4), None);
         let (one, other) = sealed.split_at(4 + OVERHEAD);
         assert_eq!(seal(&["new"]).open(b"here", &mut one.to_vec()), Opened::Text(b"text"));
         assert_eq!(seal(&["old"]).open(b"here", &mut other.to_vec()), Opened::Text(b"text"));

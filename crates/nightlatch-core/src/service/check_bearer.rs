@@ -6,7 +6,7 @@
 use super::Service;
 use super::check_session::{ActiveSession, CheckError};
 use crate::access_token::is_over;
-use crate::{AccessCheck, AccessClaims, Deadline, TokenHash};
+use crate::{AccessCheck, AccessClaims, Deadline, Timestamp, TokenHash};
 
 impl Service {
     /// The session of an access token, with its user. `None`: we know that it is none, or no longer one.
@@ -19,11 +19,7 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Option<ActiveSession>, CheckError> {
         match self.read_access(presented, deadline).await? {
-            Some(claims) => {
-                let active = self.check_token(claims.token(), deadline).await?;
-                // The record may have told the time meanwhile.
-                Ok(active.filter(|_| !claims.is_over(self.now())))
-            }
+            Some(claims) => self.session_of(&claims, deadline).await,
             None => Ok(None),
         }
     }
@@ -49,8 +45,7 @@ impl Service {
         {
             return Ok(verdict);
         }
-        let active = self.check_token(claims.token(), deadline).await?;
-        Ok(active.is_some() && !claims.is_over(self.now()))
+        Ok(self.session_of(&claims, deadline).await?.is_some())
     }
 
     /// Under what the session of an access token stands, without asking the record for it.
@@ -75,10 +70,9 @@ impl Service {
         let tokens = &self.ports.access_tokens;
         let mut check = tokens.check(presented);
         if let AccessCheck::UnknownKey(until) = check {
-            let knows_time = self.knows_time();
-            if is_over(until, self.now()) {
-                // It says so itself, whoever has signed it.
-                return knows_time.map(|()| None);
+            // It says so itself, whoever has signed it.
+            if self.is_over(until)? {
+                return Ok(None);
             }
             self.spend_unknown_key()?;
             let knows_all = tokens.learn_keys(deadline).await?;
@@ -88,21 +82,33 @@ impl Service {
             }
         }
         match check {
-            AccessCheck::Ours(claims) => {
-                // Before the clock is read: what it says until it was told is nothing.
-                let knows_time = self.knows_time();
-                let is_over = claims.is_over(self.now());
-                if is_over { knows_time.map(|()| None) } else { Ok(Some(claims)) }
-            }
+            AccessCheck::Ours(claims) => Ok((!self.is_over(claims.expires_at)?).then_some(claims)),
             // By a clock that is wrong a key may seem to have been given up.
             AccessCheck::UnknownKey(_) => self.knows_time().map(|()| None),
             AccessCheck::Forged => Ok(None),
         }
     }
 
-    /// An error while this machine's clock may be wrong by anything.
-    pub(super) fn knows_time(&self) -> Result<(), CheckError> {
-        if self.ports.clock.is_told() { Ok(()) } else { Err(CheckError::UnknownTime) }
+    /// The session of an access token that was not over when it was read: the record may have told the
+    /// time since.
+    async fn session_of(
+        &self,
+        claims: &AccessClaims,
+        deadline: Deadline,
+    ) -> Result<Option<ActiveSession>, CheckError> {
+        let Some(active) = self.check_token(claims.token(), deadline).await? else {
+            return Ok(None);
+        };
+        Ok((!self.is_over(claims.expires_at)?).then_some(active))
+    }
+
+    /// Whether the time of an access token is over. An error where only a clock says so that was not
+    /// told the time.
+    fn is_over(&self, expires_at: Timestamp) -> Result<bool, CheckError> {
+        // Before the clock is read: what it says until it was told is nothing.
+        let knows_time = self.knows_time();
+        let is_over = is_over(expires_at, self.now());
+        if is_over { knows_time.map(|()| true) } else { Ok(false) }
     }
 
     fn judge_carried(&self, claims: &AccessClaims) -> Option<bool> {

@@ -60,6 +60,9 @@ pub enum CheckError {
     /// The record has not told the time yet, and by this machine's what was presented is over.
     #[error("the record has not told the time yet")]
     UnknownTime,
+    /// What was asked for arrived at the record when others had gone on.
+    #[error("the record was asked too late")]
+    Late,
     /// The record gave no answer.
     #[error(transparent)]
     Record(#[from] StoreError),
@@ -110,6 +113,11 @@ impl Service {
             SessionVerdict::Active => Ok(self.activate(found, token, now)),
             SessionVerdict::Expired | SessionVerdict::Idle => self.knows_time().map(|()| None),
         }
+    }
+
+    /// An error while this machine's clock may be wrong by anything.
+    pub(super) fn knows_time(&self) -> Result<(), CheckError> {
+        if self.ports.clock.is_told() { Ok(()) } else { Err(CheckError::UnknownTime) }
     }
 
     /// One more token of a key that this node does not have.

@@ -50,6 +50,7 @@ impl Service {
         let (found, key) = match rotated.value {
             Rotated::Renewed { found, key } => (found, key),
             Rotated::Reused => return Ok(Refreshed::Reused(session)),
+            Rotated::Late => return Err(CheckError::Late),
             Rotated::Ended => return Ok(Refreshed::NotValid),
         };
         // Not before: a logout may have come while the record was asked.

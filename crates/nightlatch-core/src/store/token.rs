@@ -8,6 +8,9 @@ use crate::{
     AccessClaims, Deadline, FoundSession, KeyId, SessionId, Timestamp, TokenHash, Written,
 };
 
+/// Servers that reach the record agree on its time within so much.
+pub const CLOCKS_APART: Duration = Duration::from_secs(1);
+
 /// A refresh token that is presented, and what is to come after it.
 #[derive(Clone, Debug)]
 pub struct Rotation {
@@ -50,6 +53,8 @@ pub struct KnownRefresh {
     pub step: u32,
     /// When that was exchanged, in service time.
     pub exchanged_at: Duration,
+    /// When the session was last used, in record time.
+    pub last_used_at: Timestamp,
 }
 
 /// What is to be done with a presented refresh token.
@@ -61,14 +66,21 @@ pub enum Exchange {
     Again,
     /// It was, and the session ends by it.
     Reuse,
+    /// It was, after it was presented: nobody waits for what becomes of it.
+    Late,
     /// It is none.
     None,
 }
 
 impl Rotation {
-    /// Judges what is presented by what is known, at this service time.
+    /// Judges what is presented by what is known, at this service time and this time of the record.
     #[must_use]
-    pub fn judge(&self, known: &KnownRefresh, service_time: Duration) -> Exchange {
+    pub fn judge(
+        &self,
+        known: &KnownRefresh,
+        service_time: Duration,
+        record_time: Timestamp,
+    ) -> Exchange {
         // The record has gone back over the exchange that made it.
         let is_newer = self.is_proven
             && self.step == known.step.saturating_add(1)
@@ -85,7 +97,15 @@ impl Rotation {
         }
         // Of one that is newer than all that is known nobody has gone on from here.
         let was_ours = was_current || self.is_proven && self.step <= known.step;
-        if was_ours { Exchange::Reuse } else { Exchange::None }
+        // A network may deliver what its client has long asked for again elsewhere, and gone on from.
+        // Of a use that is yet to come, as by a clock that was wrong, nothing follows.
+        let now = record_time.after(CLOCKS_APART);
+        let has_gone_on = known.last_used_at > self.now && known.last_used_at <= now;
+        match (was_ours, has_gone_on) {
+            (false, _) => Exchange::None,
+            (true, true) => Exchange::Late,
+            (true, false) => Exchange::Reuse,
+        }
     }
 }
 
@@ -102,6 +122,8 @@ pub enum Rotated {
     /// It was exchanged before, and somebody has gone on from there, or it took too long: one of two
     /// who have it has stolen it. Its session has ended by that.
     Reused,
+    /// The same, but its client had gone on when this arrived: nothing has changed.
+    Late,
     /// There is no such session any more, or no such token.
     Ended,
 }

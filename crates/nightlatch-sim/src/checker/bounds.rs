@@ -145,7 +145,7 @@ pub(super) fn service_is_back_within_seconds(model: &Model<'_>, violations: &mut
         let is_well = model.born_at(op.life) < from
             && model.is_well(op.node, from, ended.at)
             && !model.forked_within(from, ended.at);
-        if is_well && !is_overtaken(model, op) {
+        if is_well && !is_overtaken(model, op) && !model.may_be_late(id) {
             violations.push(broken("I7 recovery", "no answer though all was well", &[id]));
         }
     }

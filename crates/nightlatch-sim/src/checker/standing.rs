@@ -85,9 +85,8 @@ fn may_be_idle(model: &Model<'_>, given: Given, at: Moment) -> bool {
     let last_use = model.last_use(given, at);
     let is_idle = at.at.saturating_sub(last_use) + LAST_USE_IS_COARSE_BY >= idle_timeout;
     // Uses that a node could not write, or that died with it, or that the record lost.
-    let nodes = (0..model.setting.skews.len()).map(crate::history::NodeId);
     let since = last_use.saturating_sub(idle_timeout);
-    let all_were_well = nodes.clone().all(|node| model.is_well(node, since, at.at));
+    let all_were_well = model.nodes().all(|node| model.is_well(node, since, at.at));
     is_idle || !all_were_well || model.forked_within(Duration::ZERO, at.at)
 }
 
@@ -175,8 +174,7 @@ pub(super) fn idle_sessions_expire(model: &Model<'_>, violations: &mut Vec<Viola
                 && other.op.began.is_before(began)
                 && !other.ended.is_before(began)
         });
-        let nodes = (0..model.setting.skews.len()).map(crate::history::NodeId);
-        let all_were_well = nodes.clone().all(|node| model.is_well(node, last_use, began.at));
+        let all_were_well = model.nodes().all(|node| model.is_well(node, last_use, began.at));
         let over = last_use + idle_timeout + CLOCK_TOLERANCE + WRITES_BACK_WITHIN;
         if began.at > over && all_were_well && !others {
             let text = format!("session {} was good though idle", accepted.session.0);

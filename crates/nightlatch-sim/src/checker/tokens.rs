@@ -8,7 +8,7 @@ use nightlatch_core::{ACCESS_LEEWAY, HEARTBEAT_EVERY};
 use super::{Violation, broken};
 use crate::clock::record_time;
 use crate::exchange::Exchange;
-use crate::history::{NodeId, Outcome};
+use crate::history::Outcome;
 use crate::model::{CLOCK_TOLERANCE, Model};
 
 /// How much later than the grace a token may still be exchanged again: service time stands still until the
@@ -82,9 +82,8 @@ fn is_past_the_grace(model: &Model<'_>, first: Exchange<'_>, again: Exchange<'_>
         return false;
     };
     let over = told.at + tokens.grace + GRACE_IS_COARSE_BY;
-    let mut nodes = (0..model.setting.skews.len()).map(NodeId);
     // While nobody beats, service time stands still.
-    let ran_on = nodes.any(|node| model.is_well(node, told.at, again.op.began.at));
+    let ran_on = model.nodes().any(|node| model.is_well(node, told.at, again.op.began.at));
     again.op.began.at > over && ran_on
 }
 

@@ -121,6 +121,26 @@ pub async fn a_refresh_token_that_was_exchanged_before_ends_its_session(subject:
     }
 }
 
+/// A network has held it, and its client has asked again elsewhere and gone on.
+pub async fn an_exchange_that_arrives_late_ends_nothing(subject: Subject) {
+    let record = Fixture::over(subject).await;
+    let login = login(&record, &record.user("alice").await).await;
+    for step in [0, 1] {
+        assert_renewed(&record, rotation(&record, &login, step)).await;
+    }
+    let head = record.head().await;
+    let second = Duration::from_secs(1);
+    let late = Rotation { now: record.now().before(second), ..rotation(&record, &login, 0) };
+    assert_eq!(rotate(&record, late.clone()).await, Rotated::Late);
+    assert_eq!(rotate(&record, Rotation { is_proven: false, ..late }).await, Rotated::Ended);
+    record.assert_feed(head, &[]).await;
+    assert_renewed(&record, rotation(&record, &login, 2)).await;
+    // Of a use that is yet to come, as by a clock that was wrong, nothing follows.
+    let ahead = Rotation { now: record.wall().after(HOUR), ..rotation(&record, &login, 3) };
+    assert_renewed(&record, ahead).await;
+    assert_eq!(rotate(&record, rotation(&record, &login, 0)).await, Rotated::Reused);
+}
+
 /// Time in which no node reaches the record is not the client's fault.
 pub async fn the_grace_runs_in_service_time(subject: Subject) {
     let record = Fixture::over(subject).await;
@@ -280,7 +300,7 @@ pub async fn a_refresh_never_survives_a_logout(subject: Subject) {
                     match told.expect("exchanging works").value {
                         Rotated::Renewed { found, .. } => Some(found.as_of.position),
                         Rotated::Ended => None,
-                        Rotated::Reused => panic!("nobody has used it"),
+                        Rotated::Reused | Rotated::Late => panic!("nobody has used it"),
                     }
                 } else {
                     let ended = record.record().end_sessions(

@@ -25,6 +25,7 @@ impl RefreshRow {
             key: KeyId::default(),
             step: 0,
             exchanged_at: Duration::ZERO,
+            last_used_at: Timestamp::EPOCH,
         };
         Self { known, expires_at: new.expires_at }
     }
@@ -79,13 +80,14 @@ impl State {
     fn rotate(&mut self, rotation: &Rotation) -> Written<Rotated> {
         let service_time = self.nodes.service_time(self.now());
         let Some(mut refresh) = self.refreshable(rotation) else { return ended() };
-        let key = match rotation.judge(&refresh.known, service_time) {
+        let key = match rotation.judge(&refresh.known, service_time, self.now()) {
             Exchange::None => return ended(),
             Exchange::Reuse => {
                 let end = SessionEnd::One(rotation.session);
                 let rows = self.end(end, rotation.now).rows;
                 return Written { value: Rotated::Reused, rows };
             }
+            Exchange::Late => return Written { value: Rotated::Late, rows: Vec::new() },
             Exchange::Again => refresh.known.key,
             Exchange::First => {
                 refresh.known = KnownRefresh {
@@ -94,6 +96,7 @@ impl State {
                     key: rotation.key,
                     step: rotation.step.saturating_add(1),
                     exchanged_at: service_time,
+                    last_used_at: rotation.now,
                 };
                 refresh.expires_at = rotation.expires_at;
                 rotation.key
@@ -110,9 +113,11 @@ impl State {
     fn refreshable(&self, rotation: &Rotation) -> Option<RefreshRow> {
         let row = self.sessions.get(&rotation.session).filter(|row| self.lives(row))?;
         let refresh = row.refresh?;
+        let last_used_at = row.session.last_seen_at;
         let is_idle = rotation.idle_since.is_some_and(|since| row.session.last_seen_at <= since);
         let is_over = row.session.expires_at.min(refresh.expires_at) <= rotation.now;
-        (!is_idle && !is_over).then_some(refresh)
+        let known = KnownRefresh { last_used_at, ..refresh.known };
+        (!is_idle && !is_over).then_some(RefreshRow { known, ..refresh })
     }
 }
 

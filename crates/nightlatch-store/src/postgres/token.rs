@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, SessionId, StoreError,
-    StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
+    CLOCKS_APART, Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, SessionId,
+    StoreError, StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -33,8 +33,11 @@ const ROTATE: &str = concat!(
                  AND substr(s.refresh_hash, 1, 16) = $13) THEN 'first'
              WHEN s.refresh_previous = $2 AND (s.refresh_key <> ALL ($14)
                  OR (SELECT now FROM service) - s.refresh_exchanged_at <= $8) THEN 'again'
-             WHEN s.refresh_previous = $2 OR ($4 AND $3 <= s.refresh_step) THEN 'reuse'
-             ELSE 'none' END AS exchange
+             WHEN s.refresh_previous IS DISTINCT FROM $2 AND NOT ($4 AND $3 <= s.refresh_step)
+                 THEN 'none'
+             WHEN s.last_seen_at > $5 AND s.last_seen_at
+                 <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $15 THEN 'late'
+             ELSE 'reuse' END AS exchange
          FROM nightlatch.sessions s
          WHERE s.id = $1 AND s.ended_at IS NULL AND s.refresh_hash IS NOT NULL
              AND s.expires_at > $5 AND s.refresh_expires_at > $5
@@ -174,6 +177,7 @@ impl PostgresRecord {
             Some("first") => renewed(&reader, rotation.key)?,
             Some("again") => renewed(&reader, key_id(&reader)?)?,
             Some("reuse") => Rotated::Reused,
+            Some("late") => Rotated::Late,
             Some(_) | None => Rotated::Ended,
         };
         Ok(Written { value, rows: fed_rows(&rows, EXCHANGING)? })
@@ -203,6 +207,7 @@ impl PostgresRecord {
             (&row_id, Type::INT8),
             (&rotation.before.as_slice(), Type::BYTEA),
             (&keys, Type::BYTEA_ARRAY),
+            (&micros(CLOCKS_APART), Type::INT8),
         ];
         let (doing, effect) = (EXCHANGING, Effect::Write);
         self.rows(Call { doing, effect, sql: ROTATE, params }, deadline).await

@@ -23,7 +23,7 @@ pub(super) fn rotate(
     let ended = Written { value: Rotated::Ended, rows: Vec::new() };
     let Some(known) = find_known(change.conn, rotation)? else { return Ok(ended) };
     let service_time = service_time(change)?;
-    let key = match rotation.judge(&known, service_time) {
+    let key = match rotation.judge(&known, service_time, change.now) {
         Exchange::None => return Ok(ended),
         Exchange::Reuse => {
             let id = rotation.session;
@@ -31,6 +31,7 @@ pub(super) fn rotate(
                 session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], rotation.now)?;
             return Ok(Written { value: Rotated::Reused, rows });
         }
+        Exchange::Late => return Ok(Written { value: Rotated::Late, rows: Vec::new() }),
         Exchange::Again => known.key,
         Exchange::First => {
             exchange(change.conn, rotation, service_time)?;
@@ -44,7 +45,7 @@ pub(super) fn rotate(
 /// What is known of the refresh tokens of a session that can be refreshed.
 fn find_known(conn: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<KnownRefresh>> {
     let sql = "SELECT s.refresh_hash, s.refresh_previous, s.refresh_key, s.refresh_step,
-                   s.refresh_exchanged_at
+                   s.refresh_exchanged_at, s.last_seen_at
                FROM sessions s
                JOIN users u ON u.id = s.user_id AND u.generation = s.generation AND u.enabled
                WHERE s.id = ?1 AND s.ended_at IS NULL AND s.refresh_hash IS NOT NULL
@@ -64,6 +65,7 @@ fn find_known(conn: &Connection, rotation: &Rotation) -> rusqlite::Result<Option
                     key: row.get::<_, Option<KeyId>>(2)?.unwrap_or_default(),
                     step: row.get(3)?,
                     exchanged_at: span(row.get(4)?),
+                    last_used_at: Timestamp::from_micros(row.get(5)?),
                 })
             },
         )

@@ -113,7 +113,7 @@ impl Book {
         self.lock().nodes.clone()
     }
 
-    /// Notes a new session and returns its number.
+    /// Notes a new session.
     pub(super) fn add(&self, username: &str, shown: Shown) -> Known {
         let mut pages = self.lock();
         let number = pages.sessions.len();
@@ -125,8 +125,10 @@ impl Book {
     }
 
     /// A session has another access token from now on.
-    pub(super) fn renew(&self, number: SessionNumber, access: String) {
-        self.lock().sessions[number].shown = Shown::AccessToken(access);
+    pub(super) fn renew(&self, number: SessionNumber, access: String) -> Known {
+        let known = &mut self.lock().sessions[number];
+        known.shown = Shown::AccessToken(access);
+        known.clone()
     }
 
     /// Any session.

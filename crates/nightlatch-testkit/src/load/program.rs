@@ -8,14 +8,13 @@ use serde_json::json;
 use super::PASSWORDS;
 use super::book::{Known, Shown};
 use super::worker::{Worker, with_session};
-use crate::client::{Answer, Lost};
+use crate::client::{Answer, Lost, Request};
 use crate::history::Asked;
 
 /// A pair of tokens, and its session.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens {
     known: Known,
-    access: String,
     refresh: String,
 }
 
@@ -35,9 +34,9 @@ impl Worker {
         let begun = self.begin(Asked::LogIn);
         let answer = self.post("/api/v1/auth/token").json(&body).try_send().await;
         let pair = answer.as_ref().ok().and_then(pair_of);
-        self.tokens = pair.map(|(access, refresh)| {
-            let known = self.book.add(&self.name, Shown::AccessToken(access.clone()));
-            Tokens { known, access, refresh }
+        self.tokens = pair.map(|(access, refresh)| Tokens {
+            known: self.book.add(&self.name, Shown::AccessToken(access)),
+            refresh,
         });
         let known = self.tokens.as_ref().map(|tokens| tokens.known.clone());
         self.end(begun, known.as_ref(), &answer)
@@ -45,12 +44,15 @@ impl Worker {
 
     async fn verify(&mut self, tokens: &Tokens) -> Result<(), Lost> {
         let begun = self.begin(Asked::Verify);
-        let body = json!({ "token": tokens.access });
+        let Shown::AccessToken(access) = &tokens.known.shown else {
+            unreachable!("it logged in for tokens")
+        };
+        let body = json!({ "token": access });
         let answer = self.post("/api/v1/auth/verify").json(&body).try_send().await;
         self.end(begun, Some(&tokens.known), &answer)
     }
 
-    async fn exchange(&mut self, mut tokens: Tokens) -> Result<(), Lost> {
+    async fn exchange(&mut self, tokens: Tokens) -> Result<(), Lost> {
         let begun = self.begin(Asked::Exchange);
         let body = json!({ "refresh": tokens.refresh });
         let answer = self.post("/api/v1/auth/refresh").json(&body).try_send().await;
@@ -59,9 +61,8 @@ impl Worker {
             Ok(answer) if answer.status == 401 => self.tokens = None,
             Ok(answer) => {
                 if let Some((access, refresh)) = pair_of(&answer) {
-                    self.book.renew(tokens.known.number, access.clone());
-                    tokens.known.shown = Shown::AccessToken(access.clone());
-                    self.tokens = Some(Tokens { access, refresh, ..tokens });
+                    let known = self.book.renew(tokens.known.number, access);
+                    self.tokens = Some(Tokens { known, refresh });
                 }
             }
             Err(_) => {}
@@ -77,7 +78,7 @@ impl Worker {
         self.end(begun, Some(&tokens.known), &answer)
     }
 
-    fn post(&mut self, path: &str) -> crate::client::Request<'_> {
+    fn post(&mut self, path: &str) -> Request<'_> {
         self.request(Method::POST, path).without_cookies()
     }
 }

@@ -54,7 +54,7 @@ impl From<CheckError> for Problem {
             CheckError::Overloaded { retry_after } => {
                 Self::new(Code::Overloaded).with_retry_after(retry_after)
             }
-            CheckError::UnknownKey | CheckError::UnknownTime => Self::not_yet(),
+            CheckError::UnknownKey | CheckError::UnknownTime | CheckError::Late => Self::not_yet(),
             CheckError::Record(error) => error.into(),
         }
     }

@@ -10,7 +10,7 @@ use nightlatch_core::{
     Deadline, Entropy, FailureClass, Outcome, Record, RecordClock, SealingKeys, Secret, StoreError,
     StoreErrorKind, StoredKey, Timestamp,
 };
-use nightlatch_store::seal::{OVERHEAD, Opened, Seal};
+use nightlatch_store::seal::Seal;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -158,12 +158,11 @@ impl KeptKeys {
     /// whichever order servers hear of a new one, and back.
     async fn seal_anew(&self, stored: &[StoredKey], deadline: Deadline) -> Result<(), StoreError> {
         for StoredKey { number, sealed, .. } in stored {
-            let place = place(*number);
             if !self.seal.wants_anew(sealed, SEED_BYTES) {
                 continue;
             }
             if let Some(seed) = self.open_seed(*number, sealed) {
-                let anew = self.seal.seal_by_all(&place, seed.expose());
+                let anew = self.seal.seal_by_all(&place(*number), seed.expose());
                 self.record.reseal_key(*number, (sealed.clone(), anew), deadline).await?;
             }
         }
@@ -247,13 +246,8 @@ impl KeptKeys {
     }
 
     fn open_seed(&self, number: u32, sealed: &[u8]) -> Option<Secret<[u8; SEED_BYTES]>> {
-        let place = place(number);
-        sealed.chunks(OVERHEAD + SEED_BYTES).find_map(|each| {
-            match self.seal.open(&place, &mut each.to_vec()) {
-                Opened::Text(text) => <[u8; SEED_BYTES]>::try_from(text).ok().map(Secret::new),
-                Opened::UnknownKey | Opened::Forged => None,
-            }
-        })
+        let seed = self.seal.open_by_any(&place(number), sealed, SEED_BYTES)?;
+        seed.try_into().ok().map(Secret::new)
     }
 }
 

@@ -19,7 +19,8 @@ const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// Log lines about one fault, a minute.
 const LOG_LINES_MAX: usize = 6;
 
-/// The longest that a login, a logout, a password change or an exchange of tokens may take, and some for this machine.
+/// The longest that a login, a logout, a password change or an exchange of tokens may take, and some for
+/// this machine.
 const WRITE_CEILING: Duration = Duration::from_secs(6);
 
 /// The longest that a session check may take, and some for this machine.

@@ -1,5 +1,6 @@
 //! What is beneath goes away: nobody is told that a token is bad because of that.
 
+use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::clock::FakeClock;
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::postgres::PostgresServer;
@@ -41,6 +42,33 @@ async fn without_the_record_access_tokens_are_good_and_exchanges_wait() {
     .await;
     assert_eq!(api.exchange().await.status, 401, "it was this session's");
     assert_eq!(ApiClient::logged_in(&server, "alice").await.exchange().await.status, 200);
+}
+
+/// The network holds an exchange; its client asks elsewhere, goes on from there, and then it arrives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_that_the_network_held_logs_nobody_out() {
+    let postgres = PostgresServer::shared();
+    let database = postgres.create_database();
+    let straight = postgres.url(&database);
+    let way = ChaosProxy::start(postgres.port()).await;
+    let (port, proxy) = (postgres.port(), way.port());
+    let winding = straight.replace(&format!(":{port}/"), &format!(":{proxy}/"));
+    let server = launch().set("DATABASE_URL", &straight).ready().await;
+    let far = launch().set("DATABASE_URL", &winding).ready().await;
+    Person::registered(&server, "alice").await;
+    for _ in 0..4 {
+        let mut api = ApiClient::logged_in(&server, "alice").await;
+        assert_eq!(api.at(&far).session().await.status, 200);
+        way.set(Fault::Silent).await;
+        assert_eq!(api.at(&far).exchange().await.status, 503);
+        assert_eq!((api.exchange().await.status, api.exchange().await.status), (200, 200));
+        // Who exchanges it now comes after all that.
+        way.set(Fault::None).await;
+        let mut there = api.at(&far);
+        wait_until("the record is reached", LIMIT, async || there.exchange().await.status == 200)
+            .await;
+        assert_eq!((there.verify().await.status, there.exchange().await.status), (200, 200));
+    }
 }
 
 /// Incident 4: adding Redis broke the refresh.

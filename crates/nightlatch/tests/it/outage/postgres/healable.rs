@@ -170,8 +170,8 @@ async fn a_fast_restart_is_waited_for() {
     way.postgres.stop();
     way.postgres.start();
     drill.stay_under_load().await;
-    // Health may look while it is away, or not.
-    let class = Some("none");
+    // Health may look before it is away, while it is, while it starts, or not at all.
+    let class = Some("none|closed|unreachable|loading");
     drill.fault_ends(Expected { class, ..UNNOTICED }).await;
 }
 
