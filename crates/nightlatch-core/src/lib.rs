@@ -17,6 +17,7 @@
 
 mod access_token;
 mod announcer;
+mod auth_service;
 mod clock;
 pub mod coherence;
 mod csrf;
@@ -34,6 +35,7 @@ pub mod service;
 mod session;
 mod session_token;
 mod store;
+mod subject;
 #[cfg(feature = "system")]
 mod system;
 mod throttle;
@@ -43,6 +45,9 @@ mod username;
 
 pub use access_token::{ACCESS_LEEWAY, AccessCheck, AccessClaims, AccessTokens, NoSigningKey};
 pub use announcer::Announcer;
+pub use auth_service::{
+    AuthService, AuthServiceError, AuthServiceFailure, HandedOn, Person, Vouched,
+};
 pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
 pub use csrf::{CsrfTokens, PreSession};
 pub use device::{Device, DeviceCookies};
@@ -68,10 +73,11 @@ pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
     BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore,
     FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
-    LostRevocations, LostUser, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore,
-    Rotated, Rotation, SessionEnd, SessionStore, StoreError, StoreErrorKind, StoreResult,
-    StoredKey, Sweep, TokenStore, UserStore,
+    LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, NewUser,
+    Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation, SessionEnd,
+    SessionStore, StoreError, StoreErrorKind, StoreResult, StoredKey, Sweep, TokenStore, UserStore,
 };
+pub use subject::{Subject, SubjectError};
 #[cfg(feature = "system")]
 pub use system::{SystemClock, SystemEntropy};
 pub use throttle::{

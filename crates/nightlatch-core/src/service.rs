@@ -7,6 +7,7 @@
 mod change_password;
 mod check_bearer;
 mod check_session;
+mod delegated_login;
 mod heartbeat;
 mod issue_tokens;
 mod last_seen;
@@ -41,9 +42,9 @@ use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
-    AccessTokens, Announcer, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy, Limit,
-    MasterKeys, NodeId, PasswordAssessor, PasswordHasher, Record, RecordClock, RefreshTokens,
-    SealingKeys, SessionTokens, Throttle, Timestamp,
+    AccessTokens, Announcer, AuthService, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy,
+    Limit, MasterKeys, NodeId, PasswordAssessor, PasswordHasher, Record, RecordClock,
+    RefreshTokens, SealingKeys, SessionTokens, Throttle, Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -52,6 +53,8 @@ pub struct Ports {
     pub record: Arc<dyn Record>,
     /// Hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
+    /// Vouches for users who have no password here, if logins are delegated.
+    pub auth_service: Option<Arc<dyn AuthService>>,
     /// Judges new passwords.
     pub assessor: Arc<dyn PasswordAssessor>,
     /// Counts tries.

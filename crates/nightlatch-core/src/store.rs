@@ -5,6 +5,7 @@
 
 mod error;
 mod feed;
+mod mirror;
 mod token;
 
 use std::future::Future;
@@ -16,12 +17,13 @@ use crate::throttle::AddressPrefix;
 use crate::username::LoginName;
 use crate::{
     AsOf, Deadline, Email, FailureClass, Generation, Groups, HashKind, History, LastUse,
-    NewSession, NodeStore, PasswordHash, Session, SessionId, ThrottleStore, Timestamp, TokenHash,
-    User, UserId, Username, Written,
+    NewSession, NodeStore, PasswordHash, Session, SessionId, Subject, ThrottleStore, Timestamp,
+    TokenHash, User, UserId, Username, Written,
 };
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
+pub use mirror::{MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate};
 pub use token::{CLOCKS_APART, Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
@@ -37,6 +39,8 @@ pub struct Credentials {
     pub user: User,
     /// The stored hash; `None` for a user who cannot log in by password.
     pub hash: Option<PasswordHash>,
+    /// Whose mirror the user is, if anybody's.
+    pub subject: Option<Subject>,
     /// Whether this account logged in from the asked address prefix within 30 days.
     pub prefix_is_known: bool,
 }
@@ -58,6 +62,8 @@ pub struct NewUser {
     pub groups: Groups,
     /// The password hash, if the user may log in by password.
     pub hash: Option<PasswordHash>,
+    /// Whose mirror the user is; then there is no hash.
+    pub subject: Option<Subject>,
     /// Whether the user may log in.
     pub enabled: bool,
     /// Creation time.
@@ -73,6 +79,8 @@ pub enum CreateUser {
     UsernameTaken,
     /// The folded e-mail is somebody's.
     EmailTaken,
+    /// Somebody else is this subject's mirror.
+    SubjectTaken,
 }
 
 /// A user from another system.
@@ -354,12 +362,26 @@ pub trait RecordStore: Send + Sync {
 
 /// Everything that a record is.
 pub trait Record:
-    UserStore + SessionStore + TokenStore + FeedStore + ThrottleStore + NodeStore + RecordStore
+    UserStore
+    + MirrorStore
+    + SessionStore
+    + TokenStore
+    + FeedStore
+    + ThrottleStore
+    + NodeStore
+    + RecordStore
 {
 }
 
 impl<T> Record for T where
-    T: UserStore + SessionStore + TokenStore + FeedStore + ThrottleStore + NodeStore + RecordStore
+    T: UserStore
+        + MirrorStore
+        + SessionStore
+        + TokenStore
+        + FeedStore
+        + ThrottleStore
+        + NodeStore
+        + RecordStore
 {
 }
 

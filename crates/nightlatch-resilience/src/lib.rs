@@ -18,7 +18,9 @@
 mod backoff;
 mod breaker;
 mod health;
+mod retry_budget;
 
 pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerPolicy, CallEnd, Pass};
 pub use health::{Dependency, HealthLine, HealthState};
+pub use retry_budget::RetryBudget;

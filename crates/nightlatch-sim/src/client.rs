@@ -92,6 +92,7 @@ impl Client {
             client: somewhere(),
             device: None,
             earlier: earlier.and_then(|earlier| self.session(earlier).cookie),
+            request_id: String::new(),
         };
         match self.service.login(request, self.within(LOGIN_DEADLINE)).await {
             Ok(logged_in) => Ok(Outcome::LoggedIn(self.keep(person, &logged_in))),
@@ -108,6 +109,7 @@ impl Client {
             login: name_of(person),
             password: typed(person, password),
             client: somewhere(),
+            request_id: String::new(),
         };
         let issued = self.service.issue_tokens(request, self.within(LOGIN_DEADLINE)).await;
         let pair = issued.map_err(|error| login_error(&error))?.pair;
@@ -204,7 +206,9 @@ impl Client {
         match self.service.change_password(request, deadline).await {
             Ok(logged_in) => Ok(Outcome::LoggedIn(self.keep(person, &logged_in))),
             Err(ChangePasswordError::NoSession) => Err(Outcome::Refused),
-            Err(ChangePasswordError::Weak(_)) => Err(Outcome::Denied),
+            Err(ChangePasswordError::Weak(_) | ChangePasswordError::ManagedElsewhere) => {
+                Err(Outcome::Denied)
+            }
             Err(ChangePasswordError::Login(error)) => Err(login_error(&error)),
         }
     }
@@ -303,9 +307,10 @@ const fn check_error(error: &CheckError) -> Outcome {
 fn login_error(error: &LoginError) -> Outcome {
     match error {
         LoginError::InvalidCredentials => Outcome::Denied,
-        LoginError::Throttled { .. } | LoginError::Busy { .. } | LoginError::Record(_) => {
-            Outcome::Unavailable
-        }
+        LoginError::Throttled { .. }
+        | LoginError::Busy { .. }
+        | LoginError::AuthService(_)
+        | LoginError::Record(_) => Outcome::Unavailable,
     }
 }
 

@@ -108,6 +108,7 @@ impl Node {
         ));
         let ports = Ports {
             record: Arc::clone(&node_record.record),
+            auth_service: None,
             hasher: Arc::clone(&hasher) as _,
             assessor: hasher,
             throttle: Arc::clone(&throttle) as _,

@@ -346,6 +346,7 @@ impl World {
                 name: String::new(),
                 groups: Groups::default(),
                 hash: Some(hasher::stored(&password_of(person, 0))),
+                subject: None,
                 enabled: true,
                 created_at: Timestamp::EPOCH,
             };

@@ -12,6 +12,7 @@
 
 mod copies;
 mod flights;
+mod mirror;
 mod news;
 mod ports;
 mod shared;

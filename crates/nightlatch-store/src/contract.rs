@@ -24,6 +24,7 @@
 
 pub mod feed;
 mod fixture;
+pub mod mirror;
 pub mod node;
 pub mod password;
 pub mod race;
@@ -203,6 +204,11 @@ macro_rules! contract_tests {
             token: of_many_who_present_one_token_all_are_told_one_successor;
             token: a_refresh_never_survives_a_logout;
             token: the_first_signing_key_of_a_number_is_kept;
+            mirror: a_mirrored_user_is_found_by_subject_name_and_email;
+            mirror: what_is_said_of_a_mirrored_user_is_written_and_told;
+            mirror: nobody_with_a_password_becomes_a_mirror;
+            mirror: what_is_somebody_elses_is_not_taken_over;
+            mirror: of_many_who_mirror_one_person_one_does;
             race: a_login_at_the_old_generation_never_survives_a_password_change;
             race: a_login_never_survives_a_disabling;
             race: a_login_never_survives_the_end_of_everything;

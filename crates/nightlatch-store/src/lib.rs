@@ -10,6 +10,8 @@ pub mod intercepted;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod lookups;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod net;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -18,6 +20,8 @@ pub mod redis;
 pub mod seal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "redis")]
+mod tcp;
 pub mod throttle;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod tls;

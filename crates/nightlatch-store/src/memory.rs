@@ -5,6 +5,7 @@
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
 mod feed;
+mod mirror;
 mod node;
 mod session;
 mod snapshot;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nightlatch_core::{
     Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FailurePosition, FeedKind, FeedRow,
     Generation, History, NodeId, Outcome, PasswordHash, Position, Session, SessionId, StoreError,
-    StoreErrorKind, StoreResult, StoredKey, Timestamp, TokenHash, User, UserId,
+    StoreErrorKind, StoreResult, StoredKey, Subject, Timestamp, TokenHash, User, UserId,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -117,6 +118,7 @@ struct StoredRow {
 struct UserRow {
     user: User,
     hash: Option<PasswordHash>,
+    subject: Option<Subject>,
 }
 
 #[derive(Clone)]

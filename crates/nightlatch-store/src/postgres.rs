@@ -13,6 +13,7 @@ mod gather;
 mod guard;
 mod listen;
 mod migrate;
+mod mirror;
 mod new_user;
 mod node;
 mod options;

@@ -24,7 +24,6 @@ mod sentinel;
 mod settling;
 mod slot;
 mod table;
-mod tcp;
 
 pub use self::copies::RedisCopies;
 pub use self::counters::RedisCounters;

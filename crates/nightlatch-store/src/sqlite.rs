@@ -15,6 +15,7 @@ mod job;
 mod limit;
 mod log;
 mod migration;
+mod mirror;
 mod node;
 mod opening;
 mod ports;

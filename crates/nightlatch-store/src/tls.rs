@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nightlatch_core::FailureClass;
+#[cfg(feature = "redis")]
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -14,6 +16,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     AlertDescription, CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+#[cfg(feature = "redis")]
+use rustls_platform_verifier::Verifier;
 
 /// Why a file of certificates or a key is of no use.
 pub(crate) type Unusable = Box<dyn Error + Send + Sync>;
@@ -28,6 +32,17 @@ pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, Unusable> {
         return Err("there is no certificate in it".into());
     }
     Ok(roots)
+}
+
+/// Believes those whom the authorities in a file vouch for; without one, those whom the machine believes.
+#[cfg(feature = "redis")]
+pub(crate) fn verifier(
+    authorities: Option<&Path>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Unusable> {
+    let Some(path) = authorities else { return Ok(Arc::new(Verifier::new(provider)?)) };
+    let roots = Arc::new(read_roots(path)?);
+    Ok(WebPkiServerVerifier::builder_with_provider(roots, provider).build()?)
 }
 
 /// What a failed handshake, or a record that cannot be read, says of the other side.

@@ -1,5 +1,6 @@
 //! Real servers for tests: started on free ports of 127.0.0.1, stopped by pid.
 
+pub mod auth_service;
 pub mod authority;
 pub mod browser;
 pub mod chance;
@@ -10,6 +11,7 @@ pub mod cluster;
 pub mod disk;
 pub mod history;
 pub mod load;
+pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod process;

@@ -12,8 +12,9 @@ use anyhow::{Context, bail};
 use nightlatch_core::coherence::CoherenceLimits;
 use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
-    AccessTokens, Announcer, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId, Policy, Ports,
-    Record, RecordClock, Service, StoreError, SystemClock, SystemEntropy, ThrottleScope,
+    AccessTokens, Announcer, AuthService, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId,
+    Policy, Ports, Record, RecordClock, Service, StoreError, SystemClock, SystemEntropy,
+    ThrottleScope,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::intercepted::InterceptedRecord;
@@ -21,6 +22,7 @@ use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
 use nightlatch_store::sqlite::{BackupError, SqliteRecord};
 use nightlatch_store::throttle::LocalThrottle;
 
+use crate::auth_service::{AuthServiceObserver, HttpAuthService};
 use crate::config::{Config, Database, PostgresDatabase, Registration, key_file, secrets};
 use crate::hashing::HashPool;
 use crate::jwt::{Jwt, KeptKeys, KeySource, Parties};
@@ -62,6 +64,8 @@ pub struct Beside {
     pub announcer: Arc<dyn Announcer>,
     /// Writes access tokens and reads them.
     pub access_tokens: Arc<dyn AccessTokens>,
+    /// Vouches for users who have no password here.
+    pub auth_service: Option<Arc<dyn AuthService>>,
 }
 
 /// A node without its HTTP layer: what the server and the command line work with.
@@ -216,6 +220,18 @@ impl Base {
         Arc::new(Jwt::new(parties, source))
     }
 
+    /// The service that logins are delegated to, if they are.
+    #[must_use]
+    pub fn auth_service(
+        &self,
+        config: &Config,
+        observers: (Arc<dyn AuthServiceObserver>, Arc<Calls>),
+    ) -> Option<Arc<HttpAuthService>> {
+        let config = config.auth_service.clone()?;
+        let by = (Arc::new(SystemClock) as Arc<dyn Clock>, Arc::clone(&self.entropy));
+        Some(Arc::new(HttpAuthService::new(config, by, observers)))
+    }
+
     /// The keys of access tokens that the record keeps.
     #[must_use]
     pub fn kept_keys(&self, config: &Config, keys: &Keys, record: Arc<dyn Record>) -> KeptKeys {
@@ -228,7 +244,7 @@ impl Base {
     /// # Errors
     /// The system gives no threads.
     pub fn assemble(self, config: &Config, keys: Keys, beside: Beside) -> anyhow::Result<Node> {
-        let Beside { record, announcer, access_tokens } = beside;
+        let Beside { record, announcer, access_tokens, auth_service } = beside;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let pool = HashPool::start(None, clock, Arc::clone(&self.entropy));
         let hasher = Arc::new(pool.context("starting the threads that hash passwords")?);
@@ -242,6 +258,7 @@ impl Base {
         let ports = Ports {
             record,
             hasher: Arc::clone(&hasher) as _,
+            auth_service,
             assessor: Arc::clone(&hasher) as _,
             throttle: Arc::clone(&throttle) as _,
             announcer,
@@ -274,7 +291,9 @@ fn policy(config: &Config) -> Policy {
         access_age: config.tokens.access_ttl,
         refresh_age: config.tokens.refresh_ttl,
         refresh_grace: config.tokens.refresh_grace,
-        registration_open: config.registration == Registration::Open,
+        // Who is unknown here is known there, or nobody.
+        registration_open: config.registration == Registration::Open
+            && config.auth_service.is_none(),
         max_staleness: config.limits.max_staleness,
         throttles: (!config.throttle.disabled).then_some(limits(config)),
     }

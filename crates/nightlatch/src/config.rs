@@ -5,6 +5,7 @@
 //! rest is reported with the corrected line and left out. Each section has its own file, which
 //! holds the struct and reads it; [`setting`] is the one table of names, defaults and meanings.
 
+mod auth_service;
 mod database;
 mod env_file;
 mod environment;
@@ -34,6 +35,7 @@ mod web_origin;
 
 use std::path::Path;
 
+pub use auth_service::{AuthServiceConfig, ServiceCredentials};
 pub use database::{Database, PostgresDatabase};
 pub use environment::Environment;
 pub use limits::LimitsConfig;
@@ -67,6 +69,8 @@ pub struct Config {
     pub database: Database,
     /// The accelerator, if there is one.
     pub redis: Option<RedisConfig>,
+    /// The service that logins are delegated to, if they are.
+    pub auth_service: Option<AuthServiceConfig>,
     /// What tokens are signed with.
     pub secrets: SecretsConfig,
     /// Sessions and their cookie.
@@ -117,6 +121,7 @@ impl Config {
             registration: Registration::read(&mut reader),
             database: Database::read(&mut reader),
             redis: RedisConfig::read(&mut reader),
+            auth_service: AuthServiceConfig::read(&mut reader),
             secrets: SecretsConfig::read(&mut reader),
             session: SessionConfig::read(&mut reader, web.public_url.as_ref()),
             tokens: TokenConfig::read(&mut reader, web.public_url.as_ref()),

@@ -2,6 +2,8 @@
 //!
 //! A health check that asks hangs with whatever hangs, so answers come from what is known.
 
+mod auth_service;
+mod cache;
 mod remedy;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,8 +15,13 @@ use nightlatch_core::{
 };
 use nightlatch_resilience::{Dependency, HealthLine, HealthState};
 use nightlatch_store::cached::{CachedRecord, CopiesState, Look, LookObserver};
-use nightlatch_store::redis::{LinkObserver, Observation};
 use tokio_util::sync::CancellationToken;
+
+use auth_service::AuthServiceState;
+use cache::CacheState;
+
+/// Its name among the dependencies.
+pub(crate) const AUTH_SERVICE: &str = "auth_service";
 
 /// How long a start may take before the record is asked all the same.
 const START_GRACE: Duration = Duration::from_secs(2);
@@ -50,17 +57,18 @@ struct State {
     /// Why it serves no look-ups, though it answers.
     lookups: LookupFailures,
     cache: Option<CacheState>,
+    auth_service: Option<AuthServiceState>,
     stopping: bool,
     since: Timestamp,
 }
 
-/// What is known of Redis.
-struct CacheState {
-    redis: Dependency,
-    /// `None`: as it should be.
-    class: Option<FailureClass>,
-    /// Why no news of other nodes come by it.
-    deaf: Option<FailureClass>,
+/// What is configured of what need not be there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Optional {
+    /// Redis.
+    pub redis: bool,
+    /// An auth service.
+    pub auth_service: bool,
 }
 
 /// How it is, in one word.
@@ -86,11 +94,13 @@ impl Status {
     }
 }
 
-/// How it is with Redis.
+/// How it is with a dependency that need not be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheStatus {
+pub enum OptionalStatus {
     /// There is none.
     Disabled,
+    /// Not known yet.
+    Unknown,
     /// As it should be.
     Connected,
     /// Failed in this way.
@@ -105,7 +115,9 @@ pub struct Snapshot {
     /// The class of the record's failure, if any.
     pub database_class: Option<&'static str>,
     /// How it is with Redis.
-    pub cache: CacheStatus,
+    pub cache: OptionalStatus,
+    /// How it is with the auth service.
+    pub auth_service: OptionalStatus,
     /// Since when the status is what it is.
     pub since: Timestamp,
     /// How far the wall clock is from record time.
@@ -122,7 +134,7 @@ pub struct Snapshot {
 impl Health {
     /// Nothing is known yet, so nothing is served.
     #[must_use]
-    pub fn new(clock: Arc<RecordClock>, has_redis: bool, throttling_disabled: bool) -> Self {
+    pub fn new(clock: Arc<RecordClock>, has: Optional, throttling_disabled: bool) -> Self {
         let since = clock.now();
         let state = State {
             database: Dependency::new("database"),
@@ -130,11 +142,8 @@ impl Health {
             answers: false,
             write_failure: None,
             lookups: LookupFailures::default(),
-            cache: has_redis.then(|| CacheState {
-                redis: Dependency::new("redis"),
-                class: Some(FailureClass::Unreachable),
-                deaf: None,
-            }),
+            cache: has.redis.then(CacheState::new),
+            auth_service: has.auth_service.then(AuthServiceState::new),
             stopping: false,
             since,
         };
@@ -146,7 +155,9 @@ impl Health {
     pub fn degraded(&self) -> Vec<&'static str> {
         let state = self.lock();
         let database = state.class.map(|_| "database");
-        database.into_iter().chain(state.cache_class().map(|_| "redis")).collect()
+        let redis = state.cache_class().map(|_| "redis");
+        let auth_service = state.auth_service_class().map(|_| AUTH_SERVICE);
+        database.into_iter().chain(redis).chain(auth_service).collect()
     }
 
     /// Whether session checks can be served and no stop has begun.
@@ -177,7 +188,7 @@ impl Health {
             warnings.push("clock_skew");
         }
         let serves = state.serves_checks(copies) || state.serves_logins();
-        let failure = state.class.or(state.cache_class());
+        let failure = state.class.or(state.cache_class()).or(state.auth_service_class());
         let status = match (serves, failure, warnings.is_empty()) {
             (false, _, _) => Status::Unhealthy,
             (true, Some(_), _) | (true, None, false) => Status::Degraded,
@@ -187,7 +198,11 @@ impl Health {
         Snapshot {
             status,
             database_class: state.class.map(FailureClass::as_str),
-            cache: state.cache_status(),
+            cache: state.cache.as_ref().map_or(OptionalStatus::Disabled, CacheState::status),
+            auth_service: state
+                .auth_service
+                .as_ref()
+                .map_or(OptionalStatus::Disabled, AuthServiceState::status),
             since: state.since.min(now),
             clock_skew,
             staleness: unconfirmed.filter(|age| *age > LEASE).unwrap_or_default(),
@@ -284,56 +299,13 @@ impl LookObserver for Health {
     }
 }
 
-impl LinkObserver for Health {
-    fn observed(&self, seen: Observation) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        let database = state.class;
-        let Some(cache) = &mut state.cache else { return };
-        // What is the matter with the database is told first, and since when.
-        let has_changed = database.is_none() && cache.class != seen.outcome.err();
-        cache.class = seen.outcome.err();
-        let outcome = seen.outcome.map_err(FailureClass::as_str);
-        let line = cache.redis.observe(outcome, seen.began, seen.ended);
-        if has_changed {
-            state.since = now;
-        }
-        drop(state);
-        if let Some(line) = line {
-            tell(&line, seen.outcome.err().and_then(remedy::of_redis));
-        }
-    }
-
-    fn listens(&self, outcome: Result<(), FailureClass>) {
-        let mut state = self.lock();
-        let Some(cache) = &mut state.cache else { return };
-        let was = std::mem::replace(&mut cache.deaf, outcome.err());
-        drop(state);
-        // Each connection tries again, and its answer is nearly always the same.
-        match outcome {
-            Ok(()) if was.is_some() => tracing::info!(event = "redis.news_on"),
-            Err(class) if was != Some(class) => tracing::warn!(
-                event = "redis.news_off",
-                class = class.as_str(),
-                "revocations reach this server by the database alone; Redis must speak RESP3, and \
-                 its user be let onto the channel (ACL SETUSER ... &<REDIS_KEY_PREFIX>news)"
-            ),
-            Ok(()) | Err(_) => {}
-        }
-    }
-}
-
 impl State {
     fn cache_class(&self) -> Option<FailureClass> {
-        self.cache.as_ref().and_then(|cache| cache.class)
+        self.cache.as_ref().and_then(CacheState::class)
     }
 
-    fn cache_status(&self) -> CacheStatus {
-        match &self.cache {
-            None => CacheStatus::Disabled,
-            Some(CacheState { class: None, .. }) => CacheStatus::Connected,
-            Some(CacheState { class: Some(class), .. }) => CacheStatus::Failed(class.as_str()),
-        }
+    fn auth_service_class(&self) -> Option<FailureClass> {
+        self.auth_service.as_ref().and_then(AuthServiceState::class)
     }
 
     /// Whether session checks can be served: by the record, or from copies.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Route, get};
 use tower::layer::layer_fn;
@@ -97,10 +97,14 @@ impl Layers {
     /// All layers but the innermost, from the outside to the inside and back.
     async fn answer(
         self: Arc<Self>,
-        request: Request,
+        mut request: Request,
         route: Route,
     ) -> Result<Response, Infallible> {
         let id = request_id::of(&request);
+        if request.method() == Method::POST {
+            // For those who ask others on behalf of it. Checks of sessions do not.
+            request.extensions_mut().insert(id.clone());
+        }
         let line = self.app.as_ref().map(|app| (app, log::Line::begin(app, &request)));
         let is_page = pages::is_page(request.uri().path());
         let is_for_a_person = pages::is_for_a_person(&request);
@@ -115,10 +119,10 @@ impl Layers {
 
         let is_page = is_page || is_for_a_person && response.status() == StatusCode::NOT_FOUND;
         // Everything beneath answers with problems, which get their bodies here.
-        problem::render(self.environment, &id, is_page, &mut response);
+        let problem = problem::render(self.environment, &id, is_page, &mut response);
         self.security_headers.add(is_page, response.headers_mut());
         if let Some((app, line)) = line {
-            line.end(app, &id, response.status());
+            line.end(app, &id, (response.status(), problem.as_deref()));
         }
         response.headers_mut().insert(request_id::X_REQUEST_ID, id.into_value());
         Ok(response)

@@ -1,6 +1,7 @@
 //! The Nightlatch server: everything that joins the rules to the world.
 
 pub mod app;
+pub mod auth_service;
 pub mod background;
 pub mod cli;
 pub mod config;

@@ -21,7 +21,7 @@ use crate::app::{Accelerator, Base, Beside, Node, limits_by_scope};
 use crate::background::Jobs;
 use crate::config::{Config, Loaded, Report};
 use crate::descriptors;
-use crate::health::Health;
+use crate::health::{AUTH_SERVICE, Health, Optional};
 use crate::heartbeat;
 use crate::http::app::{App, Settings};
 use crate::http::cookie::CookieNames;
@@ -68,8 +68,10 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
     let accelerator = Accelerator::open(&base, &config, metrics.calls("redis"));
-    let (clock, has_redis) = (Arc::clone(&base.clock), accelerator.is_some());
-    let health = Arc::new(Health::new(clock, has_redis, config.throttle.disabled));
+    let has =
+        Optional { redis: accelerator.is_some(), auth_service: config.auth_service.is_some() };
+    let health = Health::new(Arc::clone(&base.clock), has, config.throttle.disabled);
+    let health = Arc::new(health);
     metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
     let settings = settings(&config, bound);
@@ -160,10 +162,17 @@ impl Starting {
             None => self.wait_for_keys(&base, &tried).await,
         };
         let jwt = base.access_tokens(&self.config, &keys, Arc::clone(&copies) as _);
+        let observer = (Arc::clone(&self.health) as _, self.metrics.calls(AUTH_SERVICE));
+        let auth_service = base.auth_service(&self.config, observer);
+        if let Some(auth_service) = &auth_service {
+            let watching = Arc::clone(auth_service).watch();
+            tasks.spawn(stop.clone().run_until_cancelled_owned(watching));
+        }
         let beside = Beside {
             record: Arc::clone(&copies) as _,
             announcer: Arc::clone(&copies) as _,
             access_tokens: Arc::clone(&jwt) as _,
+            auth_service: auth_service.clone().map(|service| service as _),
         };
         let node = base.assemble(&self.config, keys, beside)?;
         if let Some(accelerator) = self.accelerator.clone() {
@@ -177,6 +186,7 @@ impl Starting {
             copies: Arc::clone(&copies),
             record: node.base.record.clone(),
             accelerator: self.accelerator.clone(),
+            auth_service,
             throttle: Arc::clone(&node.throttle),
             traffic: Arc::clone(&app.traffic),
         });

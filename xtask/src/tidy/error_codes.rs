@@ -8,6 +8,9 @@ use super::tree::{Finding, Tree};
 /// Where the codes are: an enum whose `as_str` has one arm `Self::X => "x"` for each.
 const CODES: &str = "crates/nightlatch/src/http/problem/code.rs";
 
+/// Those of the auth service, in an enum of their own.
+const MORE_CODES: &str = "crates/nightlatch/src/http/problem/upstream.rs";
+
 /// Where they are explained: one heading for each, of the code alone, in backquotes.
 const DOCUMENT: &str = "docs/errors.md";
 
@@ -21,7 +24,12 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
             format!("tidy compares {CODES} with {DOCUMENT}; if one moved, change its constant");
         return vec![Finding::new(missing, 1, "is not there", fix)];
     };
-    let codes = codes(source);
+    let more = tree.find(MORE_CODES);
+    let codes: Vec<_> = [Some(source), more]
+        .into_iter()
+        .flatten()
+        .flat_map(|source| codes(source).into_iter().map(move |(at, code)| (source, at, code)))
+        .collect();
     if codes.is_empty() {
         let what = "no error code found";
         let fix = "expected an enum with `fn as_str` whose arms read `Self::BadRequest => \"bad_request\"`";
@@ -29,14 +37,14 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     }
     let sections = sections(&document.text);
     let mut findings = Vec::new();
-    for (at, code) in &codes {
+    for (source, at, code) in &codes {
         if !sections.iter().any(|section| section.code == *code) {
             let fix = format!("add a heading `{code}` with its text to {DOCUMENT}");
             findings.push(Finding::at(source, *at, format!("`{code}` is not explained"), fix));
         }
     }
     for section in sections {
-        if !codes.iter().any(|(_, code)| *code == section.code) {
+        if !codes.iter().any(|(_, _, code)| *code == section.code) {
             let what = format!("explains `{}`, which no answer carries", section.code);
             findings.push(Finding::new(DOCUMENT, section.line, what, "remove it, or add the code"));
         }
@@ -102,6 +110,15 @@ mod tests {
 
     fn section(code: &str) -> String {
         format!("### `{code}`\n{}\n\n", SECTION.join(" x\n"))
+    }
+
+    #[test]
+    fn codes_of_both_enums_are_explained() {
+        let document = format!("{}{}", section("bad_request"), section("no_session"));
+        let more =
+            SOURCE.replace("bad_request", "upstream_dns").replace("no_session", "upstream_tls");
+        let found = places(check, &[(CODES, SOURCE), (MORE_CODES, &more), (DOCUMENT, &document)]);
+        assert_eq!(found, [format!("{MORE_CODES}:7"), format!("{MORE_CODES}:8")]);
     }
 
     #[test]

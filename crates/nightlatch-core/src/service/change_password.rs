@@ -33,6 +33,9 @@ pub enum ChangePasswordError {
     /// The new password is too easily guessed.
     #[error("the password is too easily guessed")]
     Weak(Weakness),
+    /// Another service keeps this user's password.
+    #[error("the password is kept elsewhere")]
+    ManagedElsewhere,
     /// The session ended meanwhile, by another change or a disabling.
     #[error("the session has ended")]
     NoSession,
@@ -71,6 +74,9 @@ impl Service {
         let Some(found) = budget.spend(self.clock(), find).await? else {
             return Err(ChangePasswordError::NoSession);
         };
+        if found.subject.is_some() {
+            return Err(ChangePasswordError::ManagedElsewhere);
+        }
         let name = LoginName::fold(user.username.as_str());
         let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
         let before = budget.before_next_call(self.clock());

@@ -18,6 +18,8 @@ pub struct TokenRequest {
     pub password: Password,
     /// Where it comes from.
     pub client: Client,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 /// What a client without cookies goes on with.
@@ -49,8 +51,14 @@ impl Service {
         request: TokenRequest,
         deadline: Deadline,
     ) -> Result<IssuedTokens, LoginError> {
-        let TokenRequest { login, password, client } = request;
-        let attempt = Attempt { login: &login, password, client: &client, device: None };
+        let TokenRequest { login, password, client, request_id } = request;
+        let attempt = Attempt {
+            login: &login,
+            password,
+            client: &client,
+            device: None,
+            request_id: &request_id,
+        };
         let open = |user: &User| self.new_token_session(user, client.clone());
         let Opened { found, secret, upgrade } = self.log_in(attempt, open, deadline).await?;
         Ok(IssuedTokens { pair: self.pair(&found, secret), upgrade })

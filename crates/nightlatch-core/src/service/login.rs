@@ -11,9 +11,9 @@ use super::Service;
 use super::login_guard::{Guess, RightPassword};
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, Client, Credentials, Deadline, Device, Entropy, FoundSession, HashError, Limit,
-    LoginName, NewSession, Password, PasswordHash, Refused, Session, SessionId, SessionToken,
-    StoreError, Timestamp, TokenCheck, TokenHash, User, UserId,
+    AddressPrefix, AuthServiceError, Client, Credentials, Deadline, Device, Entropy, FoundSession,
+    HashError, Limit, LoginName, NewSession, Password, PasswordHash, Refused, Session, SessionId,
+    SessionToken, StoreError, Timestamp, TokenCheck, TokenHash, User, UserId,
 };
 
 /// What a login brings.
@@ -31,6 +31,8 @@ pub struct LoginRequest {
     pub device: Option<Device>,
     /// A session token that came with it: that session ends.
     pub earlier: Option<String>,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 /// A login, of whichever kind.
@@ -39,6 +41,7 @@ pub(super) struct Attempt<'a> {
     pub(super) password: Password,
     pub(super) client: &'a Client,
     pub(super) device: Option<&'a Device>,
+    pub(super) request_id: &'a str,
 }
 
 /// What the record says to a right password, and the secret by which the client comes back.
@@ -93,9 +96,18 @@ pub enum LoginError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The service that vouches for users gave no answer that a login could rest on.
+    #[error(transparent)]
+    AuthService(Box<AuthServiceError>),
     /// The record gave no answer.
     #[error(transparent)]
     Record(#[from] StoreError),
+}
+
+impl From<AuthServiceError> for LoginError {
+    fn from(error: AuthServiceError) -> Self {
+        Self::AuthService(Box::new(error))
+    }
 }
 
 impl From<Refused> for LoginError {
@@ -121,7 +133,7 @@ pub(super) const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a login is tried whose credential generation moves under it: each round needs a
 /// password change, a disabling or a "log out everywhere" in the same instant.
-const ROUNDS_MAX: u32 = 3;
+pub(super) const ROUNDS_MAX: u32 = 3;
 
 impl Service {
     /// Logs in. Two round trips to the record, and as many more as the generation moved.
@@ -134,9 +146,16 @@ impl Service {
         request: LoginRequest,
         deadline: Deadline,
     ) -> Result<LoggedIn, LoginError> {
-        let LoginRequest { login, password, remember, client, device, earlier } = request;
+        let LoginRequest { login, password, remember, client, device, earlier, request_id } =
+            request;
         let replaces = earlier.as_deref().and_then(|earlier| self.known_token(earlier));
-        let attempt = Attempt { login: &login, password, client: &client, device: device.as_ref() };
+        let attempt = Attempt {
+            login: &login,
+            password,
+            client: &client,
+            device: device.as_ref(),
+            request_id: &request_id,
+        };
         let open = |user: &User| {
             let (mut new, token) = self.new_session(user, client.clone(), remember);
             new.replaces = replaces;
@@ -159,14 +178,14 @@ impl Service {
         let mut budget = RecordBudget::of(deadline);
         let mut found = self.find_credentials(&name, prefix, &mut budget).await?;
         let guess = Guess { name: &name, prefix, device: attempt.device };
+        if let Some(by) = self.vouches_for(found.as_ref()) {
+            return self.log_in_delegated(by, (attempt, found), (open, budget), guess).await;
+        }
         for _ in 0..ROUNDS_MAX {
             let before = budget.before_next_call(self.clock());
             let right =
                 self.guess_password(&guess, &attempt.password, found.as_ref(), before).await?;
-            if !self.ports.clock.is_told() {
-                // By a clock that is wrong a session could be over before it begins.
-                return Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER });
-            }
+            self.knows_login_time()?;
             let (new, secret) = open(&right.user);
             let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {
@@ -181,6 +200,12 @@ impl Service {
             found = self.find_credentials(&name, prefix, &mut budget).await?;
         }
         Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER })
+    }
+
+    /// By a clock that is wrong a session could be over before it begins.
+    pub(super) fn knows_login_time(&self) -> Result<(), LoginError> {
+        let is_told = self.ports.clock.is_told();
+        if is_told { Ok(()) } else { Err(LoginError::Busy { retry_after: BUSY_RETRY_AFTER }) }
     }
 
     /// How long to hold back the answer to a failed login that arrived at the boot time `arrived`:

@@ -48,6 +48,9 @@ pub enum SetPasswordError {
     /// It is too easily guessed.
     #[error("{}", .0.0)]
     Weak(Weakness),
+    /// Another service keeps this user's password.
+    #[error("the auth service keeps this user's password")]
+    ManagedElsewhere,
     /// There is no such user.
     #[error("there is no such user")]
     NoUser,
@@ -130,13 +133,16 @@ impl Service {
             name,
             groups: add.groups,
             hash,
+            subject: None,
             enabled: true,
             created_at: now,
         };
         let created = self.ports.record.create_user(user, deadline).await;
         match created.map_err(SetPasswordError::Record)? {
             CreateUser::Created(user) => Ok(user),
-            CreateUser::UsernameTaken => Err(AddUserError::UsernameTaken),
+            CreateUser::UsernameTaken | CreateUser::SubjectTaken => {
+                Err(AddUserError::UsernameTaken)
+            }
             CreateUser::EmailTaken => Err(AddUserError::EmailTaken),
         }
     }
@@ -152,6 +158,12 @@ impl Service {
         password: Password,
         deadline: Deadline,
     ) -> Result<User, SetPasswordError> {
+        let nowhere = AddressPrefix::of([0, 0, 0, 0].into());
+        let record = &self.ports.record;
+        let found = record.find_credentials_by_id(user.id, nowhere, self.now(), deadline).await?;
+        if found.is_some_and(|credentials| credentials.subject.is_some()) {
+            return Err(SetPasswordError::ManagedElsewhere);
+        }
         let context = context_words(&user.username, user.email.as_ref(), &user.name);
         let hash = self.hash_new(password, context, deadline).await?;
         let change =

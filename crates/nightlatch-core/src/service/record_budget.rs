@@ -9,6 +9,9 @@ use crate::{Clock, Deadline};
 /// What the record gets of one request.
 const RECORD_MAX: Duration = Duration::from_secs(2);
 
+/// What of that is left to the record while somebody else is asked.
+const LAST_CALLS_MAX: Duration = Duration::from_secs(1);
+
 /// What is left of it.
 pub(super) struct RecordBudget {
     request: Deadline,
@@ -27,6 +30,14 @@ impl RecordBudget {
         let remaining = self.request.remaining(clock);
         // Of a short deadline half is left, so that hashing has a chance too.
         let part = self.left.min(remaining / 2);
+        self.request.at_most(clock, remaining.saturating_sub(part))
+    }
+
+    /// The deadline of a call elsewhere, before the last ones of this budget. Whoever answers there takes
+    /// longer than a password takes to be hashed, so less is left to the record.
+    pub(super) fn before_last_calls(&self, clock: &dyn Clock) -> Deadline {
+        let remaining = self.request.remaining(clock);
+        let part = self.left.min(LAST_CALLS_MAX).min(remaining / 2);
         self.request.at_most(clock, remaining.saturating_sub(part))
     }
 

@@ -139,13 +139,16 @@ impl Service {
             name,
             groups: Groups::default(),
             hash: Some(hash),
+            subject: None,
             enabled: true,
             created_at: now,
         };
         let create = |deadline| self.ports.record.create_user(user, deadline);
         match budget.spend(self.clock(), create).await? {
             CreateUser::Created(user) => Ok(user),
-            CreateUser::UsernameTaken => Err(RegisterError::UsernameTaken),
+            CreateUser::UsernameTaken | CreateUser::SubjectTaken => {
+                Err(RegisterError::UsernameTaken)
+            }
             CreateUser::EmailTaken => Err(RegisterError::EmailTaken),
         }
     }

@@ -271,6 +271,7 @@ fn alice() -> NewUser {
         name: String::new(),
         groups: Groups::default(),
         hash: None,
+        subject: None,
         enabled: true,
         created_at: Timestamp::EPOCH,
     }

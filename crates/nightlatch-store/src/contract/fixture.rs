@@ -108,6 +108,7 @@ impl Fixture {
             name: name.to_owned(),
             groups: Groups::default(),
             hash: Some(hash("$2b$12$first")),
+            subject: None,
             enabled: true,
             created_at: self.now(),
         }
@@ -120,7 +121,9 @@ impl Fixture {
     pub(super) async fn user(&self, name: &str) -> User {
         match self.create(self.new_user(name)).await {
             CreateUser::Created(user) => user,
-            taken @ (CreateUser::UsernameTaken | CreateUser::EmailTaken) => {
+            taken @ (CreateUser::UsernameTaken
+            | CreateUser::EmailTaken
+            | CreateUser::SubjectTaken) => {
                 panic!("{name}: {taken:?}")
             }
         }

@@ -46,6 +46,10 @@ impl UserStore for MemoryRecord {
             if state.email_owner(&user).is_some() {
                 return CreateUser::EmailTaken;
             }
+            if user.subject.is_some() && state.users.values().any(|row| row.subject == user.subject)
+            {
+                return CreateUser::SubjectTaken;
+            }
             CreateUser::Created(state.insert_user(user))
         })
     }
@@ -190,6 +194,7 @@ impl State {
         Some(Credentials {
             user: row.user.clone(),
             hash: row.hash.clone(),
+            subject: row.subject.clone(),
             prefix_is_known: seen_at.is_some_and(|at| at.after(KNOWN_PREFIX_RETENTION) > now),
         })
     }
@@ -214,7 +219,8 @@ impl State {
         if let Some(email) = &user.email {
             self.emails.insert(email.folded().to_owned(), user.id);
         }
-        self.users.insert(user.id, UserRow { user: user.clone(), hash: new.hash });
+        let row = UserRow { user: user.clone(), hash: new.hash, subject: new.subject };
+        self.users.insert(user.id, row);
         user
     }
 

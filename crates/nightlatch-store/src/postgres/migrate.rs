@@ -45,6 +45,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0004_tokens",
         sql: include_str!("../../migrations/postgres/0004_tokens.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_mirrors",
+        sql: include_str!("../../migrations/postgres/0005_mirrors.sql"),
+    },
 ];
 
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.

@@ -6,7 +6,7 @@
 
 use nightlatch_core::{
     CreateUser, Deadline, Email, FailureClass, Generation, ImportOutcome, ImportUser, NewUser,
-    Outcome, PasswordHash, StoreError, StoreErrorKind, User,
+    Outcome, PasswordHash, StoreError, StoreErrorKind, Subject, User,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -27,14 +27,15 @@ const CREATE: &str = "
     WITH created AS (
         INSERT INTO nightlatch.users (id, username, username_folded, email, email_folded,
             email_verified, name, groups, password_hash, hash_kind, enabled, created_at,
-            updated_at, generation)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)
+            updated_at, generation, subject)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
         ON CONFLICT DO NOTHING
         RETURNING id
     )
     SELECT EXISTS (SELECT FROM created) AS is_created,
         EXISTS (SELECT FROM nightlatch.users WHERE username_folded = $3) AS has_name,
-        EXISTS (SELECT FROM nightlatch.users WHERE email_folded = $5) AS has_email";
+        EXISTS (SELECT FROM nightlatch.users WHERE email_folded = $5) AS has_email,
+        EXISTS (SELECT FROM nightlatch.users WHERE subject = $14) AS has_subject";
 
 /// Groups come joined: there are no arrays of arrays of different lengths, and no group name has
 /// a comma.
@@ -91,6 +92,7 @@ impl PostgresRecord {
             (&user.enabled, Type::BOOL),
             (&user.created_at.as_micros(), Type::INT8),
             (&FIRST_GENERATION.0, Type::INT8),
+            (&user.subject.as_ref().map(Subject::as_str), Type::TEXT),
         ];
         for _ in 0..ROUNDS_MAX {
             let call = Call { doing, effect: Effect::Write, sql: CREATE, params };
@@ -104,6 +106,9 @@ impl PostgresRecord {
             }
             if reader.get("has_email")? {
                 return Ok(CreateUser::EmailTaken);
+            }
+            if reader.get("has_subject")? {
+                return Ok(CreateUser::SubjectTaken);
             }
         }
         Err(never_settled(doing))

@@ -18,7 +18,7 @@ macro_rules! find_credentials {
         concat!(
             "SELECT ",
             user_columns!(),
-            ", u.password_hash, EXISTS (
+            ", u.password_hash, u.subject, EXISTS (
                    SELECT FROM nightlatch.known_prefixes k
                    WHERE k.user_id = u.id AND k.prefix = $2 AND k.last_login_at > $3
                ) AS prefix_is_known
@@ -96,6 +96,8 @@ macro_rules! tell_of_owner {
         )
     };
 }
+
+pub(super) use tell_of_owner;
 
 const ENABLE: &str = concat!(
     at_clock!(),
@@ -292,7 +294,7 @@ impl UserStore for PostgresRecord {
 }
 
 /// What statements that change a user begin with: the user, the time (now), the id of the feed row.
-fn of<'a>(id: &'a UserId, row_id: &'a i64) -> [Param<'a>; 3] {
+pub(super) fn of<'a>(id: &'a UserId, row_id: &'a i64) -> [Param<'a>; 3] {
     [(id.as_uuid(), Type::UUID), (&None::<i64>, Type::INT8), (row_id, Type::INT8)]
 }
 
@@ -314,12 +316,13 @@ impl PostgresRecord {
         Ok(Some(Credentials {
             user: reader.user()?,
             hash: reader.hash()?,
+            subject: reader.subject()?,
             prefix_is_known: reader.get("prefix_is_known")?,
         }))
     }
 
     /// A statement that changes one user and gives the changed one.
-    async fn change_user(
+    pub(super) async fn change_user(
         &self,
         doing: &'static str,
         sql: &'static str,

@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::failure::{classify, classify_io};
+use super::failure::classify;
 use super::intake::{Intake, Watched};
 use super::options::{RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
 use super::sentinel::Sentinels;
-use super::tcp;
+use crate::tcp::{self, classify_io};
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
 /// waits for a place in it.

@@ -8,7 +8,7 @@ use nightlatch_core::FailureClass;
 use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
-use crate::tls;
+use crate::tcp::classify_io;
 
 /// Redis did not do what it was asked, or not in time. It never means "no".
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -93,24 +93,6 @@ pub(super) fn classify(error: &RedisError) -> FailureClass {
         (ErrorKind::Io, None) if error.is_timeout() => FailureClass::Timeout,
         (ErrorKind::Io, None) => FailureClass::Closed,
         _ => FailureClass::Protocol,
-    }
-}
-
-/// The class of what a socket, or TLS over it, ended with.
-pub(super) fn classify_io(error: &io::Error) -> FailureClass {
-    if let Some(refusal) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return tls::classify(refusal);
-    }
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => FailureClass::Timeout,
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::PermissionDenied
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable => FailureClass::Unreachable,
-        io::ErrorKind::InvalidData => FailureClass::Protocol,
-        _ => FailureClass::Closed,
     }
 }
 

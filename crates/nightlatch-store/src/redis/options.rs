@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use nightlatch_core::Secret;
 use rustls::ClientConfig;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
 use crate::tls::{self, AnyName, Unusable};
@@ -147,14 +145,12 @@ impl RedisTls {
         if !self.verifies {
             return Ok(Arc::new(AnyName::anybody(provider)));
         }
-        let Some(path) = &self.authorities else {
-            let verifier = Verifier::new(provider);
-            return Ok(Arc::new(verifier.map_err(|error| RedisOptionsError::Tls(error.into()))?));
-        };
-        let unusable = |source| RedisOptionsError::File { path: path.clone(), source };
-        let roots = Arc::new(tls::read_roots(path).map_err(unusable)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        Ok(verifier.map_err(|error| unusable(error.into()))?)
+        tls::verifier(self.authorities.as_deref(), provider).map_err(|source| {
+            match &self.authorities {
+                Some(path) => RedisOptionsError::File { path: path.clone(), source },
+                None => RedisOptionsError::Tls(source),
+            }
+        })
     }
 }
 

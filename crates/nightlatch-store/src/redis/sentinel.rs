@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::connect::HostAndPort;
 use super::failure::classify;
-use super::tcp;
+use crate::tcp;
 
 /// How long one Sentinel may take to be reached and to answer.
 const ASK_LIMIT: Duration = Duration::from_millis(500);

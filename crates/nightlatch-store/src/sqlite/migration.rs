@@ -35,6 +35,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0003_tokens",
         sql: include_str!("../../migrations/sqlite/0003_tokens.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_mirrors",
+        sql: include_str!("../../migrations/sqlite/0004_mirrors.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

@@ -8,15 +8,15 @@ use nightlatch_core::{
     AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
     Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
     HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
-    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId, SessionStore,
-    StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore, User, UserId,
-    UserStore, Username, Written,
+    LostRevocations, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, NewSession, NewUser,
+    NodeId, NodeStore, PasswordChange, PasswordHash, Position, RecordStore, Rotated, Rotation,
+    Session, SessionEnd, SessionId, SessionStore, StoreResult, StoredKey, Sweep, ThrottleStore,
+    Timestamp, TokenHash, TokenStore, User, UserId, UserStore, Username, Written,
 };
 
 use super::failure::class_of;
 use super::user::Whom;
-use super::{SqliteRecord, feed, node, restore, session, sweep, throttle, token, user};
+use super::{SqliteRecord, feed, mirror, node, restore, session, sweep, throttle, token, user};
 
 impl UserStore for SqliteRecord {
     fn find_credentials<'a>(
@@ -125,6 +125,24 @@ impl UserStore for SqliteRecord {
 
     fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
         self.look("listing kinds of hashes", deadline, user::list_hash_kinds)
+    }
+}
+
+impl MirrorStore for SqliteRecord {
+    fn find_mirrored(
+        &self,
+        keys: MirrorKeys,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<MirrorFound>> {
+        self.look("finding a mirrored user", deadline, move |conn| mirror::find(conn, &keys))
+    }
+
+    fn update_mirrored(
+        &self,
+        update: MirrorUpdate,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
+        self.change("mirroring a user", deadline, move |change| mirror::update(change, &update))
     }
 }
 

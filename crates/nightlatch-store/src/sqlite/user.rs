@@ -6,13 +6,13 @@
 use nightlatch_core::{
     AddressPrefix, ChangedPassword, CreateUser, Credentials, Email, FeedKind, FeedRow, Generation,
     Groups, HashKind, ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName, NewSession, NewUser,
-    PasswordChange, PasswordHash, Timestamp, User, UserId, Written,
+    PasswordChange, PasswordHash, Subject, Timestamp, User, UserId, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::feed::Change;
 use super::row::{self, USER_COLUMNS, user_columns};
-use super::session;
+use super::{mirror, session};
 
 /// Whom credentials are asked for.
 pub(super) enum Whom {
@@ -42,7 +42,8 @@ pub(super) fn find_credentials(
             Ok(Credentials {
                 user: row::user(row, 0)?,
                 hash: hash.map(PasswordHash::from_stored),
-                prefix_is_known: row.get(USER_COLUMNS + 1)?,
+                subject: mirror::subject(row, USER_COLUMNS + 1)?,
+                prefix_is_known: row.get(USER_COLUMNS + 2)?,
             })
         })
         .optional()
@@ -53,7 +54,7 @@ macro_rules! credentials_by {
         concat!(
             "SELECT ",
             user_columns!(),
-            ", u.password_hash, EXISTS (SELECT 1 FROM known_prefixes k
+            ", u.password_hash, u.subject, EXISTS (SELECT 1 FROM known_prefixes k
                  WHERE k.user_id = u.id AND k.prefix = ?2 AND k.last_login_at > ?3)
              FROM users u WHERE u.",
             $column,
@@ -101,6 +102,11 @@ pub(super) fn create(change: &Change<'_>, user: &NewUser) -> rusqlite::Result<Cr
     if email_is_taken(change.conn, user)? {
         return Ok(CreateUser::EmailTaken);
     }
+    if let Some(subject) = &user.subject
+        && is_taken(change.conn, "subject", subject.as_str())?
+    {
+        return Ok(CreateUser::SubjectTaken);
+    }
     insert(change.conn, user).map(CreateUser::Created)
 }
 
@@ -143,8 +149,9 @@ fn insert(conn: &Connection, user: &NewUser) -> rusqlite::Result<User> {
     let first = Generation(1);
     conn.prepare_cached(
         "INSERT INTO users (id, username, username_folded, email, email_folded, email_verified,
-             name, groups, password_hash, hash_kind, generation, enabled, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
+             name, groups, password_hash, hash_kind, generation, enabled, created_at, updated_at,
+             subject)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
     )?
     .execute(params![
         user.id.as_uuid().as_bytes(),
@@ -160,6 +167,7 @@ fn insert(conn: &Connection, user: &NewUser) -> rusqlite::Result<User> {
         first.0,
         user.enabled,
         user.created_at.as_micros(),
+        user.subject.as_ref().map(Subject::as_str),
     ])?;
     Ok(User {
         id: user.id,
@@ -238,7 +246,7 @@ pub(super) fn verify_email(
 }
 
 /// The user after a change of data, which copies have to be told.
-fn refetched(
+pub(super) fn refetched(
     change: &Change<'_>,
     id: UserId,
     changed: usize,

@@ -16,7 +16,10 @@ async fn four_nodes_that_start_at_once_apply_each_migration_once() {
         nodes.spawn(async move { node.migrate(soon()).await.expect("migrating works") });
     }
     let applied: Vec<String> = nodes.join_all().await.into_iter().flatten().collect();
-    assert_eq!(applied, ["0001_record", "0002_feed_news", "0003_nodes", "0004_tokens"]);
+    assert_eq!(
+        applied,
+        ["0001_record", "0002_feed_news", "0003_nodes", "0004_tokens", "0005_mirrors"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

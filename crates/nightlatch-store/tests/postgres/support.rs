@@ -130,12 +130,15 @@ pub(crate) async fn create_user(record: &PostgresRecord, name: &str) -> User {
         name: String::new(),
         groups: Groups::default(),
         hash: Some(PasswordHash::from_stored("$2b$12$first".to_owned())),
+        subject: None,
         enabled: true,
         created_at: now(),
     };
     match record.create_user(user, soon()).await.expect("creating works") {
         CreateUser::Created(user) => user,
-        CreateUser::UsernameTaken | CreateUser::EmailTaken => panic!("{name} is taken"),
+        CreateUser::UsernameTaken | CreateUser::EmailTaken | CreateUser::SubjectTaken => {
+            panic!("{name} is taken")
+        }
     }
 }
 

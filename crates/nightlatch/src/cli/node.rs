@@ -48,7 +48,12 @@ pub(super) fn with_node(
         ready.map_err(|error| advisor.explain_repeated(error))?;
         let keys = unused_keys(&base)?;
         let record = base.record.port();
-        let beside = Beside { record, announcer: Arc::new(()), access_tokens: Arc::new(()) };
+        let beside = Beside {
+            record,
+            announcer: Arc::new(()),
+            access_tokens: Arc::new(()),
+            auth_service: None,
+        };
         let node = base.assemble(&config, keys, beside)?;
         command(&node, console).await
     });

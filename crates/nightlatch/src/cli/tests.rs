@@ -89,6 +89,7 @@ impl Place {
                     client: Client { address: [127, 0, 0, 1].into(), user_agent: "curl".into() },
                     device: None,
                     earlier: None,
+                    request_id: String::new(),
                 };
                 let login = node.service.login(request, node.after_hashing()).await;
                 match login {

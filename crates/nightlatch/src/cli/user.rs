@@ -156,7 +156,9 @@ fn no_password(error: SetPasswordError) -> anyhow::Error {
         SetPasswordError::Hash(error) => {
             anyhow::Error::from(error).context("this machine is too busy; try again in a moment")
         }
-        SetPasswordError::Weak(_) | SetPasswordError::NoUser => error.into(),
+        SetPasswordError::Weak(_)
+        | SetPasswordError::NoUser
+        | SetPasswordError::ManagedElsewhere => error.into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What to try when Redis fails, in one line.
+//! What to try when Redis or the auth service fails, in one line.
 //!
 //! The class is for dashboards; whoever reads the log wants to know which line to change.
 
@@ -61,5 +61,36 @@ pub(super) const fn of_redis(class: FailureClass) -> Option<&'static str> {
         | FailureClass::FeedStalled
         // A class that this release does not know.
         | _ => None,
+    }
+}
+
+/// The same for the auth service.
+pub(super) const fn of_auth_service(class: FailureClass) -> Option<&'static str> {
+    match class {
+        FailureClass::Unreachable => {
+            Some("start the auth service, or correct host and port in AUTH_SERVICE_URL")
+        }
+        FailureClass::Dns => Some("correct the host name in AUTH_SERVICE_URL"),
+        FailureClass::Protocol => Some(
+            "see its log; AUTH_SERVICE_URL and AUTH_SERVICE_LOGIN_PATH must lead to an endpoint that answers in JSON (docs/delegated-login.md)",
+        ),
+        FailureClass::TlsUntrusted => {
+            Some("name its authority: AUTH_SERVICE_CA_FILE=/path/to/ca.pem")
+        }
+        FailureClass::TlsExpired => Some("renew the certificate of the auth service"),
+        FailureClass::TlsHostname => {
+            Some("use the host name in AUTH_SERVICE_URL that its certificate is for")
+        }
+        FailureClass::TlsNotSpoken => {
+            Some("it speaks no TLS there: begin AUTH_SERVICE_URL with http://, or correct the port")
+        }
+        FailureClass::AuthRequired => Some("set SERVICE_ID and SERVICE_SECRET"),
+        FailureClass::AuthFailed | FailureClass::Forbidden => {
+            Some("correct SERVICE_ID and SERVICE_SECRET: the auth service does not take them")
+        }
+        FailureClass::Missing => {
+            Some("correct AUTH_SERVICE_LOGIN_PATH: the auth service takes no logins there")
+        }
+        _ => None,
     }
 }

@@ -6,15 +6,22 @@
 use std::error::Error;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use nightlatch_core::service::{
     ChangePasswordError, CheckError, LoginError, LogoutError, RegisterError,
 };
-use nightlatch_core::{NoSigningKey, StoreError, StoreErrorKind, Weakness};
+use nightlatch_core::{
+    AuthServiceError, AuthServiceFailure, NoSigningKey, StoreError, StoreErrorKind, Weakness,
+};
 
-use crate::http::problem::{Cause, Code, Problem};
+use crate::health::AUTH_SERVICE;
+use crate::http::problem::{Cause, Code, Problem, Tried, Upstream};
 
 /// When to come back to a record that does not answer.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// When to come back to an auth service that does not answer, and has not said when.
+const AUTH_SERVICE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The name of the record among the dependencies.
 pub(crate) const DATABASE: &str = "database";
@@ -41,7 +48,7 @@ fn cause_of(error: &StoreError) -> Cause {
         original.push_str(&next.to_string());
         source = next.source();
     }
-    Cause { dependency: DATABASE, class: error.class().as_str(), original }
+    Cause { dependency: DATABASE, class: error.class().as_str(), original, tried: None }
 }
 
 fn weak(weakness: Weakness, field: &'static str) -> Problem {
@@ -83,8 +90,44 @@ impl From<LoginError> for Problem {
             LoginError::Busy { retry_after } => {
                 Self::new(Code::LoginBusy).with_retry_after(retry_after)
             }
+            LoginError::AuthService(error) => (*error).into(),
             LoginError::Record(error) => error.into(),
         }
+    }
+}
+
+impl From<AuthServiceError> for Problem {
+    fn from(error: AuthServiceError) -> Self {
+        let upstream = match error.failure {
+            AuthServiceFailure::Overloaded => {
+                return Self::new(Code::LoginBusy).with_retry_after(AUTH_SERVICE_RETRY_AFTER);
+            }
+            AuthServiceFailure::Unreachable => Upstream::Unreachable,
+            AuthServiceFailure::Dns => Upstream::Dns,
+            AuthServiceFailure::Tls => Upstream::Tls,
+            AuthServiceFailure::ConnectTimeout => Upstream::ConnectTimeout,
+            AuthServiceFailure::ReadTimeout => Upstream::ReadTimeout,
+            AuthServiceFailure::Unavailable => Upstream::Unavailable,
+            AuthServiceFailure::Throttled => Upstream::Throttled,
+            AuthServiceFailure::ServiceCredentials => Upstream::ServiceCredentials,
+            AuthServiceFailure::EndpointMissing => Upstream::EndpointMissing,
+            AuthServiceFailure::Error => Upstream::Error,
+            AuthServiceFailure::BadResponse => Upstream::BadResponse,
+        };
+        let problem = Self::new(Code::Upstream(upstream)).with_cause(Cause {
+            dependency: AUTH_SERVICE,
+            class: error.class.as_str(),
+            original: error.to_string(),
+            tried: Some(Tried {
+                attempts: error.attempts,
+                service_id_configured: error.has_credentials,
+            }),
+        });
+        // Of a 502 nobody knows when it ends.
+        if problem.status() == StatusCode::BAD_GATEWAY {
+            return problem;
+        }
+        problem.with_retry_after(error.retry_after.unwrap_or(AUTH_SERVICE_RETRY_AFTER))
     }
 }
 
@@ -114,6 +157,7 @@ impl From<ChangePasswordError> for Problem {
     fn from(error: ChangePasswordError) -> Self {
         match error {
             ChangePasswordError::Weak(weakness) => weak(weakness, "new_password"),
+            ChangePasswordError::ManagedElsewhere => Self::new(Code::ManagedElsewhere),
             ChangePasswordError::NoSession => Self::new(Code::NoSession),
             ChangePasswordError::Login(LoginError::InvalidCredentials) => {
                 let code = Code::WrongPassword;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::health::{CacheStatus, Health, Status};
+use crate::health::{Health, OptionalStatus, Status};
 use crate::http::app::App;
 
 #[derive(Serialize)]
@@ -20,7 +20,9 @@ struct HealthAnswer {
     /// `connected`, `disabled` or `error: CLASS`.
     cache: String,
     cache_class: &'static str,
-    auth_service: &'static str,
+    /// `connected`, `unknown` before anything is known, `disabled` or `error: CLASS`.
+    auth_service: String,
+    auth_service_class: &'static str,
     /// Since when the status is what it is. RFC 3339, UTC.
     since: String,
     clock_skew_ms: u64,
@@ -60,18 +62,16 @@ pub(crate) fn answer(health: &Health) -> Response {
         None => "connected".to_owned(),
         Some(class) => format!("error: {class}"),
     };
-    let (cache, cache_class) = match snapshot.cache {
-        CacheStatus::Disabled => ("disabled".to_owned(), "none"),
-        CacheStatus::Connected => ("connected".to_owned(), "none"),
-        CacheStatus::Failed(class) => (format!("error: {class}"), class),
-    };
+    let (cache, cache_class) = in_words(snapshot.cache);
+    let (auth_service, auth_service_class) = in_words(snapshot.auth_service);
     let answer = HealthAnswer {
         status: snapshot.status.as_str(),
         database,
         database_class: snapshot.database_class.unwrap_or("none"),
         cache,
         cache_class,
-        auth_service: "disabled",
+        auth_service,
+        auth_service_class,
         since: snapshot.since.to_rfc3339(),
         clock_skew_ms: whole_millis(snapshot.clock_skew),
         staleness_ms: whole_millis(snapshot.staleness),
@@ -79,6 +79,16 @@ pub(crate) fn answer(health: &Health) -> Response {
         warnings: snapshot.warnings,
     };
     (status, axum::Json(answer)).into_response()
+}
+
+/// What is the matter in words, and its class.
+fn in_words(status: OptionalStatus) -> (String, &'static str) {
+    match status {
+        OptionalStatus::Disabled => ("disabled".to_owned(), "none"),
+        OptionalStatus::Unknown => ("unknown".to_owned(), "none"),
+        OptionalStatus::Connected => ("connected".to_owned(), "none"),
+        OptionalStatus::Failed(class) => (format!("error: {class}"), class),
+    }
 }
 
 fn whole_millis(span: Duration) -> u64 {

@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 
 use crate::http::app::App;
+use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
 
 /// The line of a request that is under way. Of the path only the route is told: what people type
@@ -27,12 +28,14 @@ impl Line {
     }
 
     /// Logs what was asked and what was answered.
-    pub(crate) fn end(self, app: &App, id: &RequestId, status: StatusCode) {
+    pub(crate) fn end(self, app: &App, id: &RequestId, (status, problem): Answered<'_>) {
         let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
         let status = status.as_u16();
         if is_counted_only(route, status) {
             return;
         }
+        // Which of what is beneath has failed, where an answer in production says nothing of it.
+        let cause = problem.and_then(Problem::cause).filter(|cause| cause.tried.is_some());
         let took = app.service.clock().boottime().saturating_sub(self.started);
         tracing::info!(
             event = "http.request",
@@ -41,9 +44,17 @@ impl Line {
             http.status = status,
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             request_id = id.as_str(),
+            code = cause.and(problem).map(|problem| problem.code().as_str()),
+            dependency = cause.map(|cause| cause.dependency),
+            class = cause.map(|cause| cause.class),
+            attempts = cause.and_then(|cause| cause.tried).map(|tried| tried.attempts),
+            error = cause.map(|cause| cause.original.as_str()),
         );
     }
 }
+
+/// What a request was answered with.
+type Answered<'a> = (StatusCode, Option<&'a Problem>);
 
 /// Where other services ask for every request of theirs.
 const CHECKS: [&str; 3] = ["/api/v1/session", "/api/v1/auth/verify", "/api/token/verify"];

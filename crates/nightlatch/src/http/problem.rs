@@ -5,6 +5,7 @@
 
 mod code;
 mod render;
+mod upstream;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use nightlatch_core::Limit;
 
 pub use code::Code;
 pub(crate) use render::render;
+pub use upstream::Upstream;
 
 /// What is wrong, for the person or program that asked.
 #[derive(Clone, Debug)]
@@ -45,6 +47,17 @@ pub struct Cause {
     pub class: &'static str,
     /// The whole chain of errors in one line.
     pub original: String,
+    /// What was tried, if it was the auth service.
+    pub tried: Option<Tried>,
+}
+
+/// What was tried at the auth service.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    /// How often it was asked.
+    pub attempts: u32,
+    /// Whether we have credentials for it.
+    pub service_id_configured: bool,
 }
 
 impl Problem {
@@ -100,6 +113,12 @@ impl Problem {
     pub fn with_cause(mut self, cause: Cause) -> Self {
         self.cause = Some(Box::new(cause));
         self
+    }
+
+    /// What happened beneath us.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_deref()
     }
 
     /// Its code.

@@ -2,7 +2,10 @@
 
 use std::cell::RefCell;
 
-use axum::extract::Request;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use nightlatch_core::{Entropy as _, SystemEntropy};
 
@@ -10,7 +13,7 @@ use nightlatch_core::{Entropy as _, SystemEntropy};
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request: 128 random bits in hex, or what a proxy in front gave it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
 /// The longest id that is taken over.
@@ -59,6 +62,18 @@ impl RequestId {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         (!text.is_empty() && text.len() <= FOREIGN_BYTES_MAX && text.chars().all(plain))
             .then(|| Self(value.clone()))
+    }
+}
+
+/// The id of a request that a handler hands on; every POST has one.
+pub(crate) struct HandedOnId(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for HandedOnId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let id = parts.extensions.get::<RequestId>().map(RequestId::as_str);
+        Ok(Self(id.unwrap_or_default().to_owned()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::http::client::{self, Peer};
 use crate::http::cookie;
 use crate::http::csrf;
 use crate::http::problem::{Code, Problem};
+use crate::http::request_id::HandedOnId;
 
 /// A request with a good session.
 pub(crate) struct Authenticated(pub(crate) ActiveSession);
@@ -42,6 +43,16 @@ pub(crate) enum By {
 
 /// Where a request came from.
 pub(crate) struct From(pub(crate) Client);
+
+/// All that a login has to know of its request.
+pub(crate) struct Arrival {
+    /// Where it comes from.
+    pub(crate) client: Client,
+    /// The browser, if it has our cookie.
+    pub(crate) device: Option<Device>,
+    /// The id of the request.
+    pub(crate) request_id: String,
+}
 
 /// The browser, if it has our cookie.
 pub(crate) struct FromDevice(pub(crate) Option<Device>);
@@ -166,5 +177,16 @@ impl FromRequestParts<Arc<App>> for FromDevice {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let cookie = app.settings.cookies.device(&parts.headers);
         Ok(Self(cookie.and_then(|cookie| app.service.keys().devices.open(cookie))))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Arrival {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let From(client) = From::from_request_parts(parts, app).await?;
+        let FromDevice(device) = FromDevice::from_request_parts(parts, app).await?;
+        let Ok(HandedOnId(request_id)) = HandedOnId::from_request_parts(parts, app).await;
+        Ok(Self { client, device, request_id })
     }
 }

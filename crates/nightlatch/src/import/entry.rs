@@ -139,6 +139,7 @@ impl Entry {
             name: name.into_string(),
             groups,
             hash: usable(self.hash)?,
+            subject: None,
             enabled: flag(Field::IsActive, self.is_active.as_deref())?.unwrap_or(true),
             created_at: created_at(self.created_at.as_deref(), origin.now),
         })

@@ -74,6 +74,17 @@ impl Calls {
     }
 }
 
+/// The auth service.
+impl Calls {
+    /// A call has taken so long, and was answered or has failed.
+    pub(crate) fn asked(&self, took: Duration, outcome: Result<(), FailureClass>) {
+        match outcome {
+            Ok(()) => self.durations.observe(took.as_secs_f64()),
+            Err(class) => self.count(class),
+        }
+    }
+}
+
 /// Redis.
 impl CallObserver for Calls {
     fn answered(&self, took: Duration) {

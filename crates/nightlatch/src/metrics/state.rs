@@ -15,7 +15,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::app::{Accelerator, OpenRecord};
-use crate::health::{CacheStatus, Health};
+use crate::auth_service::HttpAuthService;
+use crate::health::{AUTH_SERVICE, Health, OptionalStatus};
 use crate::http::traffic::Traffic;
 
 const DEPENDENCY: &str = "dependency";
@@ -28,6 +29,8 @@ pub struct Watched {
     pub record: OpenRecord,
     /// Redis, if one is configured.
     pub accelerator: Option<Accelerator>,
+    /// The service that logins are delegated to, if they are.
+    pub auth_service: Option<Arc<HttpAuthService>>,
     /// Counts tries.
     pub throttle: Arc<LocalThrottle>,
     /// Counts requests.
@@ -69,12 +72,16 @@ impl State {
 
 fn encode_health(health: &Health, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let snapshot = health.snapshot();
-    let redis = match snapshot.cache {
-        CacheStatus::Disabled => None,
-        CacheStatus::Connected => Some(("redis", None)),
-        CacheStatus::Failed(class) => Some(("redis", Some(class))),
+    let optional = |dependency, status| match status {
+        OptionalStatus::Disabled | OptionalStatus::Unknown => None,
+        OptionalStatus::Connected => Some((dependency, None)),
+        OptionalStatus::Failed(class) => Some((dependency, Some(class))),
     };
-    let states = [Some(("database", snapshot.database_class)), redis];
+    let states = [
+        Some(("database", snapshot.database_class)),
+        optional("redis", snapshot.cache),
+        optional(AUTH_SERVICE, snapshot.auth_service),
+    ];
     let states = || states.into_iter().flatten();
     let up = states()
         .map(|(dependency, class)| ([(DEPENDENCY, dependency)], i64::from(class.is_none())));
@@ -156,7 +163,9 @@ impl Watched {
 
     fn breakers(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let redis = self.accelerator.as_ref().map(|redis| ("redis", !redis.is_connected()));
-        [("database", self.record.is_refusing())].into_iter().chain(redis)
+        let auth_service =
+            self.auth_service.as_ref().map(|service| (AUTH_SERVICE, service.is_refusing()));
+        [("database", self.record.is_refusing())].into_iter().chain(redis).chain(auth_service)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod accelerator;
 mod cli;
+mod delegated;
 mod drain;
 mod journey;
 mod kill;

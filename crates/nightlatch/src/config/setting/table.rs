@@ -2,6 +2,8 @@
 //!
 //! One table for the parser, the reference and `nightlatch config`: a second list would drift.
 
+mod delegated;
+
 use super::Fallback::{InProduction, Preset, Unset};
 use super::Form::{Seconds, Secret, SecretUrl, Switch, Text, Words};
 use super::{Section, Setting, WhenWrong};
@@ -20,7 +22,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Log and API reference", settings: LOG },
     Section { title: "Redis", settings: REDIS },
     Section { title: "Access tokens", settings: TOKENS },
-    Section { title: "Delegated login", settings: DELEGATED },
+    Section { title: "Delegated login", settings: delegated::DELEGATED },
 ];
 
 const SERVER: &[Setting] = &[
@@ -336,37 +338,5 @@ const TOKENS: &[Setting] = &[
         Unset("generated, and kept sealed in the database"),
         "Signs access tokens with EdDSA, ES256 or RS256. Of several the first signs; add a new one \
          second on every server, then move it first.",
-    ),
-];
-
-const DELEGATED: &[Setting] = &[
-    Setting::later("AUTH_SERVICE_URL", SecretUrl("URL"), "The service that knows the users."),
-    Setting::later("AUTH_SERVICE_ENABLED", Switch, "Whether logins are delegated."),
-    Setting::later("SERVICE_ID", Text("text"), "Our name at that service."),
-    Setting::later("SERVICE_SECRET", Secret("text"), "Our secret at that service."),
-    Setting::later("AUTH_SERVICE_LOGIN_PATH", Text("path"), "Where it takes logins."),
-    Setting::later(
-        "AUTH_SERVICE_FIELD_USERNAME",
-        Text("name"),
-        "The field that it reads the name from.",
-    ),
-    Setting::later(
-        "AUTH_SERVICE_FIELD_SUBJECT",
-        Text("names"),
-        "The field that it answers the user's id in.",
-    ),
-    Setting::later(
-        "AUTH_SERVICE_CA_FILE",
-        Text("file"),
-        "The certificate authority it is checked by.",
-    ),
-    Setting::later("AUTH_SERVICE_CONNECT_TIMEOUT", Seconds(0, 60), "For connecting."),
-    Setting::later("AUTH_SERVICE_READ_TIMEOUT", Seconds(0, 60), "For the answer."),
-    Setting::later("AUTH_SERVICE_DEADLINE", Seconds(0, 60), "For all attempts together."),
-    Setting::later("AUTH_SERVICE_MAX_ATTEMPTS", Text("number"), "How often it is asked at most."),
-    Setting::later(
-        "AUTH_SERVICE_REVALIDATE",
-        Text("seconds, or off"),
-        "How often a delegated session is asked about again.",
     ),
 ];

@@ -15,7 +15,7 @@ use crate::http::body::Json;
 use crate::http::field::Fields;
 use crate::http::json::json;
 use crate::http::problem::Problem;
-use crate::http::session::{self, From, FromDevice};
+use crate::http::session::{self, Arrival};
 use crate::http::{csrf, login_flow};
 
 /// A login. Either field may hold the user name or the e-mail address.
@@ -50,15 +50,16 @@ pub(crate) struct LoginAnswer<'a> {
         (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
         (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
         (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout", body = ProblemShape, content_type = "application/problem+json"),
         (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    From(client): From,
-    FromDevice(device): FromDevice,
+    arrival: Arrival,
     Json(body): Json<LoginBody>,
 ) -> Result<(HeaderMap, Response), Problem> {
     csrf::check_origin(&app, &headers)?;
@@ -66,7 +67,8 @@ pub(crate) async fn login(
     let (login, password) = Fields::default().login(named, body.password)?;
     let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
     let remember = body.remember.unwrap_or(false);
-    let request = LoginRequest { login, password, remember, client, device, earlier };
+    let Arrival { client, device, request_id } = arrival;
+    let request = LoginRequest { login, password, remember, client, device, earlier, request_id };
     let mut logged_in = login_flow::login(&app, request).await?;
     let mut cookies = HeaderMap::new();
     login_flow::welcome(&app, &mut logged_in, &mut cookies);

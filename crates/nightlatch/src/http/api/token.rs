@@ -19,6 +19,7 @@ use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
 use crate::http::problem::{Code, Problem};
+use crate::http::request_id::HandedOnId;
 use crate::http::session::From;
 use crate::http::traffic::RefreshOutcome;
 use crate::http::{csrf, login_flow};
@@ -70,7 +71,9 @@ pub(crate) struct Done {}
         (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
         (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
         (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout", body = ProblemShape, content_type = "application/problem+json"),
         (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
@@ -78,12 +81,14 @@ pub(crate) async fn token(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     From(client): From,
+    HandedOnId(request_id): HandedOnId,
     Json(body): Json<TokenBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
     csrf::check_origin(&app, &headers)?;
     let named = (body.username, body.email);
     let (login, password) = Fields::default().login(named, body.password)?;
-    let pair = login_flow::issue_tokens(&app, TokenRequest { login, password, client }).await?;
+    let pair = login_flow::issue_tokens(&app, TokenRequest { login, password, client, request_id })
+        .await?;
     answer(&app, &pair, app.check_deadline()).await
 }
 

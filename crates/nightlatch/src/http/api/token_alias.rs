@@ -12,6 +12,7 @@ use super::token::{self, Done, RefreshBody, TokenAnswer, TokenBody, VerifyBody};
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::problem::Problem;
+use crate::http::request_id::HandedOnId;
 use crate::http::session::From;
 
 /// The same as `POST /api/v1/auth/token`.
@@ -30,9 +31,10 @@ pub(crate) async fn token(
     app: State<Arc<App>>,
     headers: HeaderMap,
     from: From,
+    id: HandedOnId,
     body: Json<TokenBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
-    token::token(app, headers, from, body).await
+    token::token(app, headers, from, id, body).await
 }
 
 /// The same as `POST /api/v1/auth/refresh`.

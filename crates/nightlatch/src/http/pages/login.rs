@@ -18,7 +18,7 @@ use super::view::LoginView;
 use crate::http::app::App;
 use crate::http::field::Fields;
 use crate::http::problem::Problem;
-use crate::http::session::{self, From, FromDevice};
+use crate::http::session::{self, Arrival};
 use crate::http::{body, csrf, login_flow, redirect};
 
 /// What the form sends.
@@ -49,8 +49,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap, next: 
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    From(client): From,
-    FromDevice(device): FromDevice,
+    arrival: Arrival,
     body::Form(form): body::Form<LoginForm>,
 ) -> Response {
     let typed = form.username.clone().unwrap_or_default();
@@ -58,7 +57,8 @@ pub(crate) async fn submit(
     let next = Next { next: form.next.clone() }.checked(&app);
     let request = parse(&app, &headers, form).map(|(login, password)| {
         let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
-        LoginRequest { login, password, remember, client, device, earlier }
+        let Arrival { client, device, request_id } = arrival;
+        LoginRequest { login, password, remember, client, device, earlier, request_id }
     });
     let result = match request {
         Ok(request) => login_flow::login(&app, request).await.map_err(Problem::from),

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{Environment, SameSite, SessionConfig};
-use crate::health::Health;
+use crate::health::{Health, Optional};
 use crate::http::Routes;
 use crate::http::app::Settings;
 use crate::http::client::Peer;
@@ -104,6 +104,7 @@ fn app() -> Arc<App> {
         announcer: Arc::new(()),
         access_tokens: Arc::new(()),
         record: Arc::new(MemoryRecord::new(Arc::new(SystemClock), Arc::new(SystemEntropy))),
+        auth_service: None,
         hasher: Arc::new(InstantHasher),
         assessor: Arc::new(Assessor),
         throttle: Arc::new(NoThrottle),
@@ -152,7 +153,7 @@ fn app() -> Arc<App> {
             KeySource::Configured(Vec::new()),
         )),
         settings,
-        health: Arc::new(Health::new(clock, false, false)),
+        health: Arc::new(Health::new(clock, Optional::default(), false)),
         tasks: TaskTracker::new(),
         traffic: Arc::default(),
         metrics: Arc::default(),

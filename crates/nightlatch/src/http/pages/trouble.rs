@@ -84,21 +84,13 @@ const fn words(code: Code) -> (&'static str, Option<&'static str>, &'static str)
             "Ask them for one.",
         ),
         Code::UsernameTaken | Code::EmailTaken => ("That is taken", None, "Choose another one."),
+        Code::ManagedElsewhere | Code::Upstream(_) => words_of_elsewhere(code),
         Code::Deadline | Code::StoreUnavailable | Code::StalenessExceeded => (
             "We cannot look that up just now",
             Some("Something beneath us does not answer. You are not logged out by this."),
             "We keep trying; please do so too.",
         ),
-        Code::LoginBusy => (
-            "Many people are logging in",
-            Some("Your password was not checked yet."),
-            "Nothing is wrong with it; please send it again.",
-        ),
-        Code::Overloaded => (
-            "Too much is going on just now",
-            Some("We could not take your request. You are not logged out by this."),
-            "Please send it again.",
-        ),
+        Code::LoginBusy | Code::Overloaded => words_of_a_crowd(code),
         Code::LogoutPending => (
             "Your logout is not confirmed yet",
             Some(
@@ -114,14 +106,45 @@ const fn words(code: Code) -> (&'static str, Option<&'static str>, &'static str)
     }
 }
 
+const fn words_of_a_crowd(code: Code) -> (&'static str, Option<&'static str>, &'static str) {
+    if matches!(code, Code::LoginBusy) {
+        return (
+            "Many people are logging in",
+            Some("Your password was not checked yet."),
+            "Nothing is wrong with it; please send it again.",
+        );
+    }
+    (
+        "Too much is going on just now",
+        Some("We could not take your request. You are not logged out by this."),
+        "Please send it again.",
+    )
+}
+
+/// Of a password that another service keeps.
+const fn words_of_elsewhere(code: Code) -> (&'static str, Option<&'static str>, &'static str) {
+    if matches!(code, Code::ManagedElsewhere) {
+        return (
+            "That password is kept elsewhere",
+            Some("You log in with the password of another service."),
+            "Change it there; it holds here at once.",
+        );
+    }
+    (
+        "We cannot check your password just now",
+        Some("The service that keeps it gave us no answer. Nothing is wrong with your password."),
+        "Please try again in a moment. Who is logged in stays so.",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_code_has_sentences_for_people() {
-        for code in Code::ALL {
-            let trouble = Trouble::of(&Problem::new(*code));
+        for code in Code::all() {
+            let trouble = Trouble::of(&Problem::new(code));
             assert!(!trouble.title.ends_with('.'), "{code:?}");
             assert!(trouble.what.ends_with('.') && trouble.advice.ends_with('.'), "{code:?}");
         }

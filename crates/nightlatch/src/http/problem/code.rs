@@ -3,6 +3,8 @@
 
 use axum::http::StatusCode;
 
+use super::upstream::Upstream;
+
 /// A problem's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -40,6 +42,10 @@ pub enum Code {
     UsernameTaken,
     /// The e-mail address is taken.
     EmailTaken,
+    /// The auth service keeps this user's password.
+    ManagedElsewhere,
+    /// The auth service gave no answer that a login could rest on.
+    Upstream(Upstream),
     /// Our own deadline ran out.
     Deadline,
     /// The record does not answer.
@@ -57,8 +63,8 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code, for the documentation.
-    pub const ALL: &'static [Self] = &[
+    /// The codes of our own.
+    const OWN: &'static [Self] = &[
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -76,6 +82,7 @@ impl Code {
         Self::RegistrationClosed,
         Self::UsernameTaken,
         Self::EmailTaken,
+        Self::ManagedElsewhere,
         Self::Deadline,
         Self::StoreUnavailable,
         Self::LoginBusy,
@@ -84,6 +91,11 @@ impl Code {
         Self::StalenessExceeded,
         Self::InternalError,
     ];
+
+    /// Every code, for the documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::OWN.iter().copied().chain(Upstream::ALL.into_iter().map(Self::Upstream))
+    }
 
     /// The name that programs branch on.
     #[must_use]
@@ -106,6 +118,8 @@ impl Code {
             Self::RegistrationClosed => "registration_closed",
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
+            Self::ManagedElsewhere => "managed_elsewhere",
+            Self::Upstream(upstream) => upstream.as_str(),
             Self::Deadline => "deadline",
             Self::StoreUnavailable => "store_unavailable",
             Self::LoginBusy => "login_busy",
@@ -134,7 +148,8 @@ impl Code {
             Self::CsrfFailed | Self::WrongPassword | Self::RegistrationClosed => {
                 StatusCode::FORBIDDEN
             }
-            Self::UsernameTaken | Self::EmailTaken => StatusCode::CONFLICT,
+            Self::UsernameTaken | Self::EmailTaken | Self::ManagedElsewhere => StatusCode::CONFLICT,
+            Self::Upstream(upstream) => upstream.status(),
             Self::Deadline
             | Self::StoreUnavailable
             | Self::LoginBusy
@@ -166,6 +181,8 @@ impl Code {
             Self::RegistrationClosed => "Registration closed",
             Self::UsernameTaken => "User name taken",
             Self::EmailTaken => "E-mail address taken",
+            Self::ManagedElsewhere => "Managed elsewhere",
+            Self::Upstream(_) => "Login not possible now",
             Self::Deadline | Self::StoreUnavailable | Self::StalenessExceeded => {
                 "Temporarily unavailable"
             }
@@ -202,6 +219,8 @@ impl Code {
             }
             Self::UsernameTaken => "This user name is taken.",
             Self::EmailTaken => "This e-mail address is taken.",
+            Self::ManagedElsewhere => "This password is kept by another service. Change it there.",
+            Self::Upstream(upstream) => upstream.detail(),
             Self::Deadline => "The answer was not ready in time. Try again.",
             Self::StoreUnavailable => {
                 "We cannot look this up now. Nobody is logged out by this; try again."
@@ -233,6 +252,7 @@ impl Code {
                 "Send the csrf_token of the login answer in the header X-CSRF-Token.",
                 "Check that PUBLIC_URL is the origin that browsers see, or list yours in ALLOWED_ORIGINS.",
             ],
+            Self::Upstream(upstream) => upstream.suggestions(),
             Self::LoginBusy => &["Every login costs a password hash; more cores take more logins."],
             Self::BadRequest
             | Self::NotFound
@@ -250,6 +270,7 @@ impl Code {
             | Self::RegistrationClosed
             | Self::UsernameTaken
             | Self::EmailTaken
+            | Self::ManagedElsewhere
             | Self::Overloaded
             | Self::InternalError => &[],
         }
@@ -262,9 +283,9 @@ mod tests {
 
     #[test]
     fn every_code_is_listed_once() {
-        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let mut names: Vec<_> = Code::all().map(Code::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), Code::ALL.len());
+        assert_eq!(names.len(), Code::all().count());
     }
 }

@@ -52,19 +52,21 @@ struct DebugInfo<'a> {
     environment: &'static str,
     dependency: &'static str,
     connectivity: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_id_configured: Option<bool>,
 }
 
-/// Gives an answer that is a problem its body, and logs what is our fault.
+/// Gives an answer that is a problem its body, and logs what is our fault. The problem, if it is one.
 pub(crate) fn render(
     environment: Environment,
     id: &RequestId,
     is_page: bool,
     response: &mut Response,
-) {
+) -> Option<Arc<Problem>> {
     let problem = response.extensions_mut().remove::<Arc<Problem>>();
-    let Some(problem) = problem.or_else(|| problem_of_layer(response.status())) else {
-        return;
-    };
+    let problem = problem.or_else(|| problem_of_layer(response.status()))?;
     log(&problem, id);
     if is_page {
         pages::problem_page(&problem, id, response);
@@ -74,6 +76,7 @@ pub(crate) fn render(
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     }
     set_headers(&problem, response);
+    Some(problem)
 }
 
 /// Answers that the router or a library layer made without a body of ours.
@@ -108,6 +111,8 @@ fn body_of<'a>(environment: Environment, problem: &'a Problem, id: &'a RequestId
                 environment: environment.as_str(),
                 dependency: cause.dependency,
                 connectivity: cause.class,
+                attempts: cause.tried.map(|tried| tried.attempts),
+                service_id_configured: cause.tried.map(|tried| tried.service_id_configured),
             },
             suggestions: problem.code.suggestions(),
         }),
@@ -139,7 +144,7 @@ fn log(problem: &Problem, id: &RequestId) {
     let code = problem.code.as_str();
     let request_id = id.as_str();
     if let Some(cause) = &problem.cause {
-        let Cause { dependency, class, original } = &**cause;
+        let Cause { dependency, class, original, .. } = &**cause;
         tracing::debug!(event = "request.failed", code, request_id, dependency, class, error = %original);
     } else if problem.code == Code::InternalError {
         tracing::error!(event = "request.bug", code, request_id);

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::failure::classify_io;
+use crate::tls;
 
 /// How long a resolver may take. It is left alone then, and the thread that waits for it is its own.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const ADDRESSES_MAX: usize = 8;
 const ADDRESS_LIMIT: Duration = Duration::from_millis(500);
 
 /// Connects to the first address of a host that takes us; with the address.
-pub(super) async fn connect(host: &str, port: u16) -> Result<(TcpStream, IpAddr), FailureClass> {
+pub(crate) async fn connect(host: &str, port: u16) -> Result<(TcpStream, IpAddr), FailureClass> {
     let mut addresses = resolve(host, port).await?.into_iter().peekable();
     let mut failure = FailureClass::Dns;
     while let Some(address) = addresses.next() {
@@ -53,12 +53,30 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<(TcpStream, IpAddr)
 }
 
 /// Whether the name of a host leads elsewhere than to an address by now, as far as that is said.
-pub(super) async fn leads_elsewhere(host: &str, port: u16, peer: IpAddr) -> bool {
+pub(crate) async fn leads_elsewhere(host: &str, port: u16, peer: IpAddr) -> bool {
     let is_name = host.parse::<IpAddr>().is_err();
     is_name
         && resolve(host, port)
             .await
             .is_ok_and(|found| found.iter().all(|address| address.ip() != peer))
+}
+
+/// The class of what a socket, or TLS over it, ended with.
+pub(crate) fn classify_io(error: &io::Error) -> FailureClass {
+    if let Some(refusal) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return tls::classify(refusal);
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => FailureClass::Timeout,
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::AddrNotAvailable => FailureClass::Unreachable,
+        io::ErrorKind::InvalidData => FailureClass::Protocol,
+        _ => FailureClass::Closed,
+    }
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, FailureClass> {

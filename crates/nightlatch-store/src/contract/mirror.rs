@@ -1,0 +1,161 @@
+//! Cases about users whom another service knows.
+//!
+//! Whoever mixes two of them up, or one of them with somebody who has a password here, gives an account
+//! away.
+#![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
+
+use std::sync::Arc;
+
+use nightlatch_core::{
+    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, NewUser, Subject,
+    User, Username,
+};
+
+use super::Subject as Case;
+use super::fixture::{Fixture, all_at_once};
+
+fn subject(text: &str) -> Subject {
+    Subject::try_new(text).expect("a good id")
+}
+
+fn username(text: &str) -> Username {
+    Username::try_existing(text).expect("a good name")
+}
+
+fn email(text: &str) -> Email {
+    Email::try_new(text).expect("a good address")
+}
+
+fn new_mirror(record: &Fixture, id: &str, name: &str) -> NewUser {
+    NewUser { hash: None, subject: Some(subject(id)), ..record.new_user(name) }
+}
+
+async fn mirror(record: &Fixture, id: &str, name: &str) -> User {
+    match record.create(new_mirror(record, id, name)).await {
+        CreateUser::Created(user) => user,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+async fn find(record: &Fixture, id: &str, name: &str, mail: Option<&str>) -> Vec<MirrorFound> {
+    let keys =
+        MirrorKeys { subject: subject(id), username: username(name), email: mail.map(email) };
+    let found = record.record().find_mirrored(keys, record.deadline()).await;
+    let mut found = found.expect("finding works");
+    found.sort_by_key(|it| it.user.id);
+    found
+}
+
+fn update(user: &User, id: &str, name: &str) -> MirrorUpdate {
+    MirrorUpdate {
+        id: user.id,
+        subject: subject(id),
+        username: username(name),
+        email: user.email.clone(),
+        email_verified: true,
+        name: "Said".to_owned(),
+        groups: Groups::try_new(["a", "b"]).expect("good names"),
+    }
+}
+
+async fn try_update(record: &Fixture, update: MirrorUpdate) -> Option<User> {
+    let updated = record.record().update_mirrored(update, record.deadline()).await;
+    match updated.expect("updating works") {
+        Some(written) => Some(record.told(written).await),
+        None => None,
+    }
+}
+
+pub async fn a_mirrored_user_is_found_by_subject_name_and_email(case: Case) {
+    let record = Fixture::over(case).await;
+    let alice = mirror(&record, "id|1", "Alice").await;
+    let bob = record.user("bob").await;
+    let carol = record.user("carol").await;
+    let hers =
+        MirrorFound { user: alice.clone(), subject: Some(subject("id|1")), has_password: false };
+    let his = MirrorFound { user: bob, subject: None, has_password: true };
+    let of_carol = MirrorFound { user: carol, subject: None, has_password: true };
+    for (keys, expected) in [
+        (("id|1", "nobody", None), vec![&hers]),
+        (("id|2", "ＡLICE", None), vec![&hers]),
+        (("id|2", "nobody", Some("ALICE@example.com")), vec![&hers]),
+        (("id|1", "bob", Some("carol@example.com")), vec![&hers, &his, &of_carol]),
+        (("ID|1", "nobody", Some("nobody@example.com")), vec![]),
+    ] {
+        let (id, name, mail) = keys;
+        let found = find(&record, id, name, mail).await;
+        let mut expected = expected;
+        expected.sort_by_key(|it| it.user.id);
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{keys:?}");
+    }
+    let credentials = record.find("alice").await.expect("it is there");
+    assert_eq!((credentials.subject, credentials.hash), (Some(subject("id|1")), None));
+    let same = new_mirror(&record, "id|1", "another");
+    let same = NewUser { email: None, ..same };
+    assert_eq!(record.create(same).await, CreateUser::SubjectTaken);
+}
+
+pub async fn what_is_said_of_a_mirrored_user_is_written_and_told(case: Case) {
+    let record = Fixture::over(case).await;
+    let alice = mirror(&record, "1", "alice").await;
+    let login = record.login(&alice).await;
+    let head = record.head().await;
+    let renamed = MirrorUpdate { email: None, ..update(&alice, "1", "Alicia") };
+    let told = try_update(&record, renamed).await.expect("it is hers");
+    record.assert_feed(head, &[FeedKind::RefetchUser(alice.id)]).await;
+    let expected = User {
+        username: username("Alicia"),
+        email: None,
+        email_verified: true,
+        name: "Said".to_owned(),
+        groups: Groups::try_new(["a", "b"]).expect("good names"),
+        ..alice.clone()
+    };
+    assert_eq!(told, expected);
+    assert_eq!(record.found(login.token).await.expect("it lives").user, expected);
+    assert!(
+        record.find("alice").await.is_none() && record.find("alice@example.com").await.is_none()
+    );
+    assert_eq!(record.find("alicia").await.expect("the new name").user, expected);
+    // Her old name is free, and so is her address.
+    record.user("alice").await;
+}
+
+pub async fn nobody_with_a_password_becomes_a_mirror(case: Case) {
+    let record = Fixture::over(case).await;
+    let bob = record.user("bob").await;
+    assert_eq!(try_update(&record, update(&bob, "1", "bob")).await, None);
+    let added = NewUser { hash: None, ..record.new_user("carol") };
+    let CreateUser::Created(carol) = record.create(added).await else { panic!("it was free") };
+    assert!(try_update(&record, update(&carol, "1", "carol")).await.is_some());
+    assert_eq!(try_update(&record, update(&carol, "2", "carol")).await, None, "of another subject");
+    assert_eq!(record.find("carol").await.expect("there").subject, Some(subject("1")));
+    assert_eq!(record.find("bob").await.expect("there").subject, None);
+}
+
+pub async fn what_is_somebody_elses_is_not_taken_over(case: Case) {
+    let record = Fixture::over(case).await;
+    let alice = mirror(&record, "1", "alice").await;
+    let bob = mirror(&record, "2", "bob").await;
+    let head = record.head().await;
+    for taken in [
+        update(&alice, "1", "BOB"),
+        MirrorUpdate { email: bob.email.clone(), ..update(&alice, "1", "alice") },
+        update(&alice, "2", "alice"),
+    ] {
+        assert_eq!(try_update(&record, taken.clone()).await, None, "{taken:?}");
+    }
+    record.assert_feed(head, &[]).await;
+    assert_eq!(record.find("alice").await.expect("there").user, alice);
+}
+
+pub async fn of_many_who_mirror_one_person_one_does(case: Case) {
+    let record = Arc::new(Fixture::over(case).await);
+    let outcomes = all_at_once(&record, 20, |record, _| {
+        Box::pin(async move { record.create(new_mirror(&record, "1", "alice")).await })
+    })
+    .await;
+    let created = outcomes.iter().filter(|outcome| matches!(outcome, CreateUser::Created(_)));
+    assert_eq!(created.count(), 1);
+    assert_eq!(find(&record, "1", "alice", None).await.len(), 1);
+}

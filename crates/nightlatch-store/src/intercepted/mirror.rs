@@ -1,0 +1,29 @@
+//! Mirrored users, intercepted.
+//!
+//! Apart from the other ports for the length of the file alone.
+
+use nightlatch_core::{
+    Deadline, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StoreResult, User, Written,
+};
+
+use super::InterceptedRecord;
+
+impl MirrorStore for InterceptedRecord {
+    fn find_mirrored(
+        &self,
+        keys: MirrorKeys,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<MirrorFound>> {
+        self.pass(("find_mirrored", deadline), move |record| record.find_mirrored(keys, deadline))
+    }
+
+    fn update_mirrored(
+        &self,
+        update: MirrorUpdate,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Option<Written<User>>> {
+        self.pass(("update_mirrored", deadline), move |record| {
+            record.update_mirrored(update, deadline)
+        })
+    }
+}

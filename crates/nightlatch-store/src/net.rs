@@ -1,0 +1,68 @@
+//! Connections to servers beneath, with the class of what fails.
+//!
+//! Public, so that whoever else has to reach one resolves, trusts and classifies as the record and the
+//! accelerator do.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nightlatch_core::FailureClass;
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::{tcp, tls};
+
+/// Why a certificate authority is of no use.
+pub type Unusable = tls::Unusable;
+
+/// Connects to the first address of a host that takes us. The caller sets the limit.
+///
+/// # Errors
+/// Why there is no connection. A name that is not resolved within a second is [`FailureClass::Dns`].
+pub async fn connect(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
+    tcp::connect(host, port).await.map(|(stream, _)| stream)
+}
+
+/// The class of what a connection, or TLS over it, ended with.
+#[must_use]
+pub fn classify(error: &std::io::Error) -> FailureClass {
+    tcp::classify_io(error)
+}
+
+/// The client side of TLS: certificate and host name are always verified.
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Believes the authorities in a PEM file; without one, those of the machine.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no certificate, or the machine has no authorities.
+    pub fn new(authorities: Option<&Path>) -> Result<Self, Unusable> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(tls::verifier(authorities, provider)?)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Shakes hands with a host over a connection. The caller sets the limit.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn over(
+        &self,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<TlsStream<TcpStream>, FailureClass> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| FailureClass::TlsHostname)?;
+        let shaken = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
+        shaken.map_err(|error| tcp::classify_io(&error))
+    }
+}

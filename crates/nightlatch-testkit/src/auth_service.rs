@@ -1,0 +1,305 @@
+//! An auth service that does as it is told: it knows its users, or breaks in whatever way.
+//!
+//! It speaks over plain sockets, since most of what it has to do no library for servers lets anybody do.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What it wants of those who ask.
+pub const SERVICE_ID: &str = "nightlatch-under-test";
+/// The same.
+pub const SERVICE_SECRET: &str = "sesame-of-the-service-0815";
+
+/// The largest request that it reads.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What it does with a request.
+#[derive(Clone, Debug)]
+pub enum Conduct {
+    /// Answers as such a service should.
+    Sound,
+    /// The same, so much later.
+    Late(Duration),
+    /// Says this, whatever it is, and ends the connection.
+    Says(Vec<u8>),
+    /// Says this, and then nothing more.
+    SaysAndStops(Vec<u8>),
+    /// Says this a byte at a time, with this between two.
+    Drips(Vec<u8>, Duration),
+    /// Says this again and again, for as long as anybody listens.
+    Repeats(Vec<u8>),
+    /// Ends the connection without a word.
+    Closes,
+    /// Resets it.
+    Resets,
+}
+
+impl Conduct {
+    /// An answer of this status with this body in JSON.
+    #[must_use]
+    pub fn answers(status: u16, body: &str) -> Self {
+        Self::answers_with(status, &[("content-type", "application/json")], body)
+    }
+
+    /// An answer with these headers.
+    #[must_use]
+    pub fn answers_with(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let mut text = format!("HTTP/1.1 {status} Whatever\r\n");
+        for (name, value) in headers {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
+        Self::Says(text.into_bytes())
+    }
+}
+
+/// A request that it was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Method and path.
+    pub target: String,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Asked {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a body of JSON")
+    }
+
+    fn is_login(&self) -> bool {
+        self.target.starts_with("POST ")
+    }
+}
+
+/// The service. Dropped, it is gone.
+pub struct FakeAuthService {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    _serving: JoinSet<()>,
+}
+
+struct State {
+    conduct: Conduct,
+    next: VecDeque<Conduct>,
+    users: Vec<(String, Value)>,
+    logins: Vec<Asked>,
+    connections: usize,
+}
+
+impl FakeAuthService {
+    /// Starts it on a free port; it knows nobody yet.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let state = Arc::new(Mutex::new(State {
+            conduct: Conduct::Sound,
+            next: VecDeque::new(),
+            users: Vec::new(),
+            logins: Vec::new(),
+            connections: 0,
+        }));
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, Arc::clone(&state)));
+        Self { address, state, _serving: serving }
+    }
+
+    /// Its port of 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on it knows this user by `username` and `email` in what it answers.
+    pub fn knows(&self, password: &str, user: Value) {
+        let mut state = self.lock();
+        state.users.retain(|(_, known)| known["id"] != user["id"]);
+        state.users.push((password.to_owned(), user));
+    }
+
+    /// From now on it does this.
+    pub fn set(&self, conduct: Conduct) {
+        self.lock().conduct = conduct;
+    }
+
+    /// With the next login it does this, after what was said before.
+    pub fn next(&self, conduct: Conduct) {
+        self.lock().next.push_back(conduct);
+    }
+
+    /// The logins that it was asked for.
+    #[must_use]
+    pub fn logins(&self) -> Vec<Asked> {
+        self.lock().logins.clone()
+    }
+
+    /// How many connections were made to it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.lock().connections
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                lock(&state).connections += 1;
+                connections.spawn(serve(stream, Arc::clone(&state)));
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
+    let mut stream = BufStream::new(stream);
+    while let Some(asked) = read(&mut stream).await {
+        let (conduct, sound) = state_after(&state, asked);
+        let goes_on = match conduct {
+            Conduct::Sound => say(&mut stream, &sound).await,
+            Conduct::Late(span) => {
+                tokio::time::sleep(span).await;
+                say(&mut stream, &sound).await
+            }
+            Conduct::Says(text) => {
+                say(&mut stream, &text).await;
+                false
+            }
+            Conduct::SaysAndStops(text) => {
+                say(&mut stream, &text).await;
+                // Until the other side ends it.
+                while stream.read_u8().await.is_ok() {}
+                false
+            }
+            Conduct::Drips(text, between) => {
+                for byte in text {
+                    if !say(&mut stream, &[byte]).await {
+                        return;
+                    }
+                    tokio::time::sleep(between).await;
+                }
+                false
+            }
+            Conduct::Repeats(text) => {
+                while say(&mut stream, &text).await {
+                    tokio::task::yield_now().await;
+                }
+                false
+            }
+            Conduct::Closes => false,
+            Conduct::Resets => {
+                let _ = stream.get_ref().set_zero_linger();
+                false
+            }
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// What is to be done with a request, and what the sound answer is.
+fn state_after(state: &Mutex<State>, asked: Asked) -> (Conduct, Vec<u8>) {
+    let mut state = lock(state);
+    let sound = state.answer(&asked);
+    let next = if asked.is_login() { state.next.pop_front() } else { None };
+    if asked.is_login() {
+        state.logins.push(asked);
+    }
+    (next.unwrap_or_else(|| state.conduct.clone()), sound)
+}
+
+async fn say(stream: &mut BufStream<TcpStream>, text: &[u8]) -> bool {
+    stream.write_all(text).await.is_ok() && stream.flush().await.is_ok()
+}
+
+/// The next request; `None`: there is none.
+async fn read(stream: &mut BufStream<TcpStream>) -> Option<Asked> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+        assert!(head.len() < REQUEST_BYTES_MAX, "a request that never ends");
+    }
+    let head = String::from_utf8(head).expect("a head of text");
+    let mut lines = head.split("\r\n");
+    let first = lines.next()?;
+    let target = first.strip_suffix(" HTTP/1.1").expect("HTTP/1.1").to_owned();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut asked = Asked { target, headers, body: Vec::new() };
+    let length = asked.header("content-length").map_or(0, |text| text.parse().expect("a number"));
+    assert!(length < REQUEST_BYTES_MAX, "a body that is too large");
+    asked.body = vec![0; length];
+    stream.read_exact(&mut asked.body).await.ok()?;
+    Some(asked)
+}
+
+impl State {
+    /// What such a service should say.
+    fn answer(&self, asked: &Asked) -> Vec<u8> {
+        let (status, body) = self.judge(asked);
+        let body = body.to_string();
+        let Conduct::Says(text) = Conduct::answers(status, &body) else {
+            unreachable!("that is what it makes")
+        };
+        text
+    }
+
+    fn judge(&self, asked: &Asked) -> (u16, Value) {
+        let credentials = (asked.header("x-service-id"), asked.header("x-service-secret"));
+        if credentials != (Some(SERVICE_ID), Some(SERVICE_SECRET)) {
+            return (403, json!({ "code": "service_unknown" }));
+        }
+        match asked.target.as_str() {
+            "POST /auth/login" => {}
+            target if target.ends_with(" /auth/login") => return (405, json!({})),
+            _ => return (404, json!({})),
+        }
+        let body = asked.json();
+        let user = self.users.iter().find(|(password, user)| {
+            let is_named = [&user["username"], &user["email"]].contains(&&body["username"]);
+            is_named && body["password"] == password.as_str()
+        });
+        match user {
+            Some((_, user)) => (200, json!({ "user": user })),
+            None => (401, json!({ "code": "wrong" })),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A real nginx: its own folder, its own port, gone with the test.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
+
+/// How long a start may take.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often another port is tried when somebody was faster.
+const PORT_TRIES: u32 = 5;
+
+/// An nginx that speaks TLS to the outside and HTTP to a port of 127.0.0.1.
+pub struct Nginx {
+    _process: ServerProcess,
+    port: u16,
+    /// Last: the server has ended when its files go.
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// Starts one in front of a port, with a certificate and its key as PEM.
+    #[must_use]
+    pub fn in_front_of(target: u16, certificate: &str, key: &str) -> Self {
+        let installed = Command::new("nginx").arg("-v").output();
+        assert!(
+            installed.is_ok_and(|output| output.status.success()),
+            "nginx is not installed: Debian package `nginx`"
+        );
+        (0..PORT_TRIES)
+            .find_map(|_| Self::try_start(target, certificate, key))
+            .expect("nginx starts on one of several ports")
+    }
+
+    /// Its port of 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn try_start(target: u16, certificate: &str, key: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
+        let port = free_port();
+        let root = folder.path().display();
+        let config = format!(
+            "daemon off; worker_processes 1; pid {root}/pid; error_log stderr notice;
+             events {{ worker_connections 256; }}
+             http {{
+                 access_log off;
+                 client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
+                 fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
+                 server {{
+                     listen 127.0.0.1:{port} ssl;
+                     ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;
+                     location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; }}
+                 }}
+             }}"
+        );
+        for (name, contents) in
+            [("nginx.conf", config.as_str()), ("cert.pem", certificate), ("key.pem", key)]
+        {
+            fs::write(folder.path().join(name), contents).expect("our folder takes a file");
+        }
+        give_to_server(folder.path());
+        let mut command = unprivileged("/usr/sbin/nginx".as_ref());
+        command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
+        command.args(["-e", "stderr"]);
+        let process = ServerProcess::spawn(command);
+        let has_started = process.wait_for_line("start worker process", START_LIMIT);
+        has_started.is_ok().then_some(Self { _process: process, port, _folder: folder })
+    }
+}

@@ -1,0 +1,197 @@
+//! Delegated login: asks the auth service whose a name and a password are, and bears whatever it does.
+//!
+//! A login costs one request there and waits for nobody but it: no look whether it is well comes first.
+//! What failed is classified once, in [`failure`]; how often it is asked is decided here alone.
+
+mod answer;
+mod connection;
+mod failure;
+mod gate;
+mod prober;
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightlatch_core::{
+    AuthService, AuthServiceError, BoxFuture, Clock, Deadline, Entropy, FailureClass, HandedOn,
+    Vouched,
+};
+use nightlatch_resilience::Backoff;
+
+use crate::config::AuthServiceConfig;
+use crate::metrics::Calls;
+use connection::Connections;
+use failure::Failure;
+use gate::{Gate, Passed};
+use request::LoginRequest;
+
+/// Between two attempts of one login.
+const BETWEEN_ATTEMPTS: Backoff =
+    Backoff { base: Duration::from_millis(100), max: Duration::from_secs(1) };
+
+/// Hears how the service is.
+pub trait AuthServiceObserver: Send + Sync {
+    /// A call that began at the first boot time has ended at the second: well, or with the class of what
+    /// concerns everybody.
+    fn asked(&self, outcome: Result<(), FailureClass>, span: (Duration, Duration));
+
+    /// It was heard, though by no login, by a call of this span.
+    fn looked(&self, span: (Duration, Duration));
+}
+
+/// The auth service over HTTP.
+pub struct HttpAuthService {
+    config: AuthServiceConfig,
+    connections: Option<Connections>,
+    gate: Gate,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observer: Arc<dyn AuthServiceObserver>,
+    calls: Arc<Calls>,
+}
+
+impl HttpAuthService {
+    /// Nothing is asked yet. A certificate authority that is of no use is told with every login.
+    #[must_use]
+    pub fn new(
+        config: AuthServiceConfig,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        (observer, calls): (Arc<dyn AuthServiceObserver>, Arc<Calls>),
+    ) -> Self {
+        let connections = config.origin.clone().map(|origin| {
+            Connections::new(origin, config.ca_file.as_deref(), config.connect_timeout)
+        });
+        Self { config, connections, gate: Gate::new(), clock, entropy, observer, calls }
+    }
+
+    /// Whether logins are told at once that it is away.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.gate.is_shut()
+    }
+
+    /// Looks beside the logins whether it is back, or still there; the caller ends it by dropping it.
+    pub async fn watch(self: Arc<Self>) {
+        prober::run(&self).await;
+    }
+
+    async fn ask(
+        &self,
+        login: HandedOn<'_>,
+        deadline: Deadline,
+    ) -> Result<Vouched, AuthServiceError> {
+        let deadline = deadline.at_most(&*self.clock, self.config.deadline);
+        let mut attempts = 0;
+        let asked = self.ask_until_answered(login, deadline, &mut attempts).await;
+        asked.map_err(|failure| failure.into_error(attempts, self.config.credentials.is_some()))
+    }
+
+    async fn ask_until_answered(
+        &self,
+        login: HandedOn<'_>,
+        deadline: Deadline,
+        attempts: &mut u32,
+    ) -> Result<Vouched, Failure> {
+        let Some(connections) = &self.connections else { return Err(Failure::no_target()) };
+        let Some(credentials) = &self.config.credentials else {
+            self.observe(Err(&Failure::no_credentials()), self.clock.boottime());
+            return Err(Failure::no_credentials());
+        };
+        let request = LoginRequest::new(&self.config, credentials, login)?;
+        let _place = self.gate.place(deadline.remaining(&*self.clock)).await?;
+        loop {
+            let pass = self.admit()?;
+            *attempts += 1;
+            let began = self.clock.boottime();
+            let exchanged = self.exchange(connections, &request, deadline).await;
+            let answer = exchanged.and_then(|raw| answer::read(&raw, &self.config, login.login));
+            let took = self.clock.boottime().saturating_sub(began);
+            self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
+            self.observe(answer.as_ref().map(drop), began);
+            self.settle(pass, answer.as_ref().map(drop));
+            let failure = match answer {
+                Ok(vouched) => return Ok(vouched),
+                Err(failure) => failure,
+            };
+            let Some(wait) = self.before_next(&failure, *attempts, deadline) else {
+                return Err(failure);
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn exchange(
+        &self,
+        connections: &Connections,
+        request: &LoginRequest,
+        deadline: Deadline,
+    ) -> Result<connection::RawAnswer, Failure> {
+        let left = || deadline.remaining(&*self.clock);
+        let mut connection = connections.get(left()).await?;
+        loop {
+            let limit = self.config.read_timeout.min(left());
+            let answer = connection.exchange(request.to_http(), limit).await;
+            // One that was kept may have been closed by the other side meanwhile: that is no attempt.
+            match answer {
+                Err(failure) if connection.was_kept() && failure.is_closed_unanswered() => {
+                    connection = connections.fresh(left()).await?;
+                }
+                Ok(answer) => {
+                    connections.keep(connection);
+                    return Ok(answer);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// When to ask again; `None`: not at all.
+    fn before_next(
+        &self,
+        failure: &Failure,
+        attempts: u32,
+        deadline: Deadline,
+    ) -> Option<Duration> {
+        if attempts >= self.config.max_attempts || !failure.may_be_retried() {
+            return None;
+        }
+        let jitter = BETWEEN_ATTEMPTS.delay(attempts - 1, self.random());
+        let wait = jitter.max(failure.retry_after().unwrap_or_default());
+        let fits = wait < deadline.remaining(&*self.clock);
+        (fits && self.gate.may_retry()).then_some(wait)
+    }
+
+    fn admit(&self) -> Result<Passed<'_>, Failure> {
+        self.gate.admit(&*self.clock)
+    }
+
+    fn settle(&self, pass: Passed<'_>, outcome: Result<(), &Failure>) {
+        pass.settle(outcome, self.clock.boottime(), self.random());
+    }
+
+    fn observe(&self, outcome: Result<(), &Failure>, began: Duration) {
+        let told = match outcome {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.concerns_everybody() => Err(failure.class()),
+            Err(_) => return,
+        };
+        self.observer.asked(told, (began, self.clock.boottime()));
+    }
+
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+impl AuthService for HttpAuthService {
+    fn vouch<'a>(
+        &'a self,
+        login: HandedOn<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vouched, AuthServiceError>> {
+        Box::pin(self.ask(login, deadline))
+    }
+}

@@ -1,0 +1,239 @@
+//! What the auth service answers, read strictly: half an answer, or one about somebody else, lets nobody
+//! in.
+//!
+//! Services differ in where they put the user: in `user`, in `data`, in the claims of a token, or at the
+//! top. Each is looked for in that order. The token's signature is not verified: it comes from the
+//! service itself, over the connection that the password went over (`OpenID` Connect Core 1.0, 3.1.3.7,
+//! 6).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName};
+use nightlatch_core::{
+    DisplayName, Email, FailureClass, Groups, LoginName, Person, Subject, Username, Vouched,
+};
+use serde_json::{Map, Value};
+
+use super::connection::RawAnswer;
+use super::failure::Failure;
+use crate::config::AuthServiceConfig;
+
+/// The longest that somebody is told to wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+
+/// Where tokens stand.
+const TOKENS: [&str; 4] = ["id_token", "access_token", "access", "token"];
+
+/// What an answer says to whoever has logged in as `asked`.
+pub(super) fn read(
+    raw: &RawAnswer,
+    config: &AuthServiceConfig,
+    asked: &str,
+) -> Result<Vouched, Failure> {
+    let status = raw.status.as_u16();
+    match status {
+        200..=299 => read_person(raw, config, asked),
+        401 => read_refusal(raw),
+        403 => Err(Failure::service_credentials(FailureClass::Forbidden, status)),
+        404 | 405 => Err(Failure::endpoint_missing(status, &config.login_path)),
+        408 | 429 => Err(Failure::throttled(status, retry_after(&raw.headers))),
+        503 => Err(Failure::unavailable(retry_after(&raw.headers))),
+        500..=599 => Err(Failure::error(status)),
+        300..=399 => {
+            Err(Failure::garbage(format!("it redirects, which is not followed: {status}")))
+        }
+        _ => Err(Failure::nonsense(format!("it answers {status}"))),
+    }
+}
+
+/// What an answer to the prober's question says of the service; `None`: nothing about logins.
+pub(super) fn read_look(raw: &RawAnswer) -> Option<Failure> {
+    let status = raw.status.as_u16();
+    match status {
+        502 | 504 => Some(Failure::error(status)),
+        503 => Some(Failure::unavailable(None)),
+        _ => None,
+    }
+}
+
+/// 401: of the user, unless it says that it is about us, or is a page of somebody in between.
+fn read_refusal(raw: &RawAnswer) -> Result<Vouched, Failure> {
+    let is_ours = |code: &str| {
+        let code = code.to_ascii_lowercase();
+        code.starts_with("service_") || code.starts_with("invalid_service")
+    };
+    let challenge = text(&raw.headers, &WWW_AUTHENTICATE).unwrap_or_default();
+    let scheme = challenge.split([' ', ',']).next().unwrap_or_default();
+    let body: Option<Map<String, Value>> = serde_json::from_slice(&raw.body).ok();
+    let code = |name| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
+    if scheme.eq_ignore_ascii_case("service") || code("code").or(code("error")).is_some_and(is_ours)
+    {
+        return Err(Failure::service_credentials(FailureClass::AuthFailed, 401));
+    }
+    if media_type(&raw.headers).is_some_and(|media| media.eq_ignore_ascii_case("text/html")) {
+        return Err(Failure::garbage("it answers 401 with a page"));
+    }
+    Ok(Vouched::Refused)
+}
+
+fn read_person(
+    raw: &RawAnswer,
+    config: &AuthServiceConfig,
+    asked: &str,
+) -> Result<Vouched, Failure> {
+    let media = media_type(&raw.headers).unwrap_or_default();
+    let is_json = media.eq_ignore_ascii_case("application/json") || media.ends_with("+json");
+    if !is_json {
+        return Err(Failure::garbage("its answer is not of the type application/json"));
+    }
+    let encoding = text(&raw.headers, &CONTENT_ENCODING).unwrap_or("identity");
+    if !encoding.eq_ignore_ascii_case("identity") {
+        return Err(Failure::garbage("its answer is compressed, which was not asked for"));
+    }
+    let top: Map<String, Value> = serde_json::from_slice(&raw.body)
+        .map_err(|_| Failure::garbage("its answer is no JSON object"))?;
+    let objects = objects(top);
+    let id = objects.iter().find_map(|object| id(object, &config.subject_fields));
+    let id = id.ok_or_else(|| {
+        let names = config.subject_fields.join(", ");
+        Failure::garbage(format!("its answer holds none of {names}"))
+    })?;
+    let subject = Subject::try_new(&id?).map_err(|error| Failure::nonsense(error.to_string()))?;
+    // What stands nearer to the user goes before what stands further off.
+    let user: Map<String, Value> = objects.into_iter().rev().flatten().collect();
+    if is_off(&user)? {
+        return Ok(Vouched::Refused);
+    }
+    let person = person(subject, &user)?;
+    if is_another(&user, asked)? {
+        return Err(Failure::nonsense("its answer is about another user than was asked for"));
+    }
+    Ok(Vouched::For(person))
+}
+
+/// Where the user may stand, in the order in which it is looked for.
+fn objects(top: Map<String, Value>) -> Vec<Map<String, Value>> {
+    let inner = |of: &Map<String, Value>, name| of.get(name).and_then(Value::as_object).cloned();
+    let (user, data) = (inner(&top, "user"), inner(&top, "data"));
+    let data_user = data.as_ref().and_then(|data| inner(data, "user"));
+    let holders: Vec<_> = [user, data_user, data].into_iter().flatten().collect();
+    let claims: Vec<_> = holders.iter().chain([&top]).flat_map(claims_in).collect();
+    // The top comes last: an `id` there may be one of the answer.
+    holders.into_iter().chain(claims).chain([top]).collect()
+}
+
+fn claims_in(object: &Map<String, Value>) -> Vec<Map<String, Value>> {
+    let tokens = TOKENS.iter().filter_map(|name| object.get(*name)?.as_str());
+    tokens.filter_map(claims).collect()
+}
+
+/// What a token says, if it is a JWT.
+fn claims(token: &str) -> Option<Map<String, Value>> {
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice(&payload).ok().filter(|_| parts.next().is_none())
+}
+
+/// The id in the first of these members that is there; an error if it can be none.
+fn id(object: &Map<String, Value>, names: &[String]) -> Option<Result<String, Failure>> {
+    let value = names.iter().find_map(|name| object.get(name).filter(|value| !value.is_null()))?;
+    Some(match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
+        _ => Err(Failure::garbage("the user's id is neither a text nor a whole number")),
+    })
+}
+
+fn person(subject: Subject, object: &Map<String, Value>) -> Result<Person, Failure> {
+    let bad = |error: String| Failure::nonsense(error);
+    let username = member(object, &["username", "login", "preferred_username"])?;
+    let email = member(object, &["email"])?;
+    let name = member(object, &["name", "display_name", "full_name"])?;
+    Ok(Person {
+        subject,
+        // One that cannot be a name of ours, such as an e-mail address, is none.
+        username: username.and_then(|text| Username::try_existing(text).ok()),
+        email: email.and_then(|text| Email::try_new(text).ok()),
+        email_verified: switch(object, "email_verified")?,
+        name: name.map(DisplayName::try_new).transpose().map_err(|error| bad(error.to_string()))?,
+        groups: groups(object)?,
+    })
+}
+
+/// The first text of these members.
+fn member<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Result<Option<&'a str>, Failure> {
+    for name in names {
+        match object.get(*name) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) if text.trim().is_empty() => {}
+            Some(Value::String(text)) => return Ok(Some(text)),
+            Some(_) => return Err(Failure::garbage(format!("the member {name} is no text"))),
+        }
+    }
+    Ok(None)
+}
+
+fn switch(object: &Map<String, Value>, name: &str) -> Result<Option<bool>, Failure> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(is_so)) => Ok(Some(*is_so)),
+        Some(_) => Err(Failure::garbage(format!("the member {name} is neither true nor false"))),
+    }
+}
+
+/// Whether the service says that this user may not log in.
+fn is_off(object: &Map<String, Value>) -> Result<bool, Failure> {
+    for (name, off) in
+        [("enabled", false), ("active", false), ("is_active", false), ("disabled", true)]
+    {
+        if switch(object, name)? == Some(off) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn groups(object: &Map<String, Value>) -> Result<Option<Groups>, Failure> {
+    let list = ["groups", "roles"].iter().find_map(|name| object.get(*name));
+    let names = match list {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(names)) => names.iter().map(Value::as_str).collect::<Option<Vec<_>>>(),
+        Some(_) => None,
+    };
+    let names = names.ok_or_else(|| Failure::garbage("its groups are no list of texts"))?;
+    Groups::try_new(names).map(Some).map_err(|error| Failure::nonsense(error.to_string()))
+}
+
+/// Whether an answer names a user, and not the one who was asked for.
+fn is_another(object: &Map<String, Value>, asked: &str) -> Result<bool, Failure> {
+    let asked = LoginName::fold(asked);
+    let mut names = Vec::new();
+    for name in ["username", "login", "preferred_username", "email"] {
+        names.extend(member(object, &[name])?.map(LoginName::fold));
+    }
+    // A name says nothing against an e-mail address.
+    let is_email = |name: &LoginName| matches!(name, LoginName::Email(_));
+    names.retain(|name| is_email(name) == is_email(&asked));
+    Ok(!names.is_empty() && !names.contains(&asked))
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    text(headers, &CONTENT_TYPE).map(|value| value.split(';').next().unwrap_or_default().trim())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// In seconds (RFC 9110, 10.2.3). A date would need its clock to be ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = text(headers, &RETRY_AFTER)?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! How the auth service fails, classified once.
+//!
+//! Whether a failure is worth another attempt, opens the breaker, or says something of the service as a
+//! whole depends on what it is: an answer that was given is no reason to ask again, and what one login
+//! has brought about must not close the door to others.
+
+use std::time::Duration;
+
+use nightlatch_core::{AuthServiceError, AuthServiceFailure as Kind, FailureClass};
+
+/// Why there is no answer that a login could rest on.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    kind: Kind,
+    class: FailureClass,
+    retry_after: Option<Duration>,
+    nature: Nature,
+    detail: String,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    /// Nobody was heard: it may be asked again.
+    Silence { is_closed: bool },
+    /// Somebody was heard, or may have been, and others would fare the same; asking again is of no use.
+    Broken,
+    /// It says that it cannot serve now: it may be asked again.
+    Refusal,
+    /// It has answered, in a way that concerns everybody.
+    Definite,
+    /// It has answered this login, and others may fare better.
+    Single,
+    /// It was not asked.
+    Unasked,
+}
+
+impl Failure {
+    fn new(kind: Kind, class: FailureClass, nature: Nature, detail: impl Into<String>) -> Self {
+        Self { kind, class, retry_after: None, nature, detail: detail.into() }
+    }
+
+    pub(super) fn no_target() -> Self {
+        let detail = "AUTH_SERVICE_URL is missing, or makes no sense";
+        Self::new(Kind::Unreachable, FailureClass::Unreachable, Nature::Definite, detail)
+    }
+
+    pub(super) fn no_credentials() -> Self {
+        let detail = "SERVICE_ID and SERVICE_SECRET are not both set";
+        let class = FailureClass::AuthRequired;
+        Self::new(Kind::ServiceCredentials, class, Nature::Definite, detail)
+    }
+
+    pub(super) fn unusable_authorities(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Tls, FailureClass::TlsUntrusted, Nature::Broken, detail)
+    }
+
+    pub(super) fn crowded() -> Self {
+        let detail = "too many logins wait for it";
+        Self::new(Kind::Overloaded, FailureClass::Busy, Nature::Unasked, detail)
+    }
+
+    /// There is no connection.
+    pub(super) fn unconnected(class: FailureClass) -> Self {
+        let name = class.as_str();
+        let silence = Nature::Silence { is_closed: false };
+        match class {
+            FailureClass::Dns => {
+                Self::new(Kind::Dns, class, silence, "its name cannot be resolved")
+            }
+            FailureClass::Timeout => Self::connect_timeout(),
+            FailureClass::Unreachable => {
+                Self::new(Kind::Unreachable, class, silence, "it cannot be reached")
+            }
+            FailureClass::Closed => {
+                Self::new(Kind::Unreachable, class, silence, "it ended the connection")
+            }
+            _ => {
+                let detail = format!("there is no safe connection: {name}");
+                Self::new(Kind::Tls, class, Nature::Broken, detail)
+            }
+        }
+    }
+
+    pub(super) fn connect_timeout() -> Self {
+        let silence = Nature::Silence { is_closed: false };
+        let detail = "there was no connection in time";
+        Self::new(Kind::ConnectTimeout, FailureClass::Timeout, silence, detail)
+    }
+
+    pub(super) fn read_timeout() -> Self {
+        let detail = "there was no whole answer in time";
+        Self::new(Kind::ReadTimeout, FailureClass::Timeout, Nature::Broken, detail)
+    }
+
+    /// The connection ended before an answer began.
+    pub(super) fn closed() -> Self {
+        let silence = Nature::Silence { is_closed: true };
+        let detail = "it ended the connection without an answer";
+        Self::new(Kind::Unreachable, FailureClass::Closed, silence, detail)
+    }
+
+    /// The connection ended in the middle of an answer.
+    pub(super) fn cut() -> Self {
+        let detail = "its answer was cut off";
+        Self::new(Kind::BadResponse, FailureClass::Closed, Nature::Broken, detail)
+    }
+
+    /// What came is not HTTP, or not what was asked for, whoever asks.
+    pub(super) fn garbage(detail: impl Into<String>) -> Self {
+        Self::new(Kind::BadResponse, FailureClass::Protocol, Nature::Broken, detail)
+    }
+
+    /// What came makes no sense for this login.
+    pub(super) fn nonsense(detail: impl Into<String>) -> Self {
+        Self::new(Kind::BadResponse, FailureClass::Protocol, Nature::Single, detail)
+    }
+
+    pub(super) fn service_credentials(class: FailureClass, status: u16) -> Self {
+        let detail = format!("it does not take SERVICE_ID and SERVICE_SECRET: {status}");
+        Self::new(Kind::ServiceCredentials, class, Nature::Definite, detail)
+    }
+
+    pub(super) fn endpoint_missing(status: u16, path: &str) -> Self {
+        let detail = format!("it takes no logins at {path}: {status}");
+        Self::new(Kind::EndpointMissing, FailureClass::Missing, Nature::Definite, detail)
+    }
+
+    pub(super) fn throttled(status: u16, retry_after: Option<Duration>) -> Self {
+        let detail = format!("it is asked too often: {status}");
+        let failure = Self::new(Kind::Throttled, FailureClass::Busy, Nature::Single, detail);
+        Self { retry_after, ..failure }
+    }
+
+    pub(super) fn unavailable(retry_after: Option<Duration>) -> Self {
+        let detail = "it is not available: 503";
+        let failure = Self::new(Kind::Unavailable, FailureClass::Busy, Nature::Refusal, detail);
+        Self { retry_after, ..failure }
+    }
+
+    pub(super) fn error(status: u16) -> Self {
+        let detail = format!("it has failed: {status}");
+        // Of a gateway in front, which has not heard the service.
+        let nature = if matches!(status, 502 | 504) { Nature::Refusal } else { Nature::Definite };
+        Self::new(Kind::Error, FailureClass::Protocol, nature, detail)
+    }
+
+    pub(super) const fn class(&self) -> FailureClass {
+        self.class
+    }
+
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    pub(super) const fn may_be_retried(&self) -> bool {
+        matches!(self.nature, Nature::Silence { .. } | Nature::Refusal)
+    }
+
+    /// Whether a kept connection may simply have been an old one.
+    pub(super) const fn is_closed_unanswered(&self) -> bool {
+        matches!(self.nature, Nature::Silence { is_closed: true })
+    }
+
+    /// Whether the next one would most likely wait in vain.
+    pub(super) const fn opens_breaker(&self) -> bool {
+        matches!(self.nature, Nature::Silence { .. } | Nature::Refusal | Nature::Broken)
+    }
+
+    /// Whether it says something of the service and not only of one login.
+    pub(super) const fn concerns_everybody(&self) -> bool {
+        !matches!(self.nature, Nature::Single | Nature::Unasked)
+    }
+
+    pub(super) fn into_error(self, attempts: u32, has_credentials: bool) -> AuthServiceError {
+        let Self { kind: failure, class, retry_after, detail, .. } = self;
+        AuthServiceError { failure, class, retry_after, attempts, has_credentials, detail }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the auth service is asked: one POST for a login, and a question that changes nothing for the
+//! prober.
+
+use axum::body::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use nightlatch_core::HandedOn;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use crate::config::{AuthServiceConfig, Scheme, ServiceCredentials, WebOrigin};
+
+const X_SERVICE_ID: HeaderName = HeaderName::from_static("x-service-id");
+const X_SERVICE_SECRET: HeaderName = HeaderName::from_static("x-service-secret");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("nightlatch/", env!("CARGO_PKG_VERSION")));
+
+/// One login, which may be sent several times.
+pub(super) struct LoginRequest {
+    head: Head,
+    request_id: HeaderValue,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// What all requests have in common.
+struct Head {
+    path: Uri,
+    host: HeaderValue,
+    id: HeaderValue,
+    secret: HeaderValue,
+}
+
+impl LoginRequest {
+    pub(super) fn new(
+        config: &AuthServiceConfig,
+        credentials: &ServiceCredentials,
+        login: HandedOn<'_>,
+    ) -> Result<Self, Failure> {
+        let head = Head::new(config, credentials)?;
+        let request_id = HeaderValue::from_str(login.request_id)
+            .unwrap_or_else(|_| HeaderValue::from_static("-"));
+        let mut members = Map::new();
+        members.insert(config.username_field.clone(), Value::from(login.login.trim()));
+        members.insert("password".to_owned(), Value::from(login.password.expose()));
+        let body = serde_json::to_vec(&members).unwrap_or_default();
+        wipe(members);
+        Ok(Self { head, request_id, body: Zeroizing::new(body) })
+    }
+
+    pub(super) fn to_http(&self) -> Request<Full<Bytes>> {
+        let mut request = self.head.request(Method::POST, Bytes::copy_from_slice(&self.body));
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        request.headers_mut().insert(X_REQUEST_ID, self.request_id.clone());
+        request
+    }
+}
+
+/// What `OPTIONS` is for (RFC 9110, 9.3.7): it asks how to talk to the endpoint, and does nothing.
+pub(super) fn question(
+    config: &AuthServiceConfig,
+    credentials: &ServiceCredentials,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    Ok(Head::new(config, credentials)?.request(Method::OPTIONS, Bytes::new()))
+}
+
+impl Head {
+    fn new(config: &AuthServiceConfig, credentials: &ServiceCredentials) -> Result<Self, Failure> {
+        let origin = config.origin.as_ref().ok_or_else(Failure::no_target)?;
+        let path = config.login_path.parse().map_err(|_| Failure::no_target())?;
+        let host = HeaderValue::from_str(&authority(origin)).map_err(|_| Failure::no_target())?;
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure::no_credentials());
+        let mut secret = value(credentials.secret.expose())?;
+        secret.set_sensitive(true);
+        Ok(Self { path, host, id: value(&credentials.id)?, secret })
+    }
+
+    fn request(&self, method: Method, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(X_SERVICE_ID, self.id.clone());
+        headers.insert(X_SERVICE_SECRET, self.secret.clone());
+        request
+    }
+}
+
+/// Host and port, as the `Host` header has them.
+fn authority(origin: &WebOrigin) -> String {
+    let default = match origin.scheme() {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    if origin.port() == default {
+        origin.host().to_owned()
+    } else {
+        format!("{}:{}", origin.host(), origin.port())
+    }
+}
+
+fn wipe(members: Map<String, Value>) {
+    for (_, value) in members {
+        if let Value::String(text) = value {
+            drop(Zeroizing::new(text));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! How often the service is asked, and what happens when it comes back.
+
+use std::time::Duration;
+
+use nightlatch_testkit::auth_service::Conduct;
+use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
+use nightlatch_testkit::wait::wait_until;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{delegating_to, knowing_alice, log_in, log_in_as};
+use crate::person::{LIMIT, PASSWORD};
+
+/// So many in a row without an answer, and the others are told at once.
+const OPENS_AFTER: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_worth_another_attempt_gets_one_and_nothing_else_does() {
+    let service = knowing_alice().await;
+    let server = delegating_to(&service.url()).ready().await;
+    let answers = |status| Conduct::answers(status, "{}");
+    for (what, first, then, status, asked) in [
+        ("503", answers(503), Conduct::Sound, 200, 2),
+        ("502", answers(502), Conduct::Sound, 200, 2),
+        ("504", answers(504), Conduct::Sound, 200, 2),
+        ("closed", Conduct::Closes, Conduct::Sound, 200, 2),
+        ("twice", answers(503), answers(503), 200, 3),
+        ("500", answers(500), Conduct::Sound, 502, 1),
+        ("429", answers(429), Conduct::Sound, 503, 1),
+        ("403", answers(403), Conduct::Sound, 502, 1),
+        ("garbage", Conduct::Says(b"nonsense\r\n\r\n".to_vec()), Conduct::Sound, 502, 1),
+        (
+            "cut",
+            Conduct::Says(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+            Conduct::Sound,
+            502,
+            1,
+        ),
+    ] {
+        let before = service.logins().len();
+        service.next(first);
+        if asked > 1 {
+            service.next(then);
+        }
+        let mut client = server.client();
+        let answer = log_in_as(&mut client, "alice", PASSWORD).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert_eq!(service.logins().len() - before, asked, "{what}");
+        if status == 200 {
+            let sessions = client.get("/api/v1/sessions").await.json();
+            let sessions = sessions["sessions"].as_array().expect("a list").len();
+            let logins = service.logins().len();
+            assert!(sessions <= logins, "{what}: {sessions} sessions of {logins} requests");
+        }
+        // Whatever was saved up.
+        assert_eq!(log_in(&server).await.status, 200, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_login_is_one_session_however_often_it_is_asked() {
+    let service = knowing_alice().await;
+    let server = delegating_to(&service.url()).ready().await;
+    for _ in 0..2 {
+        service.next(Conduct::answers(503, "{}"));
+    }
+    let mut client = server.client();
+    assert_eq!(log_in_as(&mut client, "alice", PASSWORD).await.status, 200);
+    assert_eq!(service.logins().len(), 3);
+    let sessions = client.get("/api/v1/sessions").await.json();
+    assert_eq!(sessions["sessions"].as_array().expect("a list").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_long_to_wait_is_honoured_within_the_deadline_and_passed_on_beyond() {
+    let service = knowing_alice().await;
+    let server = delegating_to(&service.url()).ready().await;
+    let wait = |status, seconds| Conduct::answers_with(status, &[("retry-after", seconds)], "{}");
+    service.next(wait(503, "1"));
+    let began = Instant::now();
+    assert_eq!(log_in(&server).await.status, 200);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    for (conduct, code) in
+        [(wait(503, "60"), "upstream_unavailable"), (wait(429, "60"), "upstream_throttled")]
+    {
+        service.next(conduct);
+        let answer = log_in(&server).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, code));
+        assert_eq!(answer.header("retry-after"), Some("60"));
+    }
+}
+
+/// A kept connection that the other side has closed meanwhile is no failure of a login.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_closed_meanwhile_is_no_attempt() {
+    let service = knowing_alice().await;
+    let proxy = ChaosProxy::start(service.port()).await;
+    let server = delegating_to(&format!("http://127.0.0.1:{}", proxy.port()))
+        .set("AUTH_SERVICE_MAX_ATTEMPTS", "1")
+        .ready()
+        .await;
+    for _ in 0..10 {
+        assert_eq!(log_in(&server).await.status, 200);
+        proxy.cut();
+    }
+    let before = service.connections();
+    for _ in 0..10 {
+        assert_eq!(log_in(&server).await.status, 200);
+    }
+    assert!(service.connections() <= before + 2, "connections are kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_it_is_away_nobody_waits_for_it_and_its_return_is_noticed() {
+    let service = knowing_alice().await;
+    let proxy = ChaosProxy::start(service.port()).await;
+    let server = delegating_to(&format!("http://127.0.0.1:{}", proxy.port()))
+        .set("AUTH_SERVICE_READ_TIMEOUT", "0.5")
+        .set("AUTH_SERVICE_MAX_ATTEMPTS", "1")
+        .ready()
+        .await;
+    assert_eq!(log_in(&server).await.status, 200);
+    proxy.set(Fault::Silent).await;
+    for _ in 0..OPENS_AFTER {
+        assert_eq!(log_in(&server).await.code(), "upstream_read_timeout");
+    }
+    // From now on most are told what is known, at once.
+    let asked_before = service.logins().len();
+    let mut at_once = 0;
+    for _ in 0..20 {
+        let began = Instant::now();
+        let answer = log_in(&server).await;
+        assert_eq!((answer.status, answer.code()), (504, "upstream_read_timeout".to_owned()));
+        at_once += usize::from(began.elapsed() < Duration::from_millis(400));
+    }
+    assert!(at_once >= 12, "{at_once} of 20 were told at once");
+    let health = server.client().get("/health").await.json();
+    assert_eq!(health["auth_service"], "error: timeout");
+    assert_eq!(health["status"], "degraded");
+
+    // All at once when it is back: nobody crowds it.
+    let mut crowd = JoinSet::new();
+    proxy.set(Fault::None).await;
+    wait_until("it is used again", LIMIT, async || log_in(&server).await.status == 200).await;
+    let before = service.logins().len();
+    assert!(before - asked_before < 40, "few looks: {}", before - asked_before);
+    for _ in 0..50 {
+        let mut client = server.client();
+        crowd.spawn(async move { log_in_as(&mut client, "alice", PASSWORD).await.status });
+    }
+    assert!(crowd.join_all().await.iter().all(|status| *status == 200));
+    assert_eq!(service.logins().len() - before, 50, "each is asked once");
+    assert_eq!(server.client().get("/health").await.json()["auth_service"], "connected");
+}
+
+/// Without a login too: whoever runs it sees whether it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_knows_it_before_anybody_logs_in() {
+    let service = knowing_alice().await;
+    let proxy = ChaosProxy::start(service.port()).await;
+    let server = delegating_to(&format!("http://127.0.0.1:{}", proxy.port())).ready().await;
+    let mut client = server.client();
+    let mut shown = async || client.get("/health").await.json()["auth_service"].clone();
+    wait_until("it is known", LIMIT, async || shown().await == "connected").await;
+    assert!(service.logins().is_empty());
+}
+
+/// Retries of many do not multiply what a service has to bear that fails for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_are_a_part_of_the_traffic() {
+    let service = knowing_alice().await;
+    let server = delegating_to(&service.url()).ready().await;
+    // Every fifth is heard, so that the breaker stays closed.
+    for number in 0..200 {
+        let heard = number % 4 == 3;
+        service.next(if heard { Conduct::Sound } else { Conduct::answers(503, "{}") });
+    }
+    let mut logins = 0;
+    while service.logins().len() < 200 {
+        log_in(&server).await;
+        logins += 1;
+    }
+    let retries = service.logins().len() - logins;
+    assert!(retries <= 10 + logins / 5 + 2, "{retries} retries for {logins} logins");
+}
