@@ -27,7 +27,7 @@ const DOCUMENT: &str = "docs/faults.md";
 const MARK: &str = "FAULT {";
 
 /// The sections of the document, in the order of the table of faults.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "Redis, network",
     "Redis, answers",
     "Redis, data",
@@ -36,6 +36,7 @@ const GROUPS: [&str; 11] = [
     "PostgreSQL, short or healable",
     "PostgreSQL, gone",
     "SQLite",
+    "Upstream auth service",
     "Own process",
     "Clock",
     "Several nodes",

@@ -88,6 +88,8 @@ pub struct AuthServiceError {
     pub attempts: u32,
     /// Whether we have credentials for it.
     pub has_credentials: bool,
+    /// Whether the password may have been looked at, and was not found good.
+    pub may_be_evaluated: bool,
     /// What happened, without a secret.
     pub detail: String,
 }

@@ -246,7 +246,8 @@ pub trait UserStore: Send + Sync {
     ) -> StoreResult<'_, Option<Written<User>>>;
 
     /// Changes the password, raises the generation, ends every session and creates the caller's
-    /// next one, all or nothing. A disabled user stays disabled. `None`: there is no such user, or
+    /// next one, all or nothing. A disabled user stays disabled. `None`: there is no such user, it is
+    /// somebody's mirror, or
     /// the generation that the change was verified at is not that of an enabled user any more.
     fn change_password(
         &self,

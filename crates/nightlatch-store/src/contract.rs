@@ -207,6 +207,7 @@ macro_rules! contract_tests {
             mirror: a_mirrored_user_is_found_by_subject_name_and_email;
             mirror: what_is_said_of_a_mirrored_user_is_written_and_told;
             mirror: nobody_with_a_password_becomes_a_mirror;
+            mirror: no_mirror_gets_a_password;
             mirror: what_is_somebody_elses_is_not_taken_over;
             mirror: of_many_who_mirror_one_person_one_does;
             race: a_login_at_the_old_generation_never_survives_a_password_change;

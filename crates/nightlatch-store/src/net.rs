@@ -5,26 +5,34 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::FailureClass;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::{tcp, tls};
+use crate::tcp::{self, Resolving};
+use crate::tls;
 
 /// Why a certificate authority is of no use.
 pub type Unusable = tls::Unusable;
 
-/// Connects to the first address of a host that takes us. The caller sets the limit.
+/// How many look-ups of names are under way here, those among them that nobody waits for any more.
+static LOOKUPS: Semaphore = Semaphore::const_new(16);
+
+/// Connects to the first address of a host that takes us. The caller sets the limit of all that; half of it
+/// is for the name.
 ///
 /// # Errors
-/// Why there is no connection. A name that is not resolved within a second is [`FailureClass::Dns`].
-pub async fn connect(host: &str, port: u16) -> Result<TcpStream, FailureClass> {
-    tcp::connect(host, port).await.map(|(stream, _)| stream)
+/// Why there is no connection. A name that is not resolved in time is [`FailureClass::Dns`].
+pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, FailureClass> {
+    let by = Resolving { places: &LOOKUPS, limit: limit / 2 };
+    tcp::connect_by(host, port, by).await.map(|(stream, _)| stream)
 }
 
 /// The class of what a connection, or TLS over it, ended with.

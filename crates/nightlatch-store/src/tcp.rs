@@ -20,7 +20,19 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How many look-ups this process has under way. Those that are left alone keep their threads until
 /// the resolver gives up, half a minute perhaps.
-static LOOKUPS: Semaphore = Semaphore::const_new(16);
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
+
+const LOOKUPS_MAX: usize = 16;
+
+/// By whom names are resolved, and how long that may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Resolving {
+    /// Of its own for each dependency: a resolver that hangs over one name must not keep the others waiting.
+    pub(crate) places: &'static Semaphore,
+    pub(crate) limit: Duration,
+}
+
+const USUAL: Resolving = Resolving { places: &LOOKUPS, limit: LOOKUP_LIMIT };
 
 /// How many addresses of a name are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -30,7 +42,16 @@ const ADDRESS_LIMIT: Duration = Duration::from_millis(500);
 
 /// Connects to the first address of a host that takes us; with the address.
 pub(crate) async fn connect(host: &str, port: u16) -> Result<(TcpStream, IpAddr), FailureClass> {
-    let mut addresses = resolve(host, port).await?.into_iter().peekable();
+    connect_by(host, port, USUAL).await
+}
+
+/// The same with names resolved otherwise.
+pub(crate) async fn connect_by(
+    host: &str,
+    port: u16,
+    by: Resolving,
+) -> Result<(TcpStream, IpAddr), FailureClass> {
+    let mut addresses = resolve(host, port, by).await?.into_iter().peekable();
     let mut failure = FailureClass::Dns;
     while let Some(address) = addresses.next() {
         let connecting = TcpStream::connect(address);
@@ -56,7 +77,7 @@ pub(crate) async fn connect(host: &str, port: u16) -> Result<(TcpStream, IpAddr)
 pub(crate) async fn leads_elsewhere(host: &str, port: u16, peer: IpAddr) -> bool {
     let is_name = host.parse::<IpAddr>().is_err();
     is_name
-        && resolve(host, port)
+        && resolve(host, port, USUAL)
             .await
             .is_ok_and(|found| found.iter().all(|address| address.ip() != peer))
 }
@@ -79,18 +100,22 @@ pub(crate) fn classify_io(error: &io::Error) -> FailureClass {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, FailureClass> {
+async fn resolve(host: &str, port: u16, by: Resolving) -> Result<Vec<SocketAddr>, FailureClass> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let found = timeout(LOOKUP_LIMIT, look_up(host.to_owned(), port)).await;
+    let found = timeout(by.limit, look_up(host.to_owned(), port, by.places)).await;
     let found = found.map_err(|_| FailureClass::Dns)?.map_err(|_| FailureClass::Dns)?;
     if found.is_empty() { Err(FailureClass::Dns) } else { Ok(found) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "there are only so many places")]
-async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+async fn look_up(
+    host: String,
+    port: u16,
+    places: &'static Semaphore,
+) -> io::Result<Vec<SocketAddr>> {
+    let place = places.acquire().await.map_err(io::Error::other)?;
     let looking = spawn_blocking(move || {
         // It holds its place for as long as the thread is busy with it.
         let _place = place;

@@ -141,6 +141,11 @@ impl FakeAuthService {
         state.users.push((password.to_owned(), user));
     }
 
+    /// From now on it knows somebody of this name, and nothing else of them.
+    pub fn knows_user(&self, name: &str, password: &str) {
+        self.knows(password, json!({ "id": name, "username": name }));
+    }
+
     /// From now on it does this.
     pub fn set(&self, conduct: Conduct) {
         self.lock().conduct = conduct;

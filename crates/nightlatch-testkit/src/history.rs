@@ -288,15 +288,13 @@ fn judge_alone(operation: &Operation, unsure: &BTreeSet<&str>, judgement: &mut J
                 judgement.unjust_401.push(line());
             }
         }
-        401 => {}
         403 if operation.asked == Asked::ChangePassword
             && (!operation.is_password_known || unsure.contains(operation.username.as_str())) => {}
         500 => judgement.internal_error.push(line()),
-        503 => {
-            if told.touches_cookie || !told.says_when {
-                judgement.careless_503.push(line());
-            }
-        }
+        503 if told.touches_cookie || !told.says_when => judgement.careless_503.push(line()),
+        401 | 503 => {}
+        // Of an auth service; of 502 nobody knows when it ends.
+        502 | 504 if operation.asked == Asked::LogIn && told.code.starts_with("upstream_") => {}
         _ => judgement.unexplained.push(line()),
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::auth_service::FakeAuthService;
 use crate::chance::Chance;
 use crate::client::Client;
 use crate::history::{Asked, Operation, Outcome};
@@ -48,6 +49,10 @@ impl Crowd {
     /// A bit of everything: about 190 requests a second of an idle server.
     pub const STEADY: Self =
         Self { movers: 3, checkers: 3, changers: 1, programs: 2, logouts_in_ten: 4 };
+
+    /// People whose passwords another service keeps, which nobody changes here.
+    pub const DELEGATED: Self =
+        Self { movers: 4, checkers: 3, changers: 0, programs: 2, logouts_in_ten: 3 };
 }
 
 /// Load that runs. Dropped, it ends.
@@ -57,9 +62,15 @@ pub struct SteadyLoad {
 }
 
 impl SteadyLoad {
-    /// Registers a crowd at servers that share a record, and lets it begin: each request goes to any
+    /// Registers a crowd at servers that share a record, or at the service that vouches for it, and lets it
+    /// begin: each request goes to any
     /// of them, as behind a load balancer that knows nothing of sessions.
-    pub async fn start(addresses: &[SocketAddr], crowd: Crowd, chance: &mut Chance) -> Self {
+    pub async fn start(
+        addresses: &[SocketAddr],
+        crowd: Crowd,
+        chance: &mut Chance,
+        known_by: Option<&FakeAuthService>,
+    ) -> Self {
         let book = Arc::new(Book::new(addresses));
         let mut tasks = JoinSet::new();
         let habits = [
@@ -73,7 +84,7 @@ impl SteadyLoad {
         {
             let name = format!("person{number}");
             let mut worker = Worker::new(Arc::clone(&book), name, habit, chance.split());
-            worker.register().await;
+            worker.register(known_by).await;
             tasks.spawn(worker.work());
         }
         Self { book, tasks }
@@ -110,6 +121,12 @@ impl SteadyLoad {
     #[must_use]
     pub fn count(&self, from: Duration, wanted: impl Fn(&Operation) -> bool) -> usize {
         self.book.count(|operation| operation.began >= from && wanted(operation))
+    }
+
+    /// Status and code of what requests of a kind that were sent since `from` have been answered.
+    #[must_use]
+    pub fn told(&self, from: Duration, asked: Asked) -> Vec<(u16, String)> {
+        self.book.told(from, asked)
     }
 
     /// Lets everybody finish what they do, asks every server once more about every session, and

@@ -30,14 +30,17 @@ use request::LoginRequest;
 const BETWEEN_ATTEMPTS: Backoff =
     Backoff { base: Duration::from_millis(100), max: Duration::from_secs(1) };
 
+/// What an attempt needs at least, so that it says something.
+const ATTEMPT_MIN: Duration = Duration::from_millis(300);
+
 /// Hears how the service is.
 pub trait AuthServiceObserver: Send + Sync {
     /// A call that began at the first boot time has ended at the second: well, or with the class of what
     /// concerns everybody.
     fn asked(&self, outcome: Result<(), FailureClass>, span: (Duration, Duration));
 
-    /// It was heard, though by no login, by a call of this span.
-    fn looked(&self, span: (Duration, Duration));
+    /// The same of a look beside the logins.
+    fn looked(&self, outcome: Result<(), FailureClass>, span: (Duration, Duration));
 }
 
 /// The auth service over HTTP.
@@ -128,10 +131,20 @@ impl HttpAuthService {
         deadline: Deadline,
     ) -> Result<connection::RawAnswer, Failure> {
         let left = || deadline.remaining(&*self.clock);
-        let mut connection = connections.get(left()).await?;
+        let hurried = |failure: Failure, had: Duration, wanted: Duration| {
+            // What our own deadline has cut says nothing of the service.
+            let is_cut = had < wanted.min(self.config.deadline) / 2;
+            if is_cut { failure.too_late() } else { failure }
+        };
+        let had = left();
+        let connected = connections.get(had).await;
+        let mut connection =
+            connected.map_err(|failure| hurried(failure, had, self.config.connect_timeout))?;
         loop {
             let limit = self.config.read_timeout.min(left());
             let answer = connection.exchange(request.to_http(), limit).await;
+            let answer =
+                answer.map_err(|failure| hurried(failure, limit, self.config.read_timeout));
             // One that was kept may have been closed by the other side meanwhile: that is no attempt.
             match answer {
                 Err(failure) if connection.was_kept() && failure.is_closed_unanswered() => {
@@ -141,7 +154,12 @@ impl HttpAuthService {
                     connections.keep(connection);
                     return Ok(answer);
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    if connection.was_kept() && connection.was_swallowed() {
+                        connections.forget();
+                    }
+                    return Err(failure);
+                }
             }
         }
     }
@@ -158,7 +176,7 @@ impl HttpAuthService {
         }
         let jitter = BETWEEN_ATTEMPTS.delay(attempts - 1, self.random());
         let wait = jitter.max(failure.retry_after().unwrap_or_default());
-        let fits = wait < deadline.remaining(&*self.clock);
+        let fits = wait + ATTEMPT_MIN < deadline.remaining(&*self.clock);
         (fits && self.gate.may_retry()).then_some(wait)
     }
 

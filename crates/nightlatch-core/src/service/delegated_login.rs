@@ -74,6 +74,11 @@ impl Service {
                 ticket.fail().await;
                 Err(LoginError::InvalidCredentials)
             }
+            // A service that says "no" in its own way must not give free guesses.
+            Err(error) if error.may_be_evaluated => {
+                ticket.fail().await;
+                Err(error.into())
+            }
             Err(not_evaluated) => {
                 ticket.give_back();
                 Err(not_evaluated.into())
@@ -149,10 +154,16 @@ fn step(person: &Person, username: &Username, found: &[MirrorFound]) -> Step {
     let mirror = found.iter().find(|it| it.subject.as_ref() == Some(&person.subject));
     let of_name = found.iter().find(|it| it.user.username.folded() == username.folded());
     let (user, is_mirror) = match (mirror, of_name) {
+        // A password was set meanwhile: from then on it alone counts.
+        (Some(mirror), _) if mirror.has_password => return Step::NameTaken,
         (Some(mirror), _) => (&mirror.user, true),
         (None, None) => return Step::Create,
         // Somebody whom an operator has added beforehand.
-        (None, Some(MirrorFound { user, subject: None, has_password: false })) => (user, false),
+        (None, Some(MirrorFound { user, subject: None, has_password: false }))
+            if person.username.is_some() =>
+        {
+            (user, false)
+        }
         (None, Some(_)) => return Step::NameTaken,
     };
     let update = update_of(user, person, username, found);
@@ -225,6 +236,7 @@ fn name_taken(username: &Username) -> AuthServiceError {
         retry_after: None,
         attempts: 1,
         has_credentials: true,
+        may_be_evaluated: false,
         detail: format!(
             "it vouches for a user of the name {:?}, which is a local user's or another person's; \
              rename or delete that one",

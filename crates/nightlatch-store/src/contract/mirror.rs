@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, NewUser, Subject,
-    User, Username,
+    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, NewUser,
+    PasswordChange, Subject, User, Username,
 };
 
 use super::Subject as Case;
-use super::fixture::{Fixture, all_at_once};
+use super::fixture::{Fixture, all_at_once, hash};
 
 fn subject(text: &str) -> Subject {
     Subject::try_new(text).expect("a good id")
@@ -131,6 +131,24 @@ pub async fn nobody_with_a_password_becomes_a_mirror(case: Case) {
     assert_eq!(try_update(&record, update(&carol, "2", "carol")).await, None, "of another subject");
     assert_eq!(record.find("carol").await.expect("there").subject, Some(subject("1")));
     assert_eq!(record.find("bob").await.expect("there").subject, None);
+}
+
+pub async fn no_mirror_gets_a_password(case: Case) {
+    let record = Fixture::over(case).await;
+    let alice = mirror(&record, "1", "alice").await;
+    let login = record.login(&alice).await;
+    for verified_at in [None, Some(alice.generation)] {
+        let change = PasswordChange {
+            user_id: alice.id,
+            verified_at,
+            hash: hash("$2b$12$other"),
+            next_session: None,
+        };
+        let changed = record.record().change_password(change, record.deadline()).await;
+        assert!(changed.expect("changing works").is_none());
+    }
+    assert!(record.lives(&login).await);
+    assert_eq!(record.find("alice").await.expect("there").hash, None);
 }
 
 pub async fn what_is_somebody_elses_is_not_taken_over(case: Case) {

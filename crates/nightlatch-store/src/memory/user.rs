@@ -239,7 +239,8 @@ impl State {
 
     fn change_password(&mut self, change: PasswordChange) -> Option<Written<ChangedPassword>> {
         let id = change.user_id;
-        let user = &self.users.get(&id)?.user;
+        let row = self.users.get(&id).filter(|row| row.subject.is_none())?;
+        let user = &row.user;
         let holds = |generation| user.enabled && generation == user.generation;
         if !change.verified_at.is_none_or(holds) {
             return None;

@@ -16,7 +16,7 @@ const CHANGE_PASSWORD: &str = concat!(
     ", owner AS (
          UPDATE nightlatch.users SET password_hash = $4, hash_kind = $5,
              generation = generation + 1, updated_at = (SELECT at FROM clock)
-         WHERE id = $1 AND ($6 IS NULL OR (enabled AND generation = $6))
+         WHERE id = $1 AND subject IS NULL AND ($6 IS NULL OR (enabled AND generation = $6))
          RETURNING *
      )",
     end_all_of_owner!(2),

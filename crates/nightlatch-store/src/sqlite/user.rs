@@ -263,7 +263,8 @@ pub(super) fn change_password(
     wanted: &PasswordChange,
 ) -> rusqlite::Result<Option<Written<ChangedPassword>>> {
     let sql = "UPDATE users SET password_hash = ?2, hash_kind = ?3, updated_at = ?4
-               WHERE id = ?1 AND (?5 IS NULL OR (enabled AND generation = ?5))";
+               WHERE id = ?1 AND subject IS NULL
+                   AND (?5 IS NULL OR (enabled AND generation = ?5))";
     let changed = change.conn.prepare_cached(sql)?.execute(params![
         wanted.user_id.as_uuid().as_bytes(),
         wanted.hash.expose(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
-use crate::history::{Operation, SessionNumber};
+use crate::history::{Asked, Operation, Outcome, SessionNumber};
 
 /// The most sessions that are asked about at the end.
 const SESSIONS_MAX: usize = 20_000;
@@ -162,6 +162,16 @@ impl Book {
 
     pub(super) fn count(&self, wanted: impl Fn(&Operation) -> bool) -> usize {
         self.lock().log.iter().filter(|operation| wanted(operation)).count()
+    }
+
+    pub(super) fn told(&self, from: Duration, asked: Asked) -> Vec<(u16, String)> {
+        let pages = self.lock();
+        let asked = pages.log.iter().filter(|it| it.began >= from && it.asked == asked);
+        let told = asked.filter_map(|operation| match &operation.outcome {
+            Outcome::Answered(told) => Some((told.status, told.code.clone())),
+            Outcome::Lost => None,
+        });
+        told.collect()
     }
 
     pub(super) fn take_log(&self) -> Vec<Operation> {

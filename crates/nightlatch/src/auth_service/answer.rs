@@ -42,9 +42,7 @@ pub(super) fn read(
         408 | 429 => Err(Failure::throttled(status, retry_after(&raw.headers))),
         503 => Err(Failure::unavailable(retry_after(&raw.headers))),
         500..=599 => Err(Failure::error(status)),
-        300..=399 => {
-            Err(Failure::garbage(format!("it redirects, which is not followed: {status}")))
-        }
+        300..=399 => Err(Failure::odd(format!("it redirects, which is not followed: {status}"))),
         _ => Err(Failure::nonsense(format!("it answers {status}"))),
     }
 }
@@ -65,18 +63,19 @@ fn read_refusal(raw: &RawAnswer) -> Result<Vouched, Failure> {
         let code = code.to_ascii_lowercase();
         code.starts_with("service_") || code.starts_with("invalid_service")
     };
-    let challenge = text(&raw.headers, &WWW_AUTHENTICATE).unwrap_or_default();
-    let scheme = challenge.split([' ', ',']).next().unwrap_or_default();
+    let challenges = raw.headers.get_all(WWW_AUTHENTICATE).iter();
+    let mut schemes = challenges.filter_map(|value| value.to_str().ok()?.split([' ', ',']).next());
     let body: Option<Map<String, Value>> = serde_json::from_slice(&raw.body).ok();
-    let code = |name| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
-    if scheme.eq_ignore_ascii_case("service") || code("code").or(code("error")).is_some_and(is_ours)
+    let code = |name: &&str| body.as_ref().and_then(|body| body.get(*name)).and_then(Value::as_str);
+    if schemes.any(|scheme| scheme.eq_ignore_ascii_case("service"))
+        || ["code", "error"].iter().filter_map(code).any(is_ours)
     {
         return Err(Failure::service_credentials(FailureClass::AuthFailed, 401));
     }
-    if media_type(&raw.headers).is_some_and(|media| media.eq_ignore_ascii_case("text/html")) {
-        return Err(Failure::garbage("it answers 401 with a page"));
+    if raw.body.is_empty() || is_json(&raw.headers) {
+        return Ok(Vouched::Refused);
     }
-    Ok(Vouched::Refused)
+    Err(Failure::odd("it answers 401 with something else than JSON, as gateways in between do"))
 }
 
 fn read_person(
@@ -84,26 +83,20 @@ fn read_person(
     config: &AuthServiceConfig,
     asked: &str,
 ) -> Result<Vouched, Failure> {
-    let media = media_type(&raw.headers).unwrap_or_default();
-    let is_json = media.eq_ignore_ascii_case("application/json") || media.ends_with("+json");
-    if !is_json {
-        return Err(Failure::garbage("its answer is not of the type application/json"));
+    if !is_json(&raw.headers) {
+        return Err(Failure::odd("its answer is not of the type application/json"));
     }
     let encoding = text(&raw.headers, &CONTENT_ENCODING).unwrap_or("identity");
     if !encoding.eq_ignore_ascii_case("identity") {
-        return Err(Failure::garbage("its answer is compressed, which was not asked for"));
+        return Err(Failure::odd("its answer is compressed, which was not asked for"));
     }
     let top: Map<String, Value> = serde_json::from_slice(&raw.body)
-        .map_err(|_| Failure::garbage("its answer is no JSON object"))?;
-    let objects = objects(top);
-    let id = objects.iter().find_map(|object| id(object, &config.subject_fields));
-    let id = id.ok_or_else(|| {
-        let names = config.subject_fields.join(", ");
-        Failure::garbage(format!("its answer holds none of {names}"))
-    })?;
-    let subject = Subject::try_new(&id?).map_err(|error| Failure::nonsense(error.to_string()))?;
+        .map_err(|_| Failure::nonsense("its answer is no JSON object"))?;
+    let objects = Objects::of(top);
+    let id = user_id(&objects, config)?;
+    let subject = Subject::try_new(&id).map_err(|error| Failure::nonsense(error.to_string()))?;
     // What stands nearer to the user goes before what stands further off.
-    let user: Map<String, Value> = objects.into_iter().rev().flatten().collect();
+    let user = objects.into_user();
     if is_off(&user)? {
         return Ok(Vouched::Refused);
     }
@@ -114,15 +107,55 @@ fn read_person(
     Ok(Vouched::For(person))
 }
 
-/// Where the user may stand, in the order in which it is looked for.
-fn objects(top: Map<String, Value>) -> Vec<Map<String, Value>> {
-    let inner = |of: &Map<String, Value>, name| of.get(name).and_then(Value::as_object).cloned();
-    let (user, data) = (inner(&top, "user"), inner(&top, "data"));
-    let data_user = data.as_ref().and_then(|data| inner(data, "user"));
-    let holders: Vec<_> = [user, data_user, data].into_iter().flatten().collect();
-    let claims: Vec<_> = holders.iter().chain([&top]).flat_map(claims_in).collect();
-    // The top comes last: an `id` there may be one of the answer.
-    holders.into_iter().chain(claims).chain([top]).collect()
+/// Where the user may stand.
+struct Objects {
+    /// Those that are nothing but a user, the nearest first.
+    holders: Vec<Map<String, Value>>,
+    claims: Vec<Map<String, Value>>,
+    top: Map<String, Value>,
+}
+
+impl Objects {
+    fn of(top: Map<String, Value>) -> Self {
+        let inner = |of: &Map<String, Value>, name| of.get(name)?.as_object().cloned();
+        let (user, data) = (inner(&top, "user"), inner(&top, "data"));
+        let data_user = data.as_ref().and_then(|data| inner(data, "user"));
+        let claims = data.iter().chain([&top]).flat_map(claims_in).collect();
+        // `data` may hold the user or be it.
+        let data = data.filter(|_| data_user.is_none());
+        let holders = [user, data_user, data].into_iter().flatten().collect();
+        Self { holders, claims, top }
+    }
+
+    /// All that is said; what stands nearer to the user goes before what stands further off.
+    fn into_user(self) -> Map<String, Value> {
+        let Self { holders, claims, top } = self;
+        let all = holders.into_iter().chain(claims).chain([top]);
+        all.collect::<Vec<_>>().into_iter().rev().flatten().collect()
+    }
+}
+
+/// The user's id. Where there is a user it is that user's: an id from further out may be of the answer,
+/// the tenant or the client, and would make one person of all.
+fn user_id(objects: &Objects, config: &AuthServiceConfig) -> Result<String, Failure> {
+    let of = |object| id(object, &config.subject_fields);
+    let names_a_user = |object: &&Map<String, Value>| {
+        ["username", "login", "preferred_username", "email"]
+            .iter()
+            .any(|name| object.contains_key(*name))
+    };
+    let missing = || {
+        let names = config.subject_fields.join(", ");
+        Failure::nonsense(format!("its answer holds none of {names}"))
+    };
+    if let Some(found) = objects.holders.iter().find_map(of) {
+        return found;
+    }
+    if objects.holders.iter().any(|holder| names_a_user(&holder)) {
+        return Err(missing());
+    }
+    let further = objects.claims.iter().chain([&objects.top]);
+    further.into_iter().find_map(of).ok_or_else(missing)?
 }
 
 fn claims_in(object: &Map<String, Value>) -> Vec<Map<String, Value>> {
@@ -144,7 +177,7 @@ fn id(object: &Map<String, Value>, names: &[String]) -> Option<Result<String, Fa
     Some(match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
-        _ => Err(Failure::garbage("the user's id is neither a text nor a whole number")),
+        _ => Err(Failure::nonsense("the user's id is neither a text nor a whole number")),
     })
 }
 
@@ -171,7 +204,7 @@ fn member<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Result<Option<&
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.trim().is_empty() => {}
             Some(Value::String(text)) => return Ok(Some(text)),
-            Some(_) => return Err(Failure::garbage(format!("the member {name} is no text"))),
+            Some(_) => return Err(Failure::nonsense(format!("the member {name} is no text"))),
         }
     }
     Ok(None)
@@ -181,7 +214,7 @@ fn switch(object: &Map<String, Value>, name: &str) -> Result<Option<bool>, Failu
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(is_so)) => Ok(Some(*is_so)),
-        Some(_) => Err(Failure::garbage(format!("the member {name} is neither true nor false"))),
+        Some(_) => Err(Failure::nonsense(format!("the member {name} is neither true nor false"))),
     }
 }
 
@@ -204,7 +237,7 @@ fn groups(object: &Map<String, Value>) -> Result<Option<Groups>, Failure> {
         Some(Value::Array(names)) => names.iter().map(Value::as_str).collect::<Option<Vec<_>>>(),
         Some(_) => None,
     };
-    let names = names.ok_or_else(|| Failure::garbage("its groups are no list of texts"))?;
+    let names = names.ok_or_else(|| Failure::nonsense("its groups are no list of texts"))?;
     Groups::try_new(names).map(Some).map_err(|error| Failure::nonsense(error.to_string()))
 }
 
@@ -221,8 +254,10 @@ fn is_another(object: &Map<String, Value>, asked: &str) -> Result<bool, Failure>
     Ok(!names.is_empty() && !names.contains(&asked))
 }
 
-fn media_type(headers: &HeaderMap) -> Option<&str> {
-    text(headers, &CONTENT_TYPE).map(|value| value.split(';').next().unwrap_or_default().trim())
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let media = value.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json") || media.ends_with("+json")
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

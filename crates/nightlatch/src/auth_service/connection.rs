@@ -20,7 +20,7 @@ use nightlatch_core::FailureClass;
 use nightlatch_store::net::{self, Tls};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 use crate::config::WebOrigin;
@@ -35,6 +35,13 @@ const HEADERS_MAX: usize = 100;
 /// Connections that wait for the next login.
 const KEPT_MAX: usize = 16;
 
+/// How long one waits for the next login: below what a NAT or a load balancer remembers, which forgets
+/// without a word.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// How long one is used at all: a service that has moved is followed.
+const AGE_MAX: Duration = Duration::from_mins(5);
+
 /// Where connections lead, and those that are kept.
 pub(super) struct Connections {
     origin: WebOrigin,
@@ -48,6 +55,8 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     was_kept: bool,
+    made_at: Instant,
+    used_at: Instant,
     /// Whether anything has come since the last request.
     heard: Arc<AtomicBool>,
     _driver: JoinSet<()>,
@@ -74,7 +83,8 @@ impl Connections {
     pub(super) async fn get(&self, left: Duration) -> Result<Connection, Failure> {
         while let Some(mut kept) = self.take() {
             kept.was_kept = true;
-            if kept.sender.is_ready() {
+            let is_fresh = kept.used_at.elapsed() < IDLE_MAX && kept.made_at.elapsed() < AGE_MAX;
+            if is_fresh && kept.sender.is_ready() {
                 return Ok(kept);
             }
         }
@@ -86,8 +96,14 @@ impl Connections {
         connected.map_err(|_| Failure::connect_timeout())?
     }
 
+    /// Forgets those that are kept: what swallows one swallows the others.
+    pub(super) fn forget(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Keeps one for the next login.
-    pub(super) fn keep(&self, connection: Connection) {
+    pub(super) fn keep(&self, mut connection: Connection) {
+        connection.used_at = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_MAX && !connection.sender.is_closed() {
             kept.push(connection);
@@ -101,7 +117,8 @@ impl Connections {
     async fn connect(&self) -> Result<Connection, Failure> {
         let tls = self.tls.as_ref().map_err(Failure::unusable_authorities)?;
         let host = self.origin.host().trim_start_matches('[').trim_end_matches(']');
-        let tcp = net::connect(host, self.origin.port()).await.map_err(Failure::unconnected)?;
+        let tcp = net::connect(host, self.origin.port(), self.limit).await;
+        let tcp = tcp.map_err(Failure::unconnected)?;
         match tls {
             None => shake_hands(tcp).await,
             Some(tls) => shake_hands(tls.over(tcp, host).await.map_err(unsafe_connection)?).await,
@@ -131,12 +148,19 @@ where
         // What it ends with is told to whoever sends.
         let _ = driving.await;
     });
-    Ok(Connection { sender, was_kept: false, heard, _driver: driver })
+    let now = Instant::now();
+    let (made_at, used_at) = (now, now);
+    Ok(Connection { sender, was_kept: false, made_at, used_at, heard, _driver: driver })
 }
 
 impl Connection {
     pub(super) const fn was_kept(&self) -> bool {
         self.was_kept
+    }
+
+    /// Whether a request was swallowed: nothing at all has come.
+    pub(super) fn was_swallowed(&self) -> bool {
+        !self.heard.load(Ordering::Relaxed)
     }
 
     /// Sends a request and waits for the whole answer.

@@ -55,6 +55,11 @@ impl Failure {
         Self::new(Kind::Tls, FailureClass::TlsUntrusted, Nature::Broken, detail)
     }
 
+    /// Our own deadline left it no time; what it would have said is not known.
+    pub(super) fn too_late(self) -> Self {
+        Self { nature: Nature::Unasked, ..self }
+    }
+
     pub(super) fn crowded() -> Self {
         let detail = "too many logins wait for it";
         Self::new(Kind::Overloaded, FailureClass::Busy, Nature::Unasked, detail)
@@ -116,6 +121,11 @@ impl Failure {
         Self::new(Kind::BadResponse, FailureClass::Protocol, Nature::Single, detail)
     }
 
+    /// What came is a whole answer, but of another kind than any login should get.
+    pub(super) fn odd(detail: impl Into<String>) -> Self {
+        Self::new(Kind::BadResponse, FailureClass::Protocol, Nature::Definite, detail)
+    }
+
     pub(super) fn service_credentials(class: FailureClass, status: u16) -> Self {
         let detail = format!("it does not take SERVICE_ID and SERVICE_SECRET: {status}");
         Self::new(Kind::ServiceCredentials, class, Nature::Definite, detail)
@@ -167,13 +177,27 @@ impl Failure {
         matches!(self.nature, Nature::Silence { .. } | Nature::Refusal | Nature::Broken)
     }
 
+    /// Whether it may have looked at the password: what it answered to that is a guess, however it said it.
+    const fn may_be_evaluated(&self) -> bool {
+        matches!((self.nature, self.kind), (Nature::Single, kind) if !matches!(kind, Kind::Throttled))
+    }
+
     /// Whether it says something of the service and not only of one login.
     pub(super) const fn concerns_everybody(&self) -> bool {
         !matches!(self.nature, Nature::Single | Nature::Unasked)
     }
 
     pub(super) fn into_error(self, attempts: u32, has_credentials: bool) -> AuthServiceError {
+        let may_be_evaluated = self.may_be_evaluated();
         let Self { kind: failure, class, retry_after, detail, .. } = self;
-        AuthServiceError { failure, class, retry_after, attempts, has_credentials, detail }
+        AuthServiceError {
+            failure,
+            class,
+            retry_after,
+            attempts,
+            has_credentials,
+            may_be_evaluated,
+            detail,
+        }
     }
 }

@@ -17,6 +17,9 @@ const AT_ONCE_MAX: usize = 64;
 /// Logins that wait for one of those to end.
 const WAITING_MAX: usize = 256;
 
+/// How long they wait: what is left must be enough to be asked in.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// So many in a row without one that was heard, and it is asked by one at a time.
 const POLICY: BreakerPolicy = BreakerPolicy {
     backoff: Backoff { base: Duration::from_millis(200), max: Duration::from_secs(2) },
@@ -63,7 +66,7 @@ impl Gate {
             return Ok(place);
         }
         let _waits = self.waiting.try_acquire().map_err(|_| Failure::crowded())?;
-        let place = timeout(limit, self.places.acquire()).await;
+        let place = timeout(limit.min(WAIT_MAX), self.places.acquire()).await;
         place.ok().and_then(Result::ok).ok_or_else(Failure::crowded)
     }
 

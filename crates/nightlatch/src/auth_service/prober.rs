@@ -25,17 +25,14 @@ pub(super) async fn run(service: &HttpAuthService) {
     loop {
         let began = service.clock.boottime();
         let looked = look(service).await;
-        match &looked {
-            Ok(()) => {
-                failures = 0;
-                service.gate.hear();
-                service.observer.looked((began, service.clock.boottime()));
-            }
-            Err(failure) => {
-                failures += 1;
-                service.observe(Err(failure), began);
-            }
+        if looked.is_ok() {
+            failures = 0;
+            service.gate.hear();
+        } else {
+            failures += 1;
         }
+        let outcome = looked.map_err(|failure| failure.class());
+        service.observer.looked(outcome, (began, service.clock.boottime()));
         sleep(wait(service, failures)).await;
     }
 }

@@ -52,7 +52,7 @@ impl LoginRequest {
     }
 
     pub(super) fn to_http(&self) -> Request<Full<Bytes>> {
-        let mut request = self.head.request(Method::POST, Bytes::copy_from_slice(&self.body));
+        let mut request = self.head.request(Method::POST, Bytes::from_owner(self.body.clone()));
         request.headers_mut().insert(CONTENT_TYPE, JSON);
         request.headers_mut().insert(X_REQUEST_ID, self.request_id.clone());
         request

@@ -69,6 +69,12 @@ impl AuthServiceConfig {
                 .map(|name| reader.required(name, some_seconds));
         let max_attempts = reader.required("AUTH_SERVICE_MAX_ATTEMPTS", attempts);
         if !enabled.unwrap_or_else(|| reader.is_set(URL)) {
+            let is_meant = enabled.is_none() && (reader.is_set(ID) || reader.is_set(SECRET));
+            if is_meant {
+                let why =
+                    "is not set though SERVICE_ID or SERVICE_SECRET is: logins are not delegated";
+                reader.remark(URL, Wrong::new(why).better(URL_EXAMPLE));
+            }
             return None;
         }
         match &target {

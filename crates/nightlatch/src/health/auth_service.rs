@@ -16,13 +16,23 @@ pub(super) struct AuthServiceState {
     service: Dependency,
     /// `None`: as it should be.
     class: Option<FailureClass>,
+    /// Whether a look has found that.
+    is_by_look: bool,
+    /// Logins in a row of which one may have been to blame.
+    blamed: u32,
     /// When the newest call that was told had begun; `None`: nothing is known.
     newest: Option<Duration>,
 }
 
 impl AuthServiceState {
     pub(super) const fn new() -> Self {
-        Self { service: Dependency::new(AUTH_SERVICE), class: None, newest: None }
+        Self {
+            service: Dependency::new(AUTH_SERVICE),
+            class: None,
+            is_by_look: false,
+            blamed: 0,
+            newest: None,
+        }
     }
 
     pub(super) const fn class(&self) -> Option<FailureClass> {
@@ -54,13 +64,32 @@ impl AuthServiceState {
 
 impl AuthServiceObserver for Health {
     fn asked(&self, outcome: Result<(), FailureClass>, span: (Duration, Duration)) {
+        self.note_auth_service(outcome, false, span);
+    }
+
+    fn looked(&self, outcome: Result<(), FailureClass>, span: (Duration, Duration)) {
+        self.note_auth_service(outcome, true, span);
+    }
+}
+
+impl Health {
+    fn note_auth_service(
+        &self,
+        outcome: Result<(), FailureClass>,
+        is_look: bool,
+        span: (Duration, Duration),
+    ) {
         let now = self.clock.now();
         let mut state = self.lock();
         // What is the matter with the others is told first, and since when.
         let is_first = state.class.or(state.cache_class()).is_none();
         let Some(auth_service) = &mut state.auth_service else { return };
+        if !auth_service.is_telling(outcome, is_look) {
+            return;
+        }
         let was = auth_service.class;
         let line = auth_service.observe(outcome, span);
+        auth_service.is_by_look = is_look;
         if is_first && auth_service.class != was {
             state.since = now;
         }
@@ -69,19 +98,38 @@ impl AuthServiceObserver for Health {
             tell(&line, outcome.err().and_then(remedy::of_auth_service));
         }
     }
+}
 
-    fn looked(&self, span: (Duration, Duration)) {
-        let is_of_logins = self.lock().auth_service_class().is_some_and(|class| {
-            matches!(
-                class,
-                FailureClass::AuthFailed
-                    | FailureClass::Forbidden
-                    | FailureClass::Missing
-                    | FailureClass::Protocol
-            )
-        });
-        if !is_of_logins {
-            self.asked(Ok(()), span);
+impl AuthServiceState {
+    /// Whether an outcome says anything of the service.
+    fn is_telling(&mut self, outcome: Result<(), FailureClass>, is_look: bool) -> bool {
+        match (outcome, is_look) {
+            // Whether it takes logins, and ours, only a login tells.
+            (Ok(()), true) => self.is_by_look || !self.class.is_some_and(is_of_logins),
+            (Ok(()), false) => {
+                self.blamed = 0;
+                true
+            }
+            // One login may be to blame for it.
+            (Err(class), false) if is_of_logins(class) => {
+                self.blamed = self.blamed.saturating_add(1);
+                self.blamed >= BLAMED_MIN
+            }
+            (Err(_), _) => true,
         }
     }
+}
+
+/// So many in a row, and it is no single login's doing.
+const BLAMED_MIN: u32 = 2;
+
+/// What a service says to a login, and not to a look.
+const fn is_of_logins(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::AuthFailed
+            | FailureClass::Forbidden
+            | FailureClass::Missing
+            | FailureClass::Protocol
+    )
 }

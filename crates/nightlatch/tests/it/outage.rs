@@ -20,4 +20,5 @@ mod postgres;
 mod redis;
 mod report;
 mod starved;
+mod upstream;
 mod watch;

@@ -62,6 +62,9 @@ fn a_person_is_known_by_subject_and_never_by_a_name_that_has_a_password() {
     ] {
         assert!(matches!(step(&[somebody]), Step::NameTaken), "{what}");
     }
+    let mut local = found(1, "alice", Some("s-1"), false);
+    local.has_password = true;
+    assert!(matches!(step(&[local]), Step::NameTaken), "a password was set meanwhile");
     // Added by an operator beforehand.
     let added = found(1, "alice", None, false);
     let update = updated(&[added], &person());

@@ -47,6 +47,7 @@ fn the_user_is_found_where_services_put_it() {
         (r#"{"data":{"id":-3}}"#.to_owned(), "-3"),
         (format!(r#"{{"access":"{TOKEN}","refresh":"opaque"}}"#), "s-1"),
         (format!(r#"{{"data":{{"access_token":"{TOKEN}"}}}}"#), "s-1"),
+        (r#"{"user":{"active":true},"user_id":5}"#.to_owned(), "5"),
         (r#"{"user_id":null,"id":18446744073709551615}"#.to_owned(), "18446744073709551615"),
     ] {
         let person = says(&body).expect(&body).expect("somebody");
@@ -103,6 +104,10 @@ fn answers_that_make_no_sense_let_nobody_in() {
         r#"{"id":1,"username":"bob"}"#,
         r#"{"id":1,"user":{"username":"bob"}}"#,
         r#"{"access":"e30.e30"}"#,
+        // The id of a tenant, or of the answer, would be everybody's.
+        r#"{"user_id":1,"user":{"username":"alice"}}"#,
+        r#"{"id":1,"data":{"user":{"email":"alice@example.com"}}}"#,
+        &format!(r#"{{"user":{{"username":"alice"}},"access_token":"{TOKEN}"}}"#),
         &deep,
         &format!(r#"{{"id":"{}"}}"#, "x".repeat(256)),
     ] {
@@ -142,6 +147,13 @@ fn each_status_is_a_failure_of_its_own() {
         (401, HTML, "<html>", Some(Kind::BadResponse)),
         (401, SERVICE, "", Some(Kind::ServiceCredentials)),
         (401, &[], r#"{"error":"invalid_service_secret"}"#, Some(Kind::ServiceCredentials)),
+        (
+            401,
+            &[],
+            r#"{"code":"unauthorized","error":"invalid_service_id"}"#,
+            Some(Kind::ServiceCredentials),
+        ),
+        (401, &[(CONTENT_TYPE, "text/plain")], "Jwt is missing", Some(Kind::BadResponse)),
         (403, &[], "", Some(Kind::ServiceCredentials)),
         (404, &[], "", Some(Kind::EndpointMissing)),
         (405, &[], "", Some(Kind::EndpointMissing)),

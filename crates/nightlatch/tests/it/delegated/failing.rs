@@ -15,7 +15,7 @@ use super::{delegating_to, knowing_alice, log_in, log_in_as};
 use crate::person::{LIMIT, PASSWORD};
 
 /// The login deadline, and some for this machine.
-const CEILING: Duration = Duration::from_secs(7);
+const CEILING: Duration = Duration::from_millis(5500);
 
 fn says(text: &str) -> Conduct {
     Conduct::Says(text.replace('\n', "\r\n").into_bytes())
@@ -320,6 +320,7 @@ async fn production_tells_the_caller_nothing_and_the_log_everything() {
     }
     assert!(!answer.text().contains(&service.port().to_string()));
     let id = answer.header("x-request-id").expect("an id").to_owned();
+    server.wait_for_log(&id, LIMIT);
     let log = server.log();
     let line = log.lines().find(|line| line.contains(&id)).expect("a line with the id");
     for part in ["upstream_error", "auth_service", "\"attempts\":1", "500"] {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nightlatch_testkit::auth_service::FakeAuthService;
 use nightlatch_testkit::chance::Chance;
 use nightlatch_testkit::client::Client;
 use nightlatch_testkit::history::{Circumstances, CutOff, Operation};
@@ -104,7 +105,21 @@ impl Drill {
         launches: Vec<Launch>,
         crowd: Crowd,
     ) -> Self {
-        let mut drill = Self::set_up(group, fault, launches, crowd).await;
+        let mut drill = Self::set_up(group, fault, launches, (crowd, None)).await;
+        drill.wait_until_well().await;
+        drill.watch_healthy().await;
+        drill
+    }
+
+    /// As [`Self::begin`], with people whose passwords this service keeps.
+    pub(crate) async fn begin_delegated(
+        group: &'static str,
+        fault: &'static str,
+        launch: Launch,
+        service: &FakeAuthService,
+    ) -> Self {
+        let crowd = (Crowd::DELEGATED, Some(service));
+        let mut drill = Self::set_up(group, fault, vec![launch], crowd).await;
         drill.wait_until_well().await;
         drill.watch_healthy().await;
         drill
@@ -116,7 +131,7 @@ impl Drill {
         fault: &'static str,
         launches: Vec<Launch>,
     ) -> Self {
-        let mut drill = Self::set_up(group, fault, launches, Crowd::STEADY).await;
+        let mut drill = Self::set_up(group, fault, launches, (Crowd::STEADY, None)).await;
         drill.wait_until_served().await;
         drill.watch_healthy().await;
         drill
@@ -126,7 +141,7 @@ impl Drill {
         group: &'static str,
         fault: &'static str,
         launches: Vec<Launch>,
-        crowd: Crowd,
+        (crowd, known_by): (Crowd, Option<&FakeAuthService>),
     ) -> Self {
         let mut servers = Vec::new();
         for launch in launches {
@@ -134,8 +149,11 @@ impl Drill {
         }
         let addresses: Vec<SocketAddr> = servers.iter().map(NightlatchServer::address).collect();
         let mut chance = Chance::from_environment(fault);
-        let load = SteadyLoad::start(&addresses, crowd, &mut chance).await;
-        load.register(ONLOOKER, PASSWORD).await;
+        let load = SteadyLoad::start(&addresses, crowd, &mut chance, known_by).await;
+        match known_by {
+            Some(service) => service.knows_user(ONLOOKER, PASSWORD),
+            None => load.register(ONLOOKER, PASSWORD).await,
+        }
         let mut others = servers.into_iter().map(|server| {
             let watch = Watch::start(server.address());
             Other { server, watch }

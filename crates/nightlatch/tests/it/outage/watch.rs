@@ -26,7 +26,7 @@ pub(crate) struct Watch {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     address: Option<SocketAddr>,
-    /// The latest class of the database, or of Redis where that is well.
+    /// The latest class of the database, or of Redis or the auth service where those are well.
     pub(crate) class: String,
     /// The latest word for the whole.
     pub(crate) word: String,
@@ -106,7 +106,9 @@ fn note(seen: &mut Seen, path: &'static str, answer: &Answer, took: Duration) {
             // A server that takes no more connections says so as a problem.
             let database = body["database_class"].as_str().unwrap_or("unreachable");
             let cache = body["cache_class"].as_str().unwrap_or("none");
-            let class = if database == "none" { cache } else { database };
+            let service = body["auth_service_class"].as_str().unwrap_or("none");
+            let classes = [database, cache, service];
+            let class = classes.into_iter().find(|class| *class != "none").unwrap_or("none");
             class.clone_into(&mut seen.class);
             seen.classes.insert(seen.class.clone());
             body["status"].as_str().unwrap_or("unhealthy").clone_into(&mut seen.word);
