@@ -133,7 +133,7 @@ const fn words_of_elsewhere(code: Code) -> (&'static str, Option<&'static str>, 
     (
         "We cannot check your password just now",
         Some("The service that keeps it gave us no answer. Nothing is wrong with your password."),
-        "Please try again in a moment. Who is logged in stays so.",
+        "Who is logged in stays so.",
     )
 }
 
