@@ -27,7 +27,7 @@ const CONNECTING_MAX: usize = 4;
 
 /// Connections that are kept ready by a process that needs several: on a slow way, making one takes
 /// longer than most callers have.
-pub(super) const SPARES_KEPT: usize = 6;
+pub(super) const SPARES_KEPT: usize = 8;
 
 /// Makes a pool's connections.
 pub(super) struct Connector {
