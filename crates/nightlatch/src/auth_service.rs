@@ -1,7 +1,7 @@
 //! Delegated login: asks the auth service whose a name and a password are, and bears whatever it does.
 //!
 //! A login costs one request there and waits for nobody but it: no look whether it is well comes first.
-//! What failed is classified once, in [`failure`]; how often it is asked is decided here alone.
+//! What failed is classified once, in `failure.rs`; how often it is asked is decided here alone.
 
 mod answer;
 mod connection;
