@@ -8,6 +8,13 @@ use crate::Timestamp;
 pub trait Entropy: Send + Sync {
     /// Fills `bytes`. A source that cannot must panic: a guessable token is worse than none.
     fn fill(&self, bytes: &mut [u8]);
+
+    /// 64 fresh bits.
+    fn bits(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
 }
 
 /// `N` fresh bytes.

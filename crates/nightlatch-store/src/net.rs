@@ -16,14 +16,14 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::tcp::{self, Resolving};
+use crate::tcp::{self, LOOKUPS_MAX, Resolving};
 use crate::tls;
 
 /// Why a certificate authority is of no use.
 pub type Unusable = tls::Unusable;
 
 /// How many look-ups of names are under way here, those among them that nobody waits for any more.
-static LOOKUPS: Semaphore = Semaphore::const_new(16);
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
 /// Connects to the first address of a host that takes us. The caller sets the limit of all that; half of it
 /// is for the name.
@@ -33,12 +33,6 @@ static LOOKUPS: Semaphore = Semaphore::const_new(16);
 pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, FailureClass> {
     let by = Resolving { places: &LOOKUPS, limit: limit / 2 };
     tcp::connect_by(host, port, by).await.map(|(stream, _)| stream)
-}
-
-/// The class of what a connection, or TLS over it, ended with.
-#[must_use]
-pub fn classify(error: &std::io::Error) -> FailureClass {
-    tcp::classify_io(error)
 }
 
 /// The client side of TLS: certificate and host name are always verified.

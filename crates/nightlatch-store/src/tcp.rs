@@ -18,11 +18,11 @@ use crate::tls;
 /// How long a resolver may take. It is left alone then, and the thread that waits for it is its own.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(1);
 
-/// How many look-ups this process has under way. Those that are left alone keep their threads until
-/// the resolver gives up, half a minute perhaps.
-static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
+/// How many look-ups may be under way. Those that are left alone keep their threads until the resolver
+/// gives up, half a minute perhaps.
+pub(crate) const LOOKUPS_MAX: usize = 16;
 
-const LOOKUPS_MAX: usize = 16;
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
 /// By whom names are resolved, and how long that may take.
 #[derive(Clone, Copy)]

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nightlatch_core::FailureClass;
-#[cfg(feature = "redis")]
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -16,7 +15,6 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     AlertDescription, CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
-#[cfg(feature = "redis")]
 use rustls_platform_verifier::Verifier;
 
 /// Why a file of certificates or a key is of no use.
@@ -35,7 +33,6 @@ pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, Unusable> {
 }
 
 /// Believes those whom the authorities in a file vouch for; without one, those whom the machine believes.
-#[cfg(feature = "redis")]
 pub(crate) fn verifier(
     authorities: Option<&Path>,
     provider: Arc<CryptoProvider>,

@@ -174,7 +174,7 @@ impl HttpAuthService {
         if attempts >= self.config.max_attempts || !failure.may_be_retried() {
             return None;
         }
-        let jitter = BETWEEN_ATTEMPTS.delay(attempts - 1, self.random());
+        let jitter = BETWEEN_ATTEMPTS.delay(attempts - 1, self.entropy.bits());
         let wait = jitter.max(failure.retry_after().unwrap_or_default());
         let fits = wait + ATTEMPT_MIN < deadline.remaining(&*self.clock);
         (fits && self.gate.may_retry()).then_some(wait)
@@ -185,7 +185,7 @@ impl HttpAuthService {
     }
 
     fn settle(&self, pass: Passed<'_>, outcome: Result<(), &Failure>) {
-        pass.settle(outcome, self.clock.boottime(), self.random());
+        pass.settle(outcome, self.clock.boottime(), self.entropy.bits());
     }
 
     fn observe(&self, outcome: Result<(), &Failure>, began: Duration) {
@@ -195,12 +195,6 @@ impl HttpAuthService {
             Err(_) => return,
         };
         self.observer.asked(told, (began, self.clock.boottime()));
-    }
-
-    fn random(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.entropy.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
     }
 }
 

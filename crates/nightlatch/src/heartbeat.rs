@@ -29,10 +29,8 @@ pub async fn run(service: Arc<Service>) {
             }
             Err(error) => {
                 tracing::debug!(event = "node.not_heard", error = %error);
-                let mut random = [0; 8];
-                service.entropy().fill(&mut random);
                 failures += 1;
-                Instant::now() + RETRY.delay(failures, u64::from_be_bytes(random))
+                Instant::now() + RETRY.delay(failures, service.entropy().bits())
             }
         };
     }

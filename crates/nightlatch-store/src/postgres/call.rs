@@ -173,7 +173,7 @@ impl Server {
     /// A random id for a feed row, with room above it: a statement that writes several rows counts
     /// on from it.
     pub(super) fn fresh_row_id(&self) -> i64 {
-        (random_bits(&*self.entropy) >> 2).cast_signed()
+        (self.entropy.bits() >> 2).cast_signed()
     }
 
     async fn attempt(&self, call: &Call<'_>, deadline: Deadline) -> Result<Vec<Row>, Failure> {
@@ -270,10 +270,4 @@ pub(super) fn is_lost(error: &StoreError) -> bool {
 /// A statement gave no row that always gives one.
 pub(super) fn without_head(doing: &'static str) -> StoreError {
     corrupt(doing, "the record's own row is missing (table feed_head)")
-}
-
-pub(super) fn random_bits(entropy: &dyn Entropy) -> u64 {
-    let mut bytes = [0; 8];
-    entropy.fill(&mut bytes);
-    u64::from_be_bytes(bytes)
 }

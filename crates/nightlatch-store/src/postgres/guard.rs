@@ -60,9 +60,7 @@ impl Guard {
     }
 
     fn settle(&self, pass: Pass, end: CallEnd<Cause>) {
-        let mut random = [0; 8];
-        self.entropy.fill(&mut random);
-        let random = u64::from_be_bytes(random);
+        let random = self.entropy.bits();
         self.with_breaker(|breaker, now| breaker.settle(pass, end, now, random));
     }
 

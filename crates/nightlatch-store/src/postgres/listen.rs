@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::call::{Call, Effect, Server, random_bits};
+use super::call::{Call, Effect, Server};
 use super::options::Target;
 
 /// Migration 0002 notifies this channel.
@@ -104,7 +104,7 @@ async fn listen(source: Arc<Source>) {
         }
         // A server that lets us in only to drop us is not asked any more often.
         attempt = if lasted > BACKOFF.max { 0 } else { attempt.saturating_add(1) };
-        sleep(BACKOFF.delay(attempt, random_bits(&*source.server.entropy))).await;
+        sleep(BACKOFF.delay(attempt, source.server.entropy.bits())).await;
     }
 }
 

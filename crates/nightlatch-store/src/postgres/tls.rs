@@ -8,11 +8,9 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 use tokio_postgres::config::SslMode;
 
 use super::options::PostgresOptionsError;
@@ -77,13 +75,11 @@ pub(super) fn client_config(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match (demand, authorities) {
         (TlsDemand::VerifyFull, Some(Authorities::File(path))) => {
-            let roots = Arc::new(read_roots(&path)?);
-            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
+            tls::verifier(Some(&path), Arc::clone(&provider))
                 .map_err(|source| unusable(path, source))?
         }
         (TlsDemand::VerifyFull, Some(Authorities::System) | None) => {
-            Arc::new(Verifier::new(Arc::clone(&provider)).map_err(tls_error)?)
+            tls::verifier(None, Arc::clone(&provider)).map_err(tls_error)?
         }
         // As libpq: a named authority is used also where `require` alone asks for none.
         (TlsDemand::VerifyCa | TlsDemand::Require, Some(Authorities::File(path))) => {

@@ -58,7 +58,7 @@ pub(super) async fn follow(link: &Arc<RedisLink>, observer: Arc<dyn LinkObserver
         let is_told = follower.look().await;
         sleep(REST).await;
         if !is_told {
-            sleep(REST + BACKOFF.delay(failed, keeper::random(&*link.entropy))).await;
+            sleep(REST + BACKOFF.delay(failed, link.entropy.bits())).await;
             failed = failed.saturating_add(1);
             continue;
         }

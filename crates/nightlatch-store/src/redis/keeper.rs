@@ -107,13 +107,7 @@ pub(super) struct Keeper {
 /// The name of a key that looks write and read. Each has its own: another node's look must not come
 /// between its two halves. In a Cluster the tag says on which server it lies.
 pub(super) fn probe(key_prefix: &str, tag: &str, entropy: &dyn Entropy) -> String {
-    format!("{key_prefix}look:{tag}{:016x}", random(entropy))
-}
-
-pub(super) fn random(entropy: &dyn Entropy) -> u64 {
-    let mut bytes = [0; 8];
-    entropy.fill(&mut bytes);
-    u64::from_be_bytes(bytes)
+    format!("{key_prefix}look:{tag}{:016x}", entropy.bits())
 }
 
 impl Keeper {
@@ -134,7 +128,7 @@ impl Keeper {
                 attempt = 0;
                 continue;
             }
-            let delay = BACKOFF.delay(attempt, random(&*self.link.entropy)).max(REST);
+            let delay = BACKOFF.delay(attempt, self.link.entropy.bits()).max(REST);
             let was_examined = used.is_err_and(|unconnected| unconnected.was_examined);
             sleep(if was_examined { delay + REST } else { delay }).await;
             attempt = attempt.saturating_add(1);
@@ -271,7 +265,7 @@ impl Keeper {
     /// for does: a Redis that takes no changes, or answers other questions than ours, is found out
     /// before anybody needs it.
     async fn look_at(&self, connected: &Connected) -> Result<(), RedisFailure> {
-        let (began, value) = (self.now(), random(&*self.link.entropy).to_string());
+        let (began, value) = (self.now(), self.link.entropy.bits().to_string());
         let name = self.lane.probe();
         let mut look = Pipeline::with_capacity(2);
         look.cmd("SET").arg(&name).arg(&value).arg("PX").arg(LOOKED_KEPT_MS);

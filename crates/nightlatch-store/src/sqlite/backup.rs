@@ -65,9 +65,7 @@ struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn create(to: &Path, entropy: &dyn Entropy) -> Result<Self, BackupError> {
-        let mut random = [0; 8];
-        entropy.fill(&mut random);
-        let path = file::beside(to, &format!(".{:016x}.unfinished", u64::from_be_bytes(random)));
+        let path = file::beside(to, &format!(".{:016x}.unfinished", entropy.bits()));
         file::create(&path).map_err(BackupError::Target)?;
         Ok(Self(path))
     }

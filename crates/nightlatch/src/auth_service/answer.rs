@@ -24,6 +24,9 @@ use crate::config::AuthServiceConfig;
 /// The longest that somebody is told to wait.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
+/// What services call the name of a user.
+const NAMES: [&str; 3] = ["username", "login", "preferred_username"];
+
 /// Where tokens stand.
 const TOKENS: [&str; 4] = ["id_token", "access_token", "access", "token"];
 
@@ -140,9 +143,7 @@ impl Objects {
 fn user_id(objects: &Objects, config: &AuthServiceConfig) -> Result<String, Failure> {
     let of = |object| id(object, &config.subject_fields);
     let names_a_user = |object: &&Map<String, Value>| {
-        ["username", "login", "preferred_username", "email"]
-            .iter()
-            .any(|name| object.contains_key(*name))
+        NAMES.iter().chain([&"email"]).any(|name| object.contains_key(*name))
     };
     let missing = || {
         let names = config.subject_fields.join(", ");
@@ -183,7 +184,7 @@ fn id(object: &Map<String, Value>, names: &[String]) -> Option<Result<String, Fa
 
 fn person(subject: Subject, object: &Map<String, Value>) -> Result<Person, Failure> {
     let bad = |error: String| Failure::nonsense(error);
-    let username = member(object, &["username", "login", "preferred_username"])?;
+    let username = member(object, &NAMES)?;
     let email = member(object, &["email"])?;
     let name = member(object, &["name", "display_name", "full_name"])?;
     Ok(Person {
@@ -245,8 +246,8 @@ fn groups(object: &Map<String, Value>) -> Result<Option<Groups>, Failure> {
 fn is_another(object: &Map<String, Value>, asked: &str) -> Result<bool, Failure> {
     let asked = LoginName::fold(asked);
     let mut names = Vec::new();
-    for name in ["username", "login", "preferred_username", "email"] {
-        names.extend(member(object, &[name])?.map(LoginName::fold));
+    for name in NAMES.iter().chain([&"email"]) {
+        names.extend(member(object, &[*name])?.map(LoginName::fold));
     }
     // A name says nothing against an e-mail address.
     let is_email = |name: &LoginName| matches!(name, LoginName::Email(_));

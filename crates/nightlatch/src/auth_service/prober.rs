@@ -43,7 +43,7 @@ fn wait(service: &HttpAuthService, failures: u32) -> Duration {
     }
     let most = LOOK_AGAIN.ceiling(failures);
     // Half of it at least: full jitter would look twice at once.
-    most / 2 + Backoff { base: most / 2, max: most / 2 }.delay(0, service.random())
+    most / 2 + Backoff { base: most / 2, max: most / 2 }.delay(0, service.entropy.bits())
 }
 
 async fn look(service: &HttpAuthService) -> Result<(), Failure> {

@@ -91,9 +91,7 @@ fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<bool> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut suffix = [0_u8; 8];
-    entropy.fill(&mut suffix);
-    let draft = directory.join(format!(".nightlatch-keys-{:016x}", u64::from_be_bytes(suffix)));
+    let draft = directory.join(format!(".nightlatch-keys-{:016x}", entropy.bits()));
     let linked = write_draft(&draft, entropy).and_then(|()| match fs::hard_link(&draft, path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
