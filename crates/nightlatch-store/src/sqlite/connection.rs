@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::{Failure, Fault};
 use super::file::{self, FileId};
@@ -96,11 +96,54 @@ pub(super) fn configure(
 }
 
 /// Has changes go to a write-ahead log, so that readers never wait for the writer.
-pub(super) fn use_write_ahead_log(conn: &Connection) -> Result<(), SchemaFault> {
+pub(super) fn use_write_ahead_log(conn: &Connection, limit: &Limit) -> Result<(), SchemaFault> {
     let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     if mode == "wal" {
         return Ok(());
     }
-    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let mode = loop {
+        let changed = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match changed {
+            // SQLite reads the file before it locks it to change the mode, and does not ask its
+            // busy handler where two do so at once: each would wait for the other's reading.
+            Err(error) if is_busy(&error) && limit.wait_for_lock() => {}
+            changed => break changed?,
+        }
+    };
     if mode == "wal" { Ok(()) } else { Err(SchemaFault::NoLog { mode }) }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use nightlatch_core::SystemClock;
+
+    use super::super::file;
+    use super::*;
+
+    #[test]
+    fn a_log_that_another_process_begins_as_well_is_waited_for() {
+        for _round in 0..200 {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("n.db");
+            file::create(&path).expect("the folder takes a file");
+            let ready = Barrier::new(4);
+            thread::scope(|scope| {
+                for _process in 0..4 {
+                    scope.spawn(|| {
+                        let limit = Limit::new(Arc::new(SystemClock));
+                        let link = Link::open(&path, Role::Writer, &limit).expect("it is there");
+                        ready.wait();
+                        use_write_ahead_log(&link.conn, &limit).expect("whoever else does it");
+                    });
+                }
+            });
+        }
+    }
 }

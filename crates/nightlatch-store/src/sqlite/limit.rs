@@ -45,13 +45,16 @@ impl Limit {
         let limit = Arc::clone(self);
         conn.progress_handler(STEPS_PER_LOOK, Some(move || limit.remaining().is_zero()))?;
         let limit = Arc::clone(self);
-        conn.busy_handler(Some(move |_asked: i32| {
-            if limit.remaining() <= ANSWER_MARGIN {
-                return false;
-            }
-            thread::park_timeout(LOCK_POLL);
-            true
-        }))
+        conn.busy_handler(Some(move |_asked: i32| limit.wait_for_lock()))
+    }
+
+    /// Waits until a lock of somebody else is worth another look. False once time is up.
+    pub(super) fn wait_for_lock(&self) -> bool {
+        if self.remaining() <= ANSWER_MARGIN {
+            return false;
+        }
+        thread::park_timeout(LOCK_POLL);
+        true
     }
 
     fn remaining(&self) -> Duration {

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::connection::use_write_ahead_log;
 use super::feed;
+use super::limit::Limit;
 
 struct Migration {
     version: i64,
@@ -77,13 +78,14 @@ pub(super) fn check(conn: &Connection) -> Result<(), SchemaFault> {
 /// Applies the steps that are missing and gives their names.
 pub(super) fn run(
     conn: &mut Connection,
+    limit: &Limit,
     entropy: &dyn Entropy,
     now: Timestamp,
 ) -> Result<Vec<String>, SchemaFault> {
     if !is_empty(conn)? {
         check_owner(conn)?;
     }
-    use_write_ahead_log(conn)?;
+    use_write_ahead_log(conn, limit)?;
     let mut applied = Vec::new();
     for migration in MIGRATIONS {
         // The lock is taken before looking: another process may be doing the same.

@@ -115,7 +115,7 @@ impl Opening {
     fn open(&mut self) -> Result<Link, Failure> {
         let link = self.open_file()?;
         migration::check(&link.conn)?;
-        use_write_ahead_log(&link.conn)?;
+        use_write_ahead_log(&link.conn, &self.limit)?;
         Ok(link)
     }
 
@@ -131,7 +131,7 @@ impl Opening {
         let mut link = self.open_file()?;
         self.limit.set(deadline);
         let now = self.shared.record_clock.now();
-        *applied = migration::run(&mut link.conn, &*self.shared.entropy, now)?;
+        *applied = migration::run(&mut link.conn, &self.limit, &*self.shared.entropy, now)?;
         migration::check(&link.conn)?;
         Ok(link)
     }
