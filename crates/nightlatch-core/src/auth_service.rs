@@ -94,6 +94,15 @@ pub struct AuthServiceError {
     pub detail: String,
 }
 
+/// What the service says of somebody for whom it has vouched before.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// They may be logged in, and this is what it knows of them.
+    Good(Person),
+    /// They may not: it has disabled or deleted them.
+    Ended,
+}
+
 /// Vouches for users.
 pub trait AuthService: Send + Sync {
     /// Whose a name and a password are.
@@ -102,4 +111,11 @@ pub trait AuthService: Send + Sync {
         login: HandedOn<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vouched, AuthServiceError>>;
+
+    /// Whether the person of its id may still be logged in.
+    fn standing<'a>(
+        &'a self,
+        subject: &'a Subject,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Standing, AuthServiceError>>;
 }

@@ -46,7 +46,7 @@ mod username;
 pub use access_token::{ACCESS_LEEWAY, AccessCheck, AccessClaims, AccessTokens, NoSigningKey};
 pub use announcer::Announcer;
 pub use auth_service::{
-    AuthService, AuthServiceError, AuthServiceFailure, HandedOn, Person, Vouched,
+    AuthService, AuthServiceError, AuthServiceFailure, HandedOn, Person, Standing, Vouched,
 };
 pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
 pub use csrf::{CsrfTokens, PreSession};
@@ -73,9 +73,10 @@ pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
     BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore,
     FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
-    LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, NewUser,
-    Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation, SessionEnd,
-    SessionStore, StoreError, StoreErrorKind, StoreResult, StoredKey, Sweep, TokenStore, UserStore,
+    LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored,
+    NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation,
+    SessionEnd, SessionStore, StandingNote, StandingPage, StandingQuery, StoreError,
+    StoreErrorKind, StoreResult, StoredKey, Sweep, TokenStore, UserStore,
 };
 pub use subject::{Subject, SubjectError};
 #[cfg(feature = "system")]

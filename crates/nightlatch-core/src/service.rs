@@ -22,6 +22,7 @@ mod refresh;
 mod register;
 mod revoke;
 mod revoke_refresh;
+mod standing;
 mod unknown_key;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use logout::LogoutError;
 pub use manage_user::{AddUser, AddUserError, SetPasswordError};
 pub use refresh::Refreshed;
 pub use register::{RegisterError, RegisterRequest};
+pub use standing::{RecheckError, Rechecked};
 
 use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;

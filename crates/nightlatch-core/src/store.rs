@@ -23,7 +23,10 @@ use crate::{
 
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
-pub use mirror::{MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate};
+pub use mirror::{
+    MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored, StandingNote, StandingPage,
+    StandingQuery,
+};
 pub use token::{CLOCKS_APART, Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.

@@ -119,6 +119,8 @@ struct UserRow {
     user: User,
     hash: Option<PasswordHash>,
     subject: Option<Subject>,
+    /// When the service was last asked about this mirror.
+    asked_at: Option<Timestamp>,
 }
 
 #[derive(Clone)]

@@ -102,6 +102,7 @@ struct State {
     next: VecDeque<Conduct>,
     users: Vec<(String, Value)>,
     logins: Vec<Asked>,
+    asked_about: Vec<String>,
     connections: usize,
 }
 
@@ -115,6 +116,7 @@ impl FakeAuthService {
             next: VecDeque::new(),
             users: Vec::new(),
             logins: Vec::new(),
+            asked_about: Vec::new(),
             connections: 0,
         }));
         let mut serving = JoinSet::new();
@@ -160,6 +162,17 @@ impl FakeAuthService {
     #[must_use]
     pub fn logins(&self) -> Vec<Asked> {
         self.lock().logins.clone()
+    }
+
+    /// The ids of those whom it was asked about beside their logins.
+    #[must_use]
+    pub fn asked_about(&self) -> Vec<String> {
+        self.lock().asked_about.clone()
+    }
+
+    /// From now on it has never heard of whoever has this id.
+    pub fn forgets(&self, id: &Value) {
+        self.lock().users.retain(|(_, known)| known["id"] != *id);
     }
 
     /// How many connections were made to it.
@@ -243,6 +256,9 @@ fn state_after(state: &Mutex<State>, asked: Asked) -> (Conduct, Vec<u8>) {
     let mut state = lock(state);
     let sound = state.answer(&asked);
     let next = if asked.is_login() { state.next.pop_front() } else { None };
+    if let Some(id) = asked.target.strip_prefix("GET /users/") {
+        state.asked_about.push(id.to_owned());
+    }
     if asked.is_login() {
         state.logins.push(asked);
     }
@@ -291,6 +307,17 @@ impl State {
         let credentials = (asked.header("x-service-id"), asked.header("x-service-secret"));
         if credentials != (Some(SERVICE_ID), Some(SERVICE_SECRET)) {
             return (403, json!({ "code": "service_unknown" }));
+        }
+        if let Some(id) = asked.target.strip_prefix("GET /users/") {
+            // What the ids of these tests hold.
+            let id = id.replace("%2F", "/").replace("%20", " ");
+            let is_meant = |user: &Value| {
+                user["id"].as_str().map_or_else(|| user["id"].to_string(), str::to_owned) == id
+            };
+            return match self.users.iter().find(|(_, user)| is_meant(user)) {
+                Some((_, user)) => (200, json!({ "user": user })),
+                None => (404, json!({ "code": "user_not_found" })),
+            };
         }
         match asked.target.as_str() {
             "POST /auth/login" => {}

@@ -13,9 +13,12 @@ mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use http::Request;
+use http_body_util::Full;
 use nightlatch_core::{
     AuthService, AuthServiceError, BoxFuture, Clock, Deadline, Entropy, FailureClass, HandedOn,
-    Vouched,
+    Standing, Subject, Vouched,
 };
 use nightlatch_resilience::Backoff;
 
@@ -107,7 +110,7 @@ impl HttpAuthService {
             let pass = self.admit()?;
             *attempts += 1;
             let began = self.clock.boottime();
-            let exchanged = self.exchange(connections, &request, deadline).await;
+            let exchanged = self.exchange(connections, || request.to_http(), deadline).await;
             let answer = exchanged.and_then(|raw| answer::read(&raw, &self.config, login.login));
             let took = self.clock.boottime().saturating_sub(began);
             self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
@@ -124,10 +127,32 @@ impl HttpAuthService {
         }
     }
 
+    /// Once and for nobody who waits: what fails is asked again in the next round.
+    async fn ask_about(&self, subject: &Subject, deadline: Deadline) -> Result<Standing, Failure> {
+        let Some(connections) = &self.connections else { return Err(Failure::no_target()) };
+        let Some(credentials) = &self.config.credentials else {
+            return Err(Failure::no_credentials());
+        };
+        let deadline = deadline.at_most(&*self.clock, self.config.deadline);
+        let request = request::about(&self.config, credentials, subject)?;
+        let pass = self.admit()?;
+        let began = self.clock.boottime();
+        let exchanged = self.exchange(connections, || request.clone(), deadline).await;
+        let answer = exchanged.and_then(|raw| answer::read_standing(&raw, &self.config, subject));
+        let took = self.clock.boottime().saturating_sub(began);
+        self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
+        self.settle(pass, answer.as_ref().map(drop));
+        // What it says of one person, or of this path, says nothing of logins.
+        let silence = answer.as_ref().err().filter(|failure| failure.opens_breaker());
+        let seen = silence.map_or(Ok(()), |failure| Err(failure.class()));
+        self.observer.looked(seen, (began, self.clock.boottime()));
+        answer
+    }
+
     async fn exchange(
         &self,
         connections: &Connections,
-        request: &LoginRequest,
+        request: impl Fn() -> Request<Full<Bytes>>,
         deadline: Deadline,
     ) -> Result<connection::RawAnswer, Failure> {
         let left = || deadline.remaining(&*self.clock);
@@ -142,7 +167,7 @@ impl HttpAuthService {
             connected.map_err(|failure| hurried(failure, had, self.config.connect_timeout))?;
         loop {
             let limit = self.config.read_timeout.min(left());
-            let answer = connection.exchange(request.to_http(), limit).await;
+            let answer = connection.exchange(request(), limit).await;
             let answer =
                 answer.map_err(|failure| hurried(failure, limit, self.config.read_timeout));
             // One that was kept may have been closed by the other side meanwhile: that is no attempt.
@@ -205,5 +230,16 @@ impl AuthService for HttpAuthService {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vouched, AuthServiceError>> {
         Box::pin(self.ask(login, deadline))
+    }
+
+    fn standing<'a>(
+        &'a self,
+        subject: &'a Subject,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Standing, AuthServiceError>> {
+        Box::pin(async move {
+            let asked = self.ask_about(subject, deadline).await;
+            asked.map_err(|failure| failure.into_error(1, self.config.credentials.is_some()))
+        })
     }
 }

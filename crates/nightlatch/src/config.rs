@@ -35,7 +35,7 @@ mod web_origin;
 
 use std::path::Path;
 
-pub use auth_service::{AuthServiceConfig, ServiceCredentials};
+pub use auth_service::{AuthServiceConfig, SUBJECT, ServiceCredentials};
 pub use database::{Database, PostgresDatabase};
 pub use environment::Environment;
 pub use limits::LimitsConfig;

@@ -15,5 +15,6 @@ pub mod json_lines;
 pub mod jwt;
 pub mod metrics;
 pub mod serve;
+pub mod standing;
 pub mod strength;
 pub mod telemetry;

@@ -31,6 +31,7 @@ use crate::http::waiting::waiting_routes;
 use crate::http::{Routes, routes};
 use crate::jwt::Jwt;
 use crate::metrics::{Metrics, Watched};
+use crate::standing;
 
 /// How long a start waits between two tries to use the record.
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -195,6 +196,10 @@ impl Starting {
         self.wait_for_record(&node, &tried).await;
         let beating = heartbeat::run(Arc::clone(&node.service));
         tasks.spawn(stop.clone().run_until_cancelled_owned(beating));
+        if let Some(every) = self.config.auth_service.as_ref().and_then(|it| it.revalidate) {
+            let rounds = standing::run(Arc::clone(&node.service), every);
+            tasks.spawn(stop.clone().run_until_cancelled_owned(rounds));
+        }
         let jobs = Jobs {
             service: Arc::clone(&node.service),
             record: copies,

@@ -151,7 +151,7 @@ enum Step {
 }
 
 fn step(person: &Person, username: &Username, found: &[MirrorFound]) -> Step {
-    let mirror = found.iter().find(|it| it.subject.as_ref() == Some(&person.subject));
+    let mirror = found.iter().find(|it| is_mirror_of(it, person));
     let of_name = found.iter().find(|it| it.user.username.folded() == username.folded());
     let (user, is_mirror) = match (mirror, of_name) {
         // A password was set meanwhile: from then on it alone counts.
@@ -172,6 +172,23 @@ fn step(person: &Person, username: &Username, found: &[MirrorFound]) -> Step {
     } else {
         Step::Update(update)
     }
+}
+
+/// What is to be written so that the record says of one who is mirrored what the service says; `None`:
+/// nothing, or they are its mirror no more.
+pub(super) fn update_due(
+    person: &Person,
+    username: &Username,
+    found: &[MirrorFound],
+) -> Option<MirrorUpdate> {
+    match step(person, username, found) {
+        Step::Update(update) if found.iter().any(|it| is_mirror_of(it, person)) => Some(update),
+        Step::Update(_) | Step::Keep(_) | Step::Create | Step::NameTaken => None,
+    }
+}
+
+fn is_mirror_of(found: &MirrorFound, person: &Person) -> bool {
+    found.subject.as_ref() == Some(&person.subject)
 }
 
 /// A name or an e-mail that is somebody else's here is not taken over.

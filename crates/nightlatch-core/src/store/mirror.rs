@@ -1,7 +1,9 @@
 //! The port to users whom another service knows, and whom the record mirrors.
 
+use std::time::Duration;
+
 use super::StoreResult;
-use crate::{Deadline, Email, Groups, Subject, User, UserId, Username, Written};
+use crate::{Deadline, Email, Groups, Subject, Timestamp, User, UserId, Username, Written};
 
 /// By what somebody may be in the record already.
 #[derive(Clone, Debug)]
@@ -44,6 +46,52 @@ pub struct MirrorUpdate {
     pub groups: Groups,
 }
 
+/// A user whom the other service may be asked about again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirrored {
+    /// Its id here.
+    pub id: UserId,
+    /// Its id there.
+    pub subject: Subject,
+    /// Its name here.
+    pub username: Username,
+}
+
+/// Which mirrored users to look at: a page of them, by their id there.
+#[derive(Clone, Debug)]
+pub struct StandingQuery {
+    /// Those after this one; `None`: from the first.
+    pub after: Option<Subject>,
+    /// Who was asked about since then is not due.
+    pub asked_before: Timestamp,
+    /// Whose sessions are over is not due, either.
+    pub now: Timestamp,
+    /// How late the record may hear of a use.
+    pub noted_within: Duration,
+    /// Users that are looked at, due or not.
+    pub limit: u32,
+}
+
+/// What a page of mirrored users holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingPage {
+    /// Those with a live session that was used since they were last asked about.
+    pub due: Vec<Mirrored>,
+    /// The last one that was looked at; `None`: there are no more.
+    pub next: Option<Subject>,
+}
+
+/// Who is asked about.
+#[derive(Clone, Debug)]
+pub struct StandingNote {
+    /// These users.
+    pub ids: Vec<UserId>,
+    /// But not who was asked about since then.
+    pub asked_before: Timestamp,
+    /// When they were asked about, from now on.
+    pub asked_at: Timestamp,
+}
+
 /// Mirrored users.
 pub trait MirrorStore: Send + Sync {
     /// Who has this subject, this folded name, or this folded e-mail: three users at most.
@@ -60,4 +108,19 @@ pub trait MirrorStore: Send + Sync {
         update: MirrorUpdate,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>>;
+
+    /// A page of enabled users who are somebody's mirror, and which of them are due.
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage>;
+
+    /// Notes when users were asked about, and says of whom: two nodes that note the same ones at once
+    /// share them.
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>>;
 }

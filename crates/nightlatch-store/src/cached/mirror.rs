@@ -1,7 +1,8 @@
 //! Mirrored users, behind copies: whose words change is told to copies as any other change.
 
 use nightlatch_core::{
-    Deadline, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StoreResult, User, Written,
+    Deadline, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StandingNote, StandingPage,
+    StandingQuery, StoreResult, User, UserId, Written,
 };
 
 use super::CachedRecord;
@@ -24,5 +25,21 @@ impl MirrorStore for CachedRecord {
             let updated = self.record.update_mirrored(update, deadline).await?;
             Ok(updated.map(|updated| self.wrote(updated)))
         })
+    }
+
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage> {
+        self.record.list_standings(query, deadline)
+    }
+
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>> {
+        self.record.note_standings(note, deadline)
     }
 }

@@ -5,10 +5,12 @@
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightlatch_core::{
-    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, NewUser,
-    PasswordChange, Subject, User, Username,
+    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, Mirrored, NewUser,
+    PasswordChange, SessionEnd, StandingNote, StandingPage, StandingQuery, Subject, Timestamp,
+    User, UserId, Username,
 };
 
 use super::Subject as Case;
@@ -176,4 +178,98 @@ pub async fn of_many_who_mirror_one_person_one_does(case: Case) {
     let created = outcomes.iter().filter(|outcome| matches!(outcome, CreateUser::Created(_)));
     assert_eq!(created.count(), 1);
     assert_eq!(find(&record, "1", "alice", None).await.len(), 1);
+}
+
+async fn page(
+    record: &Fixture,
+    after: Option<&str>,
+    asked_before: Timestamp,
+    limit: u32,
+) -> StandingPage {
+    let query = StandingQuery {
+        after: after.map(subject),
+        asked_before,
+        now: record.now(),
+        noted_within: Duration::from_secs(15),
+        limit,
+    };
+    record.record().list_standings(query, record.deadline()).await.expect("listing works")
+}
+
+async fn note(
+    record: &Fixture,
+    ids: &[UserId],
+    asked_before: Timestamp,
+    at: Timestamp,
+) -> Vec<UserId> {
+    let note = StandingNote { ids: ids.to_vec(), asked_before, asked_at: at };
+    record.record().note_standings(note, record.deadline()).await.expect("noting works")
+}
+
+pub async fn who_is_due_is_asked_about_once(case: Case) {
+    let record = Fixture::over(case).await;
+    let now = record.now();
+    // Of these one alone is a mirror that is logged in.
+    let bob = record.user("bob").await;
+    record.login(&bob).await;
+    let mut mirrors = Vec::new();
+    for (id, name) in [("1", "alice"), ("2", "carol"), ("3", "dave"), ("4", "erin")] {
+        mirrors.push(mirror(&record, id, name).await);
+    }
+    let [alice, _, dave, erin] = &mirrors[..] else { panic!("they are four") };
+    let login = record.login(alice).await;
+    let ended = record.login(dave).await;
+    record.login(erin).await;
+    let end = SessionEnd::Token(ended.token);
+    record.record().end_sessions(end, now, record.deadline()).await.expect("ending works");
+    let disabled = record.record().set_enabled(erin.id, false, record.deadline()).await;
+    disabled.expect("disabling works").expect("she is there");
+
+    let due = [Mirrored { id: alice.id, subject: subject("1"), username: username("alice") }];
+    let all = page(&record, None, now, 100).await;
+    assert_eq!((&all.due[..], &all.next), (&due[..], &None));
+    // Page by page, whoever is due.
+    let first = page(&record, None, now, 1).await;
+    assert_eq!((&first.due[..], first.next), (&due[..], Some(subject("1"))));
+    let second = page(&record, Some("1"), now, 1).await;
+    assert_eq!(second, StandingPage { due: Vec::new(), next: Some(subject("2")) });
+    let last = page(&record, Some("3"), now, 1).await;
+    assert_eq!(last, StandingPage { due: Vec::new(), next: None });
+
+    // Once asked about she is due when the span is over and the session was used since.
+    let used = now.after(Duration::from_mins(1));
+    let asked = now.after(Duration::from_secs(30));
+    assert_eq!(note(&record, &[alice.id, bob.id], now, asked).await.len(), 2);
+    assert_eq!(note(&record, &[alice.id], now, used).await, [], "somebody has asked meanwhile");
+    assert_eq!(page(&record, None, now, 100).await.due, [], "it was just now");
+    assert_eq!(page(&record, None, used, 100).await.due, [], "she was away since");
+    let seen = vec![(login.found.session.id, used)];
+    record.record().touch_sessions(seen, record.deadline()).await.expect("touching works");
+    assert_eq!(page(&record, None, used, 100).await.due, due);
+    // Put back, she is due earlier.
+    assert_eq!(note(&record, &[alice.id], asked, now).await, [alice.id]);
+    assert_eq!(page(&record, None, now, 100).await.due, due);
+}
+
+pub async fn nodes_share_whom_they_ask_about(case: Case) {
+    let record = Arc::new(Fixture::over(case).await);
+    let now = record.now();
+    let mut ids = Vec::new();
+    for id in 0..20 {
+        ids.push(mirror(&record, &id.to_string(), &format!("user-{id}")).await.id);
+    }
+    let expected = ids.clone();
+    let noted = all_at_once(&record, 8, move |record, caller| {
+        let mut ids = ids.clone();
+        if caller % 2 == 0 {
+            ids.reverse();
+        }
+        Box::pin(async move { note(&record, &ids, now, now.after(Duration::from_secs(1))).await })
+    })
+    .await;
+    let mut noted: Vec<UserId> = noted.into_iter().flatten().collect();
+    noted.sort_unstable();
+    let mut expected = expected;
+    expected.sort_unstable();
+    assert_eq!(noted, expected, "each is asked about by one");
 }

@@ -3,7 +3,8 @@
 //! Apart from the other ports for the length of the file alone.
 
 use nightlatch_core::{
-    Deadline, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StoreResult, User, Written,
+    Deadline, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StandingNote, StandingPage,
+    StandingQuery, StoreResult, User, UserId, Written,
 };
 
 use super::InterceptedRecord;
@@ -25,5 +26,23 @@ impl MirrorStore for InterceptedRecord {
         self.pass(("update_mirrored", deadline), move |record| {
             record.update_mirrored(update, deadline)
         })
+    }
+
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage> {
+        self.pass(("list_standings", deadline), move |record| {
+            record.list_standings(query, deadline)
+        })
+    }
+
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>> {
+        self.pass(("note_standings", deadline), move |record| record.note_standings(note, deadline))
     }
 }

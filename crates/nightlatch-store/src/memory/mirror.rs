@@ -1,8 +1,8 @@
 //! Mirrored users of the reference record.
 
 use nightlatch_core::{
-    Deadline, Email, FeedKind, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StoreResult,
-    User, UserId, Written,
+    Deadline, Email, FeedKind, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored,
+    StandingNote, StandingPage, StandingQuery, StoreResult, Timestamp, User, UserId, Written,
 };
 
 use super::{MemoryRecord, State};
@@ -26,6 +26,30 @@ impl MirrorStore for MemoryRecord {
     ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("mirroring a user", deadline, move |state| state.update_mirrored(update))
     }
+
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage> {
+        self.run("listing mirrored users", deadline, move |state| state.standings(&query))
+    }
+
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>> {
+        self.run("noting who is asked about", deadline, move |state| {
+            let StandingNote { mut ids, asked_before, asked_at } = note;
+            ids.retain(|id| {
+                let row = state.users.get_mut(id);
+                let row = row.filter(|row| row.asked_at.is_none_or(|at| at <= asked_before));
+                row.map(|row| row.asked_at = Some(asked_at)).is_some()
+            });
+            ids
+        })
+    }
 }
 
 impl State {
@@ -40,6 +64,38 @@ impl State {
             is_owner.then_some(*id)
         };
         self.users.iter().filter_map(owns).collect()
+    }
+
+    fn standings(&self, query: &StandingQuery) -> StandingPage {
+        let mut rows: Vec<_> = self
+            .users
+            .values()
+            .filter(|row| row.user.enabled && row.hash.is_none())
+            .filter_map(|row| Some((row.subject.as_ref()?, row)))
+            .filter(|(subject, _)| query.after.as_ref().is_none_or(|after| *subject > after))
+            .collect();
+        rows.sort_unstable_by_key(|(subject, _)| *subject);
+        rows.truncate(query.limit as usize);
+        let is_full = rows.len() == query.limit as usize;
+        let next = rows.last().filter(|_| is_full).map(|(subject, _)| (*subject).clone());
+        let due = rows.into_iter().filter(|(_, row)| self.is_due(row, query));
+        let due = due.map(|(subject, row)| Mirrored {
+            id: row.user.id,
+            subject: subject.clone(),
+            username: row.user.username.clone(),
+        });
+        StandingPage { due: due.collect(), next }
+    }
+
+    fn is_due(&self, row: &super::UserRow, query: &StandingQuery) -> bool {
+        let asked_at = row.asked_at.unwrap_or(Timestamp::from_micros(0));
+        let is_used = |it: &super::SessionRow| {
+            let session = &it.session;
+            let is_new = session.expires_at > query.now
+                && session.last_seen_at.after(query.noted_within) >= asked_at;
+            session.user_id == row.user.id && is_new && self.lives(it)
+        };
+        asked_at <= query.asked_before && self.sessions.values().any(is_used)
     }
 
     fn mirror_found(&self, id: UserId) -> MirrorFound {

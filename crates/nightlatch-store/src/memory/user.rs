@@ -219,7 +219,8 @@ impl State {
         if let Some(email) = &user.email {
             self.emails.insert(email.folded().to_owned(), user.id);
         }
-        let row = UserRow { user: user.clone(), hash: new.hash, subject: new.subject };
+        let row =
+            UserRow { user: user.clone(), hash: new.hash, subject: new.subject, asked_at: None };
         self.users.insert(user.id, row);
         user
     }

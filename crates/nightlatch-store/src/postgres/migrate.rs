@@ -50,6 +50,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0005_mirrors",
         sql: include_str!("../../migrations/postgres/0005_mirrors.sql"),
     },
+    Migration {
+        version: 6,
+        name: "0006_standings",
+        sql: include_str!("../../migrations/postgres/0006_standings.sql"),
+    },
 ];
 
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.

@@ -3,14 +3,17 @@
 //! One statement looks, another writes what was decided, unless somebody has taken a name meanwhile.
 
 use nightlatch_core::{
-    Deadline, Email, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, StoreError, StoreResult,
-    Subject, User, Written,
+    Deadline, Email, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored, StandingNote,
+    StandingPage, StandingQuery, StoreError, StoreResult, Subject, User, UserId, Written,
 };
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::PostgresRecord;
 use super::call::{Call, Effect, Param};
 use super::end::at_clock;
+use super::node::micros;
 use super::row::{Reader, fed_columns, user_columns};
 use super::user::{of, tell_of_owner};
 
@@ -34,6 +37,29 @@ const UPDATE: &str = concat!(
      )",
     tell_of_owner!(4)
 );
+
+/// Down the index of subjects, so that a page costs the same wherever it is.
+const LIST_STANDINGS: &str = "
+    SELECT u.subject, u.id AS user_id, u.username,
+        coalesce(u.standing_asked_at, 0) <= $2 AND EXISTS (
+            SELECT FROM nightlatch.sessions s
+            WHERE s.user_id = u.id AND s.generation = u.generation
+                AND s.ended_at IS NULL AND s.expires_at > $3
+                AND s.last_seen_at + $5 >= coalesce(u.standing_asked_at, 0)) AS is_due
+    FROM nightlatch.users u
+    WHERE u.subject IS NOT NULL AND u.subject > $1 AND u.password_hash IS NULL AND u.enabled
+    ORDER BY u.subject LIMIT $4";
+
+/// Locked in one order, so that two nodes do not wait for each other.
+const NOTE_STANDINGS: &str = "
+    WITH due AS MATERIALIZED (
+        SELECT id FROM nightlatch.users
+        WHERE id = ANY ($1) AND coalesce(standing_asked_at, 0) <= $2
+        ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE nightlatch.users u SET standing_asked_at = $3 FROM due
+    WHERE u.id = due.id AND coalesce(u.standing_asked_at, 0) <= $2
+    RETURNING u.id AS user_id";
 
 impl MirrorStore for PostgresRecord {
     fn find_mirrored(
@@ -78,6 +104,63 @@ impl MirrorStore for PostgresRecord {
             self.change_user("mirroring a user", UPDATE, params, deadline).await
         })
     }
+
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage> {
+        Box::pin(async move {
+            let doing = "listing mirrored users";
+            // No subject is empty.
+            let after = query.after.as_ref().map_or("", Subject::as_str);
+            let (asked_before, now) = (query.asked_before.as_micros(), query.now.as_micros());
+            let limit = i64::from(query.limit);
+            let noted_within = micros(query.noted_within);
+            let params: &[Param] = &[
+                (&after, Type::TEXT),
+                (&asked_before, Type::INT8),
+                (&now, Type::INT8),
+                (&limit, Type::INT8),
+                (&noted_within, Type::INT8),
+            ];
+            let call = Call { doing, effect: Effect::Read, sql: LIST_STANDINGS, params };
+            let rows = self.rows(call, deadline).await?;
+            page(&rows, doing, query.limit)
+        })
+    }
+
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>> {
+        Box::pin(async move {
+            let doing = "noting who is asked about";
+            let ids: Vec<Uuid> = note.ids.iter().map(|id| *id.as_uuid()).collect();
+            let (before, at) = (note.asked_before.as_micros(), note.asked_at.as_micros());
+            let params: &[Param] =
+                &[(&ids, Type::UUID_ARRAY), (&before, Type::INT8), (&at, Type::INT8)];
+            let call = Call { doing, effect: Effect::Write, sql: NOTE_STANDINGS, params };
+            let rows = self.rows(call, deadline).await?;
+            let id = |row| Reader { row, doing }.get("user_id").map(UserId::from_uuid);
+            rows.iter().map(id).collect()
+        })
+    }
+}
+
+fn page(rows: &[Row], doing: &'static str, limit: u32) -> Result<StandingPage, StoreError> {
+    let (mut due, mut last) = (Vec::new(), None);
+    for row in rows {
+        let reader = Reader { row, doing };
+        last = reader.subject()?;
+        if let (Some(subject), true) = (&last, reader.get("is_due")?) {
+            let (id, username) = (UserId::from_uuid(reader.get("user_id")?), reader.username()?);
+            due.push(Mirrored { id, subject: subject.clone(), username });
+        }
+    }
+    let is_full = u32::try_from(rows.len()).is_ok_and(|seen| seen == limit);
+    Ok(StandingPage { due, next: last.filter(|_| is_full) })
 }
 
 fn found(reader: &Reader<'_>) -> Result<MirrorFound, StoreError> {

@@ -41,6 +41,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0004_mirrors",
         sql: include_str!("../../migrations/sqlite/0004_mirrors.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_standings",
+        sql: include_str!("../../migrations/sqlite/0005_standings.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

@@ -3,11 +3,15 @@
 //! What somebody else may have taken meanwhile is asked in the statement that writes, under the
 //! writer's lock.
 
-use nightlatch_core::{Email, MirrorFound, MirrorKeys, MirrorUpdate, Subject, User, Written};
+use nightlatch_core::{
+    Email, MirrorFound, MirrorKeys, MirrorUpdate, Mirrored, StandingNote, StandingPage,
+    StandingQuery, Subject, User, UserId, Written,
+};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use super::feed::Change;
+use super::node::micros;
 use super::row::{self, USER_COLUMNS, user_columns};
 use super::user;
 
@@ -33,6 +37,56 @@ pub(super) fn find(conn: &Connection, keys: &MirrorKeys) -> rusqlite::Result<Vec
         },
     )?
     .collect()
+}
+
+/// Down the index of subjects, so that a page costs the same wherever it is.
+pub(super) fn list_standings(
+    conn: &Connection,
+    query: &StandingQuery,
+) -> rusqlite::Result<StandingPage> {
+    let sql = "SELECT u.subject, u.id, u.username,
+                   coalesce(u.standing_asked_at, 0) <= ?2 AND EXISTS (
+                       SELECT 1 FROM sessions s
+                       WHERE s.user_id = u.id AND s.generation = u.generation
+                           AND s.ended_at IS NULL AND s.expires_at > ?3
+                           AND s.last_seen_at + ?5 >= coalesce(u.standing_asked_at, 0))
+               FROM users u
+               WHERE u.subject IS NOT NULL AND u.subject > ?1
+                   AND u.password_hash IS NULL AND u.enabled
+               ORDER BY u.subject LIMIT ?4";
+    // No subject is empty.
+    let after = query.after.as_ref().map_or("", Subject::as_str);
+    let (asked_before, now) = (query.asked_before.as_micros(), query.now.as_micros());
+    let noted_within = micros(query.noted_within);
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![after, asked_before, now, query.limit, noted_within])?;
+    let (mut due, mut last, mut seen) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        seen += 1;
+        last = subject(row, 0)?;
+        if let (Some(subject), true) = (&last, row.get(3)?) {
+            let (id, username) = (UserId::from_uuid(row::uuid(row, 1)?), row::username(row, 2)?);
+            due.push(Mirrored { id, subject: subject.clone(), username });
+        }
+    }
+    Ok(StandingPage { due, next: last.filter(|_| seen == query.limit) })
+}
+
+pub(super) fn note_standings(
+    change: &Change<'_>,
+    note: &StandingNote,
+) -> rusqlite::Result<Vec<UserId>> {
+    let sql = "UPDATE users SET standing_asked_at = ?3
+               WHERE id = ?1 AND coalesce(standing_asked_at, 0) <= ?2";
+    let (asked_before, asked_at) = (note.asked_before.as_micros(), note.asked_at.as_micros());
+    let mut statement = change.conn.prepare_cached(sql)?;
+    let mut noted = Vec::new();
+    for id in &note.ids {
+        if statement.execute(params![id.as_uuid().as_bytes(), asked_before, asked_at])? > 0 {
+            noted.push(*id);
+        }
+    }
+    Ok(noted)
 }
 
 /// Whose mirror a user is, in a column.

@@ -10,8 +10,9 @@ use nightlatch_core::{
     HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
     LostRevocations, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, NewSession, NewUser,
     NodeId, NodeStore, PasswordChange, PasswordHash, Position, RecordStore, Rotated, Rotation,
-    Session, SessionEnd, SessionId, SessionStore, StoreResult, StoredKey, Sweep, ThrottleStore,
-    Timestamp, TokenHash, TokenStore, User, UserId, UserStore, Username, Written,
+    Session, SessionEnd, SessionId, SessionStore, StandingNote, StandingPage, StandingQuery,
+    StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore, User, UserId,
+    UserStore, Username, Written,
 };
 
 use super::failure::class_of;
@@ -143,6 +144,26 @@ impl MirrorStore for SqliteRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         self.change("mirroring a user", deadline, move |change| mirror::update(change, &update))
+    }
+
+    fn list_standings(
+        &self,
+        query: StandingQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, StandingPage> {
+        self.look("listing mirrored users", deadline, move |conn| {
+            mirror::list_standings(conn, &query)
+        })
+    }
+
+    fn note_standings(
+        &self,
+        note: StandingNote,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<UserId>> {
+        self.change("noting who is asked about", deadline, move |change| {
+            mirror::note_standings(change, &note)
+        })
     }
 }
 

@@ -18,7 +18,14 @@ async fn four_nodes_that_start_at_once_apply_each_migration_once() {
     let applied: Vec<String> = nodes.join_all().await.into_iter().flatten().collect();
     assert_eq!(
         applied,
-        ["0001_record", "0002_feed_news", "0003_nodes", "0004_tokens", "0005_mirrors"]
+        [
+            "0001_record",
+            "0002_feed_news",
+            "0003_nodes",
+            "0004_tokens",
+            "0005_mirrors",
+            "0006_standings",
+        ]
     );
 }
 

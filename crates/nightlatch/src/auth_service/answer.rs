@@ -13,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName};
 use nightlatch_core::{
-    DisplayName, Email, FailureClass, Groups, LoginName, Person, Subject, Username, Vouched,
+    DisplayName, Email, FailureClass, Groups, LoginName, Person, Standing, Subject, Username,
+    Vouched,
 };
 use serde_json::{Map, Value};
 
@@ -36,18 +37,65 @@ pub(super) fn read(
     config: &AuthServiceConfig,
     asked: &str,
 ) -> Result<Vouched, Failure> {
+    match raw.status.as_u16() {
+        200..=299 => {
+            let told = Told::read(raw, config)?;
+            let Some(person) = told.person else { return Ok(Vouched::Refused) };
+            if is_another(&told.user, asked)? {
+                Err(of_another())
+            } else {
+                Ok(Vouched::For(person))
+            }
+        }
+        401 => read_refusal(raw),
+        _ => Err(failure(raw, &config.login_path)),
+    }
+}
+
+/// What an answer says to whoever has asked about `subject`.
+pub(super) fn read_standing(
+    raw: &RawAnswer,
+    config: &AuthServiceConfig,
+    subject: &Subject,
+) -> Result<Standing, Failure> {
+    match raw.status.as_u16() {
+        200..=299 => {
+            let told = Told::read(raw, config)?;
+            if told.subject != *subject {
+                return Err(of_another());
+            }
+            Ok(told.person.map_or(Standing::Ended, Standing::Good))
+        }
+        410 => Ok(Standing::Ended),
+        // A bare 404 may as well be a wrong path, and would log everybody out.
+        404 if says(raw, |code| code == "user_not_found") => Ok(Standing::Ended),
+        401 => Err(Failure::service_credentials(FailureClass::AuthFailed, 401)),
+        _ => Err(failure(raw, &config.user_path)),
+    }
+}
+
+fn of_another() -> Failure {
+    Failure::nonsense("its answer is about another user than was asked for")
+}
+
+fn failure(raw: &RawAnswer, path: &str) -> Failure {
     let status = raw.status.as_u16();
     match status {
-        200..=299 => read_person(raw, config, asked),
-        401 => read_refusal(raw),
-        403 => Err(Failure::service_credentials(FailureClass::Forbidden, status)),
-        404 | 405 => Err(Failure::endpoint_missing(status, &config.login_path)),
-        408 | 429 => Err(Failure::throttled(status, retry_after(&raw.headers))),
-        503 => Err(Failure::unavailable(retry_after(&raw.headers))),
-        500..=599 => Err(Failure::error(status)),
-        300..=399 => Err(Failure::odd(format!("it redirects, which is not followed: {status}"))),
-        _ => Err(Failure::nonsense(format!("it answers {status}"))),
+        403 => Failure::service_credentials(FailureClass::Forbidden, status),
+        404 | 405 => Failure::endpoint_missing(status, path),
+        408 | 429 => Failure::throttled(status, retry_after(&raw.headers)),
+        503 => Failure::unavailable(retry_after(&raw.headers)),
+        500..=599 => Failure::error(status),
+        300..=399 => Failure::odd(format!("it redirects, which is not followed: {status}")),
+        _ => Failure::nonsense(format!("it answers {status}")),
     }
+}
+
+/// Whether an answer in JSON has a code that is such a one.
+fn says(raw: &RawAnswer, is_so: impl Fn(&str) -> bool) -> bool {
+    let body: Option<Map<String, Value>> = serde_json::from_slice(&raw.body).ok();
+    let code = |name: &&str| body.as_ref().and_then(|body| body.get(*name)).and_then(Value::as_str);
+    ["code", "error"].iter().filter_map(code).any(|code| is_so(&code.to_ascii_lowercase()))
 }
 
 /// What an answer to the prober's question says of the service; `None`: nothing about logins.
@@ -62,17 +110,10 @@ pub(super) fn read_look(raw: &RawAnswer) -> Option<Failure> {
 
 /// 401: of the user, unless it says that it is about us, or is a page of somebody in between.
 fn read_refusal(raw: &RawAnswer) -> Result<Vouched, Failure> {
-    let is_ours = |code: &str| {
-        let code = code.to_ascii_lowercase();
-        code.starts_with("service_") || code.starts_with("invalid_service")
-    };
+    let is_ours = |code: &str| code.starts_with("service_") || code.starts_with("invalid_service");
     let challenges = raw.headers.get_all(WWW_AUTHENTICATE).iter();
     let mut schemes = challenges.filter_map(|value| value.to_str().ok()?.split([' ', ',']).next());
-    let body: Option<Map<String, Value>> = serde_json::from_slice(&raw.body).ok();
-    let code = |name: &&str| body.as_ref().and_then(|body| body.get(*name)).and_then(Value::as_str);
-    if schemes.any(|scheme| scheme.eq_ignore_ascii_case("service"))
-        || ["code", "error"].iter().filter_map(code).any(is_ours)
-    {
+    if schemes.any(|scheme| scheme.eq_ignore_ascii_case("service")) || says(raw, is_ours) {
         return Err(Failure::service_credentials(FailureClass::AuthFailed, 401));
     }
     if raw.body.is_empty() || is_json(&raw.headers) {
@@ -81,33 +122,35 @@ fn read_refusal(raw: &RawAnswer) -> Result<Vouched, Failure> {
     Err(Failure::odd("it answers 401 with something else than JSON, as gateways in between do"))
 }
 
-fn read_person(
-    raw: &RawAnswer,
-    config: &AuthServiceConfig,
-    asked: &str,
-) -> Result<Vouched, Failure> {
-    if !is_json(&raw.headers) {
-        return Err(Failure::odd("its answer is not of the type application/json"));
+/// What an answer says of a user.
+struct Told {
+    user: Map<String, Value>,
+    subject: Subject,
+    /// `None`: one who may not log in.
+    person: Option<Person>,
+}
+
+impl Told {
+    fn read(raw: &RawAnswer, config: &AuthServiceConfig) -> Result<Self, Failure> {
+        if !is_json(&raw.headers) {
+            return Err(Failure::odd("its answer is not of the type application/json"));
+        }
+        let encoding = text(&raw.headers, &CONTENT_ENCODING).unwrap_or("identity");
+        if !encoding.eq_ignore_ascii_case("identity") {
+            return Err(Failure::odd("its answer is compressed, which was not asked for"));
+        }
+        let top: Map<String, Value> = serde_json::from_slice(&raw.body)
+            .map_err(|_| Failure::nonsense("its answer is no JSON object"))?;
+        let objects = Objects::of(top);
+        let id = user_id(&objects, config)?;
+        let subject =
+            Subject::try_new(&id).map_err(|error| Failure::nonsense(error.to_string()))?;
+        // What stands nearer to the user goes before what stands further off.
+        let user = objects.into_user();
+        let is_off = is_off(&user)?;
+        let person = if is_off { None } else { Some(person(subject.clone(), &user)?) };
+        Ok(Self { user, subject, person })
     }
-    let encoding = text(&raw.headers, &CONTENT_ENCODING).unwrap_or("identity");
-    if !encoding.eq_ignore_ascii_case("identity") {
-        return Err(Failure::odd("its answer is compressed, which was not asked for"));
-    }
-    let top: Map<String, Value> = serde_json::from_slice(&raw.body)
-        .map_err(|_| Failure::nonsense("its answer is no JSON object"))?;
-    let objects = Objects::of(top);
-    let id = user_id(&objects, config)?;
-    let subject = Subject::try_new(&id).map_err(|error| Failure::nonsense(error.to_string()))?;
-    // What stands nearer to the user goes before what stands further off.
-    let user = objects.into_user();
-    if is_off(&user)? {
-        return Ok(Vouched::Refused);
-    }
-    let person = person(subject, &user)?;
-    if is_another(&user, asked)? {
-        return Err(Failure::nonsense("its answer is about another user than was asked for"));
-    }
-    Ok(Vouched::For(person))
 }
 
 /// Where the user may stand.

@@ -1,16 +1,17 @@
-//! What the auth service is asked: one POST for a login, and a question that changes nothing for the
-//! prober.
+//! What the auth service is asked: one POST for a login, one GET about somebody who is logged in, and a
+//! question that changes nothing for the prober.
 
 use axum::body::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
-use nightlatch_core::HandedOn;
+use nightlatch_core::{HandedOn, Subject};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::config::{AuthServiceConfig, Scheme, ServiceCredentials, WebOrigin};
+use crate::config::{AuthServiceConfig, SUBJECT, Scheme, ServiceCredentials, WebOrigin};
 
 const X_SERVICE_ID: HeaderName = HeaderName::from_static("x-service-id");
 const X_SERVICE_SECRET: HeaderName = HeaderName::from_static("x-service-secret");
@@ -18,6 +19,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("nightlatch/", env!("CARGO_PKG_VERSION")));
+
+/// What needs no encoding in a segment of a path (RFC 3986, 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One login, which may be sent several times.
 pub(super) struct LoginRequest {
@@ -40,7 +44,7 @@ impl LoginRequest {
         credentials: &ServiceCredentials,
         login: HandedOn<'_>,
     ) -> Result<Self, Failure> {
-        let head = Head::new(config, credentials)?;
+        let head = Head::new(config, credentials, &config.login_path)?;
         let request_id = HeaderValue::from_str(login.request_id)
             .unwrap_or_else(|_| HeaderValue::from_static("-"));
         let mut members = Map::new();
@@ -64,13 +68,29 @@ pub(super) fn question(
     config: &AuthServiceConfig,
     credentials: &ServiceCredentials,
 ) -> Result<Request<Full<Bytes>>, Failure> {
-    Ok(Head::new(config, credentials)?.request(Method::OPTIONS, Bytes::new()))
+    let head = Head::new(config, credentials, &config.login_path)?;
+    Ok(head.request(Method::OPTIONS, Bytes::new()))
+}
+
+/// What is asked about somebody who is logged in.
+pub(super) fn about(
+    config: &AuthServiceConfig,
+    credentials: &ServiceCredentials,
+    subject: &Subject,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let id = utf8_percent_encode(subject.as_str(), UNRESERVED).to_string();
+    let head = Head::new(config, credentials, &config.user_path.replace(SUBJECT, &id))?;
+    Ok(head.request(Method::GET, Bytes::new()))
 }
 
 impl Head {
-    fn new(config: &AuthServiceConfig, credentials: &ServiceCredentials) -> Result<Self, Failure> {
+    fn new(
+        config: &AuthServiceConfig,
+        credentials: &ServiceCredentials,
+        path: &str,
+    ) -> Result<Self, Failure> {
         let origin = config.origin.as_ref().ok_or_else(Failure::no_target)?;
-        let path = config.login_path.parse().map_err(|_| Failure::no_target())?;
+        let path = path.parse().map_err(|_| Failure::no_target())?;
         let host = HeaderValue::from_str(&authority(origin)).map_err(|_| Failure::no_target())?;
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure::no_credentials());
         let mut secret = value(credentials.secret.expose())?;

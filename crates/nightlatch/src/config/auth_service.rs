@@ -36,7 +36,15 @@ pub struct AuthServiceConfig {
     pub deadline: Duration,
     /// How often it is asked at most for one login.
     pub max_attempts: u32,
+    /// Where it is asked about people who are logged in: the path of its URL, and [`SUBJECT`] for its id
+    /// of them.
+    pub user_path: String,
+    /// How often, if at all.
+    pub revalidate: Option<Duration>,
 }
+
+/// Stands for the id of a user in a path.
+pub const SUBJECT: &str = "{subject}";
 
 /// Who we are to the service.
 #[derive(Clone, Debug)]
@@ -68,6 +76,8 @@ impl AuthServiceConfig {
             ["AUTH_SERVICE_CONNECT_TIMEOUT", "AUTH_SERVICE_READ_TIMEOUT", "AUTH_SERVICE_DEADLINE"]
                 .map(|name| reader.required(name, some_seconds));
         let max_attempts = reader.required("AUTH_SERVICE_MAX_ATTEMPTS", attempts);
+        let user_path = reader.required("AUTH_SERVICE_USER_PATH", path_of_user);
+        let revalidate = reader.required("AUTH_SERVICE_REVALIDATE", seconds_or_off);
         if !enabled.unwrap_or_else(|| reader.is_set(URL)) {
             let is_meant = enabled.is_none() && (reader.is_set(ID) || reader.is_set(SECRET));
             if is_meant {
@@ -98,7 +108,7 @@ impl AuthServiceConfig {
             reader.remark(CA_FILE, Wrong::new(why).better("/path/to/ca.pem"));
         }
         let base = target.as_ref().map_or("", |target| target.base.as_str());
-        let login_path = format!("{base}{login_path}");
+        let [login_path, user_path] = [login_path, user_path].map(|path| format!("{base}{path}"));
         Some(Self {
             origin: target.map(|target| target.origin),
             login_path,
@@ -110,6 +120,8 @@ impl AuthServiceConfig {
             read_timeout,
             deadline,
             max_attempts,
+            user_path,
+            revalidate,
         })
     }
 }
@@ -191,6 +203,22 @@ fn path(text: &str, _: Form) -> Result<String, Wrong> {
         return Err(Wrong::new("does not begin with a slash").better(better));
     }
     Ok(text.to_owned())
+}
+
+fn path_of_user(text: &str, form: Form) -> Result<String, Wrong> {
+    let better = |wrong: Wrong| wrong.better("/users/{subject}");
+    if text.matches(SUBJECT).count() != 1 {
+        return Err(better(Wrong::new("does not hold {subject} once, in place of the user's id")));
+    }
+    path(&text.replace(SUBJECT, "0"), form).map_err(better)?;
+    Ok(text.to_owned())
+}
+
+fn seconds_or_off(text: &str, form: Form) -> Result<Option<Duration>, Wrong> {
+    match text {
+        "off" | "0" => Ok(None),
+        _ => value::seconds(text, form).map(Some),
+    }
 }
 
 fn member(text: &str, _: Form) -> Result<String, Wrong> {

@@ -3,6 +3,7 @@
 mod failing;
 mod resilience;
 mod secure;
+mod standing;
 
 use nightlatch_testkit::auth_service::{FakeAuthService, SERVICE_ID, SERVICE_SECRET};
 use nightlatch_testkit::client::{Answer, Client};

@@ -33,7 +33,7 @@ impl Pair {
         Self::serve_with(launch()).await
     }
 
-    async fn serve_with(launch: Launch) -> Self {
+    pub(crate) async fn serve_with(launch: Launch) -> Self {
         let postgres = PostgresServer::shared();
         let database = postgres.create_database();
         let launch = launch

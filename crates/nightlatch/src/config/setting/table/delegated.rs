@@ -81,9 +81,17 @@ pub(super) const DELEGATED: &[Setting] = &[
         InProduction("1", Some("3")),
         "How often it is asked at most for one login.",
     ),
-    Setting::later(
+    Setting::new(
         "AUTH_SERVICE_REVALIDATE",
-        Text("seconds, or off"),
-        "How often a delegated session is asked about again.",
+        Seconds(1, 86_400),
+        Preset("off"),
+        "How often it is asked again about people who are logged in, in the background; `off`: never. \
+         Whoever is disabled there is logged out. One that does not answer changes nothing.",
+    ),
+    Setting::new(
+        "AUTH_SERVICE_USER_PATH",
+        Text("path that holds {subject}"),
+        Preset("/users/{subject}"),
+        "Where it is asked about one of them, with its id of them for `{subject}`.",
     ),
 ];

@@ -1,0 +1,2 @@
+-- When the auth service was last asked whether a mirrored user may still be logged in.
+ALTER TABLE nightlatch.users ADD COLUMN standing_asked_at bigint;
