@@ -210,6 +210,7 @@ macro_rules! contract_tests {
             mirror: no_mirror_gets_a_password;
             mirror: what_is_somebody_elses_is_not_taken_over;
             mirror: of_many_who_mirror_one_person_one_does;
+            mirror: of_many_who_are_given_one_name_one_gets_it;
             mirror: who_is_due_is_asked_about_once;
             mirror: nodes_share_whom_they_ask_about;
             race: a_login_at_the_old_generation_never_survives_a_password_change;

@@ -104,6 +104,8 @@ struct State {
     logins: Vec<Asked>,
     asked_about: Vec<String>,
     connections: usize,
+    /// Requests that it is busy with, and the most there were.
+    busy: (usize, usize),
 }
 
 impl FakeAuthService {
@@ -118,6 +120,7 @@ impl FakeAuthService {
             logins: Vec::new(),
             asked_about: Vec::new(),
             connections: 0,
+            busy: (0, 0),
         }));
         let mut serving = JoinSet::new();
         serving.spawn(accept(listener, Arc::clone(&state)));
@@ -175,6 +178,12 @@ impl FakeAuthService {
         self.lock().users.retain(|(_, known)| known["id"] != *id);
     }
 
+    /// The most requests that it was busy with at once.
+    #[must_use]
+    pub fn busiest(&self) -> usize {
+        self.lock().busy.1
+    }
+
     /// How many connections were made to it.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -208,6 +217,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut stream = BufStream::new(stream);
     while let Some(asked) = read(&mut stream).await {
         let (conduct, sound) = state_after(&state, asked);
+        lock(&state).begin();
         let goes_on = match conduct {
             Conduct::Sound => say(&mut stream, &sound).await,
             Conduct::Late(span) => {
@@ -227,7 +237,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             Conduct::Drips(text, between) => {
                 for byte in text {
                     if !say(&mut stream, &[byte]).await {
-                        return;
+                        break;
                     }
                     tokio::time::sleep(between).await;
                 }
@@ -245,6 +255,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
                 false
             }
         };
+        lock(&state).busy.0 -= 1;
         if !goes_on {
             return;
         }
@@ -293,6 +304,12 @@ async fn read(stream: &mut BufStream<TcpStream>) -> Option<Asked> {
 }
 
 impl State {
+    fn begin(&mut self) {
+        let (now, most) = &mut self.busy;
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
     /// What such a service should say.
     fn answer(&self, asked: &Asked) -> Vec<u8> {
         let (status, body) = self.judge(asked);

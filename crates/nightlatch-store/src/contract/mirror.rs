@@ -180,6 +180,25 @@ pub async fn of_many_who_mirror_one_person_one_does(case: Case) {
     assert_eq!(find(&record, "1", "alice", None).await.len(), 1);
 }
 
+pub async fn of_many_who_are_given_one_name_one_gets_it(case: Case) {
+    let record = Arc::new(Fixture::over(case).await);
+    for round in 0..5 {
+        let mut mirrors = Vec::new();
+        for at in 0..10 {
+            let id = format!("{round}-{at}");
+            mirrors.push((mirror(&record, &id, &format!("user-{id}")).await, id));
+        }
+        let given = all_at_once(&record, 10, move |record, caller| {
+            let (user, id) = mirrors[caller].clone();
+            Box::pin(async move {
+                try_update(&record, update(&user, &id, &format!("alice-{round}"))).await
+            })
+        })
+        .await;
+        assert_eq!(given.iter().flatten().count(), 1, "{given:?}");
+    }
+}
+
 async fn page(
     record: &Fixture,
     after: Option<&str>,

@@ -197,6 +197,8 @@ fn is_undone_by_others(code: &SqlState) -> bool {
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::QUERY_CANCELED,
+        // Of two who take a name at once the second finds it taken, once the first has committed.
+        SqlState::UNIQUE_VIOLATION,
     ];
     undone.contains(code)
 }

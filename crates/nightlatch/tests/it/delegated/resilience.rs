@@ -1,9 +1,11 @@
 //! How often the service is asked, and what happens when it comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_testkit::auth_service::Conduct;
 use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
+use nightlatch_testkit::resolver::{FakeResolver, Name};
 use nightlatch_testkit::wait::wait_until;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -255,4 +257,59 @@ async fn retries_are_a_part_of_the_traffic() {
     }
     let retries = service.logins().len() - logins;
     assert!(retries <= 10 + logins / 5 + 2, "{retries} retries for {logins} logins");
+}
+
+/// More logins at once than it is to be asked: 64 ask, 256 wait for a place, the rest is told at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_is_let_through_in_parts() {
+    let service = knowing_alice().await;
+    let server = Arc::new(delegating_to(&service.url()).ready().await);
+    let mut known = server.client();
+    assert_eq!(log_in_as(&mut known, "alice", PASSWORD).await.status, 200);
+    service.set(Conduct::Late(Duration::from_secs(2)));
+    let mut crowd = JoinSet::new();
+    for _ in 0..400 {
+        let server = Arc::clone(&server);
+        crowd.spawn(async move { log_in(&server).await });
+    }
+    wait_until("it is busy", LIMIT, async || service.busiest() >= 64).await;
+    assert_eq!(known.get("/api/v1/session").await.status, 200, "checks do not wait for it");
+    let (mut let_in, mut sent_away) = (0, 0);
+    for answer in crowd.join_all().await {
+        match (answer.status, answer.header("retry-after")) {
+            (200, _) => let_in += 1,
+            (503, Some(_)) if answer.code() == "login_busy" => sent_away += 1,
+            other => panic!("{other:?}: {}", answer.text()),
+        }
+    }
+    assert_eq!(service.busiest(), 64);
+    assert!(let_in >= 64 && sent_away >= 80, "{let_in} in, {sent_away} away");
+    service.set(Conduct::Sound);
+    assert_eq!(log_in(&server).await.status, 200);
+}
+
+/// Look-ups that are never answered hold a few threads; nobody waits longer than for a connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resolver_that_says_nothing_holds_nobody_up() {
+    let service = knowing_alice().await;
+    let resolver = FakeResolver::start();
+    resolver.say("auth.test", Name::Silence);
+    let url = format!("http://auth.test:{}", service.port());
+    let server = Arc::new(delegating_to(&url).resolving_by(&resolver).ready().await);
+    let mut crowd = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..40 {
+        let server = Arc::clone(&server);
+        crowd.spawn(async move { log_in(&server).await });
+    }
+    for answer in crowd.join_all().await {
+        let told = (answer.status, answer.code());
+        let is_known = [(504, "upstream_connect_timeout"), (503, "upstream_dns")]
+            .iter()
+            .any(|(status, code)| told == (*status, (*code).to_owned()));
+        assert!(is_known, "{told:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    resolver.say("auth.test", Name::LeadsTo("127.0.0.1"));
+    wait_until("its name is found", LIMIT, async || log_in(&server).await.status == 200).await;
 }
