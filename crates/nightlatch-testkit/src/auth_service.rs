@@ -99,6 +99,8 @@ pub struct FakeAuthService {
 
 struct State {
     conduct: Conduct,
+    /// With questions about people who are logged in, if it is another one.
+    of_questions: Option<Conduct>,
     next: VecDeque<Conduct>,
     users: Vec<(String, Value)>,
     logins: Vec<Asked>,
@@ -115,6 +117,7 @@ impl FakeAuthService {
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(Mutex::new(State {
             conduct: Conduct::Sound,
+            of_questions: None,
             next: VecDeque::new(),
             users: Vec::new(),
             logins: Vec::new(),
@@ -154,6 +157,11 @@ impl FakeAuthService {
     /// From now on it does this.
     pub fn set(&self, conduct: Conduct) {
         self.lock().conduct = conduct;
+    }
+
+    /// From now on it does this with questions about people who are logged in, whatever it does else.
+    pub fn set_for_questions(&self, conduct: Conduct) {
+        self.lock().of_questions = Some(conduct);
     }
 
     /// With the next login it does this, after what was said before.
@@ -269,6 +277,9 @@ fn state_after(state: &Mutex<State>, asked: Asked) -> (Conduct, Vec<u8>) {
     let next = if asked.is_login() { state.next.pop_front() } else { None };
     if let Some(id) = asked.target.strip_prefix("GET /users/") {
         state.asked_about.push(id.to_owned());
+        if let Some(conduct) = state.of_questions.clone() {
+            return (conduct, sound);
+        }
     }
     if asked.is_login() {
         state.logins.push(asked);

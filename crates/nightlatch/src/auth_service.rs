@@ -134,18 +134,16 @@ impl HttpAuthService {
             return Err(Failure::no_credentials());
         };
         let deadline = deadline.at_most(&*self.clock, self.config.deadline);
+        // What becomes of questions opens and closes nothing for logins: they go elsewhere there.
+        if self.gate.is_shut() {
+            return Err(Failure::known_to_be_away());
+        }
         let request = request::about(&self.config, credentials, subject)?;
-        let pass = self.admit()?;
         let began = self.clock.boottime();
         let exchanged = self.exchange(connections, || request.clone(), deadline).await;
         let answer = exchanged.and_then(|raw| answer::read_standing(&raw, &self.config, subject));
         let took = self.clock.boottime().saturating_sub(began);
         self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
-        self.settle(pass, answer.as_ref().map(drop));
-        // What it says of one person, or of this path, says nothing of logins.
-        let silence = answer.as_ref().err().filter(|failure| failure.opens_breaker());
-        let seen = silence.map_or(Ok(()), |failure| Err(failure.class()));
-        self.observer.looked(seen, (began, self.clock.boottime()));
         answer
     }
 

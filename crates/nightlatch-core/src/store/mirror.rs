@@ -62,9 +62,9 @@ pub struct Mirrored {
 pub struct StandingQuery {
     /// Those after this one; `None`: from the first.
     pub after: Option<Subject>,
-    /// Who was asked about since then is not due.
+    /// Who was asked about since then, or has logged in, is not due.
     pub asked_before: Timestamp,
-    /// Whose sessions are over is not due, either.
+    /// Whose sessions are over is not due, either. What is noted for later than this is wrong.
     pub now: Timestamp,
     /// How late the record may hear of a use.
     pub noted_within: Duration,
@@ -75,7 +75,7 @@ pub struct StandingQuery {
 /// What a page of mirrored users holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingPage {
-    /// Those with a live session that was used since they were last asked about.
+    /// Those with a live session that was used since they were last asked about, and no new one.
     pub due: Vec<Mirrored>,
     /// The last one that was looked at; `None`: there are no more.
     pub next: Option<Subject>,
@@ -88,6 +88,8 @@ pub struct StandingNote {
     pub ids: Vec<UserId>,
     /// But not who was asked about since then.
     pub asked_before: Timestamp,
+    /// What is noted for later than this is wrong.
+    pub now: Timestamp,
     /// When they were asked about, from now on.
     pub asked_at: Timestamp,
 }

@@ -199,6 +199,9 @@ pub async fn of_many_who_are_given_one_name_one_gets_it(case: Case) {
     }
 }
 
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// As a node sees it a minute after `asked_before`.
 async fn page(
     record: &Fixture,
     after: Option<&str>,
@@ -208,26 +211,27 @@ async fn page(
     let query = StandingQuery {
         after: after.map(subject),
         asked_before,
-        now: record.now(),
+        now: asked_before.after(MINUTE),
         noted_within: Duration::from_secs(15),
         limit,
     };
     record.record().list_standings(query, record.deadline()).await.expect("listing works")
 }
 
+/// The same.
 async fn note(
     record: &Fixture,
     ids: &[UserId],
     asked_before: Timestamp,
-    at: Timestamp,
+    asked_at: Timestamp,
 ) -> Vec<UserId> {
-    let note = StandingNote { ids: ids.to_vec(), asked_before, asked_at: at };
+    let now = asked_before.after(MINUTE);
+    let note = StandingNote { ids: ids.to_vec(), asked_before, now, asked_at };
     record.record().note_standings(note, record.deadline()).await.expect("noting works")
 }
 
 pub async fn who_is_due_is_asked_about_once(case: Case) {
     let record = Fixture::over(case).await;
-    let now = record.now();
     // Of these one alone is a mirror that is logged in.
     let bob = record.user("bob").await;
     record.login(&bob).await;
@@ -239,6 +243,7 @@ pub async fn who_is_due_is_asked_about_once(case: Case) {
     let login = record.login(alice).await;
     let ended = record.login(dave).await;
     record.login(erin).await;
+    let now = record.now();
     let end = SessionEnd::Token(ended.token);
     record.record().end_sessions(end, now, record.deadline()).await.expect("ending works");
     let disabled = record.record().set_enabled(erin.id, false, record.deadline()).await;
@@ -247,6 +252,11 @@ pub async fn who_is_due_is_asked_about_once(case: Case) {
     let due = [Mirrored { id: alice.id, subject: subject("1"), username: username("alice") }];
     let all = page(&record, None, now, 100).await;
     assert_eq!((&all.due[..], &all.next), (&due[..], &None));
+    assert_eq!(
+        page(&record, None, now.before(MINUTE), 100).await.due,
+        [],
+        "she has just logged in"
+    );
     // Page by page, whoever is due.
     let first = page(&record, None, now, 1).await;
     assert_eq!((&first.due[..], first.next), (&due[..], Some(subject("1"))));
@@ -256,8 +266,7 @@ pub async fn who_is_due_is_asked_about_once(case: Case) {
     assert_eq!(last, StandingPage { due: Vec::new(), next: None });
 
     // Once asked about she is due when the span is over and the session was used since.
-    let used = now.after(Duration::from_mins(1));
-    let asked = now.after(Duration::from_secs(30));
+    let (asked, used) = (now.after(MINUTE / 2), now.after(MINUTE));
     assert_eq!(note(&record, &[alice.id, bob.id], now, asked).await.len(), 2);
     assert_eq!(note(&record, &[alice.id], now, used).await, [], "somebody has asked meanwhile");
     assert_eq!(page(&record, None, now, 100).await.due, [], "it was just now");
@@ -265,9 +274,11 @@ pub async fn who_is_due_is_asked_about_once(case: Case) {
     let seen = vec![(login.found.session.id, used)];
     record.record().touch_sessions(seen, record.deadline()).await.expect("touching works");
     assert_eq!(page(&record, None, used, 100).await.due, due);
-    // Put back, she is due earlier.
-    assert_eq!(note(&record, &[alice.id], asked, now).await, [alice.id]);
-    assert_eq!(page(&record, None, now, 100).await.due, due);
+    // A clock that was wrong puts nobody off for ever.
+    assert_eq!(note(&record, &[alice.id], used, used.after(MINUTE * 60)).await, [alice.id]);
+    assert_eq!(page(&record, None, used, 100).await.due, due);
+    assert_eq!(note(&record, &[alice.id], used, used.after(MINUTE / 2)).await, [alice.id]);
+    assert_eq!(page(&record, None, used, 100).await.due, []);
 }
 
 pub async fn nodes_share_whom_they_ask_about(case: Case) {

@@ -41,10 +41,11 @@ impl MirrorStore for MemoryRecord {
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<UserId>> {
         self.run("noting who is asked about", deadline, move |state| {
-            let StandingNote { mut ids, asked_before, asked_at } = note;
+            let StandingNote { mut ids, asked_before, now, asked_at } = note;
             ids.retain(|id| {
                 let row = state.users.get_mut(id);
-                let row = row.filter(|row| row.asked_at.is_none_or(|at| at <= asked_before));
+                let is_due = |at: Timestamp| at <= asked_before || at > now;
+                let row = row.filter(|row| row.asked_at.is_none_or(is_due));
                 row.map(|row| row.asked_at = Some(asked_at)).is_some()
             });
             ids
@@ -88,14 +89,19 @@ impl State {
     }
 
     fn is_due(&self, row: &super::UserRow, query: &StandingQuery) -> bool {
-        let asked_at = row.asked_at.unwrap_or(Timestamp::from_micros(0));
-        let is_used = |it: &super::SessionRow| {
-            let session = &it.session;
-            let is_new = session.expires_at > query.now
-                && session.last_seen_at.after(query.noted_within) >= asked_at;
-            session.user_id == row.user.id && is_new && self.lives(it)
+        let asked_at = row.asked_at.filter(|at| *at <= query.now);
+        let asked_at = asked_at.unwrap_or(Timestamp::from_micros(0));
+        let live = || {
+            self.sessions
+                .values()
+                .filter(|it| it.session.user_id == row.user.id && self.lives(it))
+                .map(|it| &it.session)
+                .filter(|session| session.expires_at > query.now)
         };
-        asked_at <= query.asked_before && self.sessions.values().any(is_used)
+        let is_used =
+            live().any(|session| session.last_seen_at.after(query.noted_within) >= asked_at);
+        let is_vouched_for = live().any(|session| session.created_at > query.asked_before);
+        asked_at <= query.asked_before && is_used && !is_vouched_for
     }
 
     fn mirror_found(&self, id: UserId) -> MirrorFound {

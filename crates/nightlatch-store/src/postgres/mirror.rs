@@ -4,7 +4,8 @@
 
 use nightlatch_core::{
     Deadline, Email, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored, StandingNote,
-    StandingPage, StandingQuery, StoreError, StoreResult, Subject, User, UserId, Written,
+    StandingPage, StandingQuery, StoreError, StoreResult, Subject, Timestamp, User, UserId,
+    Written,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -41,24 +42,36 @@ const UPDATE: &str = concat!(
 /// Down the index of subjects, so that a page costs the same wherever it is.
 const LIST_STANDINGS: &str = "
     SELECT u.subject, u.id AS user_id, u.username,
-        coalesce(u.standing_asked_at, 0) <= $2 AND EXISTS (
+        u.asked_at <= $2 AND EXISTS (
             SELECT FROM nightlatch.sessions s
             WHERE s.user_id = u.id AND s.generation = u.generation
                 AND s.ended_at IS NULL AND s.expires_at > $3
-                AND s.last_seen_at + $5 >= coalesce(u.standing_asked_at, 0)) AS is_due
-    FROM nightlatch.users u
-    WHERE u.subject IS NOT NULL AND u.subject > $1 AND u.password_hash IS NULL AND u.enabled
-    ORDER BY u.subject LIMIT $4";
+                AND s.last_seen_at + $4 >= u.asked_at)
+        AND NOT EXISTS (
+            SELECT FROM nightlatch.sessions s
+            WHERE s.user_id = u.id AND s.generation = u.generation
+                AND s.ended_at IS NULL AND s.created_at > $2) AS is_due
+    FROM (
+        SELECT id, subject, username, generation,
+            CASE WHEN standing_asked_at <= $3 THEN standing_asked_at ELSE 0 END AS asked_at
+        FROM nightlatch.users
+        WHERE subject IS NOT NULL AND subject > $1 AND password_hash IS NULL AND enabled
+        ORDER BY subject LIMIT 500
+    ) u
+    ORDER BY u.subject";
+
+/// As the statement has it: a planner that knows the limit goes down the index.
+const PAGE_MAX: usize = 500;
 
 /// Locked in one order, so that two nodes do not wait for each other.
 const NOTE_STANDINGS: &str = "
     WITH due AS MATERIALIZED (
         SELECT id FROM nightlatch.users
-        WHERE id = ANY ($1) AND coalesce(standing_asked_at, 0) <= $2
+        WHERE id = ANY ($1) AND coalesce(standing_asked_at, 0) NOT BETWEEN $2 + 1 AND $4
         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE nightlatch.users u SET standing_asked_at = $3 FROM due
-    WHERE u.id = due.id AND coalesce(u.standing_asked_at, 0) <= $2
+    WHERE u.id = due.id
     RETURNING u.id AS user_id";
 
 impl MirrorStore for PostgresRecord {
@@ -115,18 +128,16 @@ impl MirrorStore for PostgresRecord {
             // No subject is empty.
             let after = query.after.as_ref().map_or("", Subject::as_str);
             let (asked_before, now) = (query.asked_before.as_micros(), query.now.as_micros());
-            let limit = i64::from(query.limit);
             let noted_within = micros(query.noted_within);
             let params: &[Param] = &[
                 (&after, Type::TEXT),
                 (&asked_before, Type::INT8),
                 (&now, Type::INT8),
-                (&limit, Type::INT8),
                 (&noted_within, Type::INT8),
             ];
             let call = Call { doing, effect: Effect::Read, sql: LIST_STANDINGS, params };
             let rows = self.rows(call, deadline).await?;
-            page(&rows, doing, query.limit)
+            page(&rows, doing, query.limit as usize)
         })
     }
 
@@ -138,9 +149,14 @@ impl MirrorStore for PostgresRecord {
         Box::pin(async move {
             let doing = "noting who is asked about";
             let ids: Vec<Uuid> = note.ids.iter().map(|id| *id.as_uuid()).collect();
-            let (before, at) = (note.asked_before.as_micros(), note.asked_at.as_micros());
-            let params: &[Param] =
-                &[(&ids, Type::UUID_ARRAY), (&before, Type::INT8), (&at, Type::INT8)];
+            let [before, at, now] =
+                [note.asked_before, note.asked_at, note.now].map(Timestamp::as_micros);
+            let params: &[Param] = &[
+                (&ids, Type::UUID_ARRAY),
+                (&before, Type::INT8),
+                (&at, Type::INT8),
+                (&now, Type::INT8),
+            ];
             let call = Call { doing, effect: Effect::Write, sql: NOTE_STANDINGS, params };
             let rows = self.rows(call, deadline).await?;
             let id = |row| Reader { row, doing }.get("user_id").map(UserId::from_uuid);
@@ -149,7 +165,9 @@ impl MirrorStore for PostgresRecord {
     }
 }
 
-fn page(rows: &[Row], doing: &'static str, limit: u32) -> Result<StandingPage, StoreError> {
+fn page(rows: &[Row], doing: &'static str, limit: usize) -> Result<StandingPage, StoreError> {
+    let limit = limit.min(PAGE_MAX);
+    let rows = &rows[..rows.len().min(limit)];
     let (mut due, mut last) = (Vec::new(), None);
     for row in rows {
         let reader = Reader { row, doing };
@@ -159,8 +177,7 @@ fn page(rows: &[Row], doing: &'static str, limit: u32) -> Result<StandingPage, S
             due.push(Mirrored { id, subject: subject.clone(), username });
         }
     }
-    let is_full = u32::try_from(rows.len()).is_ok_and(|seen| seen == limit);
-    Ok(StandingPage { due, next: last.filter(|_| is_full) })
+    Ok(StandingPage { due, next: last.filter(|_| rows.len() == limit) })
 }
 
 fn found(reader: &Reader<'_>) -> Result<MirrorFound, StoreError> {

@@ -5,7 +5,7 @@
 
 use nightlatch_core::{
     Email, MirrorFound, MirrorKeys, MirrorUpdate, Mirrored, StandingNote, StandingPage,
-    StandingQuery, Subject, User, UserId, Written,
+    StandingQuery, Subject, Timestamp, User, UserId, Written,
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
@@ -45,15 +45,22 @@ pub(super) fn list_standings(
     query: &StandingQuery,
 ) -> rusqlite::Result<StandingPage> {
     let sql = "SELECT u.subject, u.id, u.username,
-                   coalesce(u.standing_asked_at, 0) <= ?2 AND EXISTS (
+                   u.asked_at <= ?2 AND EXISTS (
                        SELECT 1 FROM sessions s
                        WHERE s.user_id = u.id AND s.generation = u.generation
                            AND s.ended_at IS NULL AND s.expires_at > ?3
-                           AND s.last_seen_at + ?5 >= coalesce(u.standing_asked_at, 0))
-               FROM users u
-               WHERE u.subject IS NOT NULL AND u.subject > ?1
-                   AND u.password_hash IS NULL AND u.enabled
-               ORDER BY u.subject LIMIT ?4";
+                           AND s.last_seen_at + ?5 >= u.asked_at)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM sessions s
+                       WHERE s.user_id = u.id AND s.generation = u.generation
+                           AND s.ended_at IS NULL AND s.created_at > ?2)
+               FROM (SELECT id, subject, username, generation,
+                         iif(standing_asked_at <= ?3, standing_asked_at, 0) AS asked_at
+                     FROM users
+                     WHERE subject IS NOT NULL AND subject > ?1
+                         AND password_hash IS NULL AND enabled
+                     ORDER BY subject LIMIT ?4) u
+               ORDER BY u.subject";
     // No subject is empty.
     let after = query.after.as_ref().map_or("", Subject::as_str);
     let (asked_before, now) = (query.asked_before.as_micros(), query.now.as_micros());
@@ -77,12 +84,13 @@ pub(super) fn note_standings(
     note: &StandingNote,
 ) -> rusqlite::Result<Vec<UserId>> {
     let sql = "UPDATE users SET standing_asked_at = ?3
-               WHERE id = ?1 AND coalesce(standing_asked_at, 0) <= ?2";
-    let (asked_before, asked_at) = (note.asked_before.as_micros(), note.asked_at.as_micros());
+               WHERE id = ?1 AND coalesce(standing_asked_at, 0) NOT BETWEEN ?2 + 1 AND ?4";
+    let [asked_before, asked_at, now] =
+        [note.asked_before, note.asked_at, note.now].map(Timestamp::as_micros);
     let mut statement = change.conn.prepare_cached(sql)?;
     let mut noted = Vec::new();
     for id in &note.ids {
-        if statement.execute(params![id.as_uuid().as_bytes(), asked_before, asked_at])? > 0 {
+        if statement.execute(params![id.as_uuid().as_bytes(), asked_before, asked_at, now])? > 0 {
             noted.push(*id);
         }
     }

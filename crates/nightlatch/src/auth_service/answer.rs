@@ -64,11 +64,15 @@ pub(super) fn read_standing(
             if told.subject != *subject {
                 return Err(of_another());
             }
+            if told.is_disputed {
+                return Err(Failure::nonsense(
+                    "its answer says that the user is enabled and is not",
+                ));
+            }
             Ok(told.person.map_or(Standing::Ended, Standing::Good))
         }
-        410 => Ok(Standing::Ended),
-        // A bare 404 may as well be a wrong path, and would log everybody out.
-        404 if says(raw, |code| code == "user_not_found") => Ok(Standing::Ended),
+        // A bare one may as well be of a wrong path, and would log everybody out.
+        404 | 410 if says(raw, |code| code == "user_not_found") => Ok(Standing::Ended),
         401 => Err(Failure::service_credentials(FailureClass::AuthFailed, 401)),
         _ => Err(failure(raw, &config.user_path)),
     }
@@ -128,6 +132,8 @@ struct Told {
     subject: Subject,
     /// `None`: one who may not log in.
     person: Option<Person>,
+    /// One part of the answer says that they may, another that they may not.
+    is_disputed: bool,
 }
 
 impl Told {
@@ -145,11 +151,13 @@ impl Told {
         let id = user_id(&objects, config)?;
         let subject =
             Subject::try_new(&id).map_err(|error| Failure::nonsense(error.to_string()))?;
+        let said = |wanted| objects.all().any(|it| is_enabled(it).ok().flatten() == Some(wanted));
+        let is_disputed = said(true) && said(false);
         // What stands nearer to the user goes before what stands further off.
         let user = objects.into_user();
-        let is_off = is_off(&user)?;
+        let is_off = is_enabled(&user)? == Some(false);
         let person = if is_off { None } else { Some(person(subject.clone(), &user)?) };
-        Ok(Self { user, subject, person })
+        Ok(Self { user, subject, person, is_disputed })
     }
 }
 
@@ -171,6 +179,10 @@ impl Objects {
         let data = data.filter(|_| data_user.is_none());
         let holders = [user, data_user, data].into_iter().flatten().collect();
         Self { holders, claims, top }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        self.holders.iter().chain(&self.claims).chain([&self.top])
     }
 
     /// All that is said; what stands nearer to the user goes before what stands further off.
@@ -262,16 +274,19 @@ fn switch(object: &Map<String, Value>, name: &str) -> Result<Option<bool>, Failu
     }
 }
 
-/// Whether the service says that this user may not log in.
-fn is_off(object: &Map<String, Value>) -> Result<bool, Failure> {
-    for (name, off) in
-        [("enabled", false), ("active", false), ("is_active", false), ("disabled", true)]
+/// Whether the service says that this user may log in, or that they may not.
+fn is_enabled(object: &Map<String, Value>) -> Result<Option<bool>, Failure> {
+    let mut said = None;
+    for (name, on) in
+        [("enabled", true), ("active", true), ("is_active", true), ("disabled", false)]
     {
-        if switch(object, name)? == Some(off) {
-            return Ok(true);
+        match switch(object, name)? {
+            Some(value) if value == on => said = Some(true),
+            Some(_) => return Ok(Some(false)),
+            None => {}
         }
     }
-    Ok(false)
+    Ok(said)
 }
 
 fn groups(object: &Map<String, Value>) -> Result<Option<Groups>, Failure> {

@@ -55,6 +55,12 @@ impl Failure {
         Self::new(Kind::Tls, FailureClass::TlsUntrusted, Nature::Broken, detail)
     }
 
+    /// Logins have found it away, and nobody else needs to ask.
+    pub(super) fn known_to_be_away() -> Self {
+        let detail = "logins have found it away just now";
+        Self::new(Kind::Unavailable, FailureClass::Closed, Nature::Unasked, detail)
+    }
+
     /// Our own deadline left it no time; what it would have said is not known.
     pub(super) fn too_late(self) -> Self {
         Self { nature: Nature::Unasked, ..self }
@@ -132,7 +138,7 @@ impl Failure {
     }
 
     pub(super) fn endpoint_missing(status: u16, path: &str) -> Self {
-        let detail = format!("it takes no logins at {path}: {status}");
+        let detail = format!("there is nothing at {path} to ask: {status}");
         Self::new(Kind::EndpointMissing, FailureClass::Missing, Nature::Definite, detail)
     }
 
@@ -180,6 +186,11 @@ impl Failure {
     /// Whether it may have looked at the password: what it answered to that is a guess, however it said it.
     const fn may_be_evaluated(&self) -> bool {
         matches!((self.nature, self.kind), (Nature::Single, kind) if !matches!(kind, Kind::Throttled))
+    }
+
+    /// Whether nothing was learned of the service.
+    pub(super) const fn says_nothing(&self) -> bool {
+        matches!(self.nature, Nature::Unasked)
     }
 
     /// Whether it says something of the service and not only of one login.

@@ -100,8 +100,11 @@ impl Gate {
 
 impl Passed<'_> {
     pub(super) fn settle(mut self, outcome: Result<(), &Failure>, now: Duration, random: u64) {
-        let silence = outcome.err().filter(|failure| failure.opens_breaker());
-        let end = silence.map_or(CallEnd::Answered, |failure| CallEnd::Silent(failure.clone()));
+        let end = match outcome {
+            Err(failure) if failure.opens_breaker() => CallEnd::Silent(failure.clone()),
+            Err(failure) if failure.says_nothing() => CallEnd::Nothing,
+            Ok(()) | Err(_) => CallEnd::Answered,
+        };
         self.end(end, now, random);
     }
 

@@ -2,7 +2,7 @@
 //! question that changes nothing for the prober.
 
 use axum::body::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use nightlatch_core::{HandedOn, Subject};
@@ -80,7 +80,10 @@ pub(super) fn about(
 ) -> Result<Request<Full<Bytes>>, Failure> {
     let id = utf8_percent_encode(subject.as_str(), UNRESERVED).to_string();
     let head = Head::new(config, credentials, &config.user_path.replace(SUBJECT, &id))?;
-    Ok(head.request(Method::GET, Bytes::new()))
+    let mut request = head.request(Method::GET, Bytes::new());
+    // An old answer would let somebody stay, or log them out again.
+    request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    Ok(request)
 }
 
 impl Head {

@@ -94,7 +94,8 @@ impl AuthServiceConfig {
                     "is on without AUTH_SERVICE_URL: nobody without a password here can log in";
                 reader.remark(ENABLED, Wrong::new(why).better("off"));
             }
-            None => {}
+            // Not left out: whoever set it means to delegate.
+            None => reader.amend(URL, "makes no sense; delegated logins answer 503".to_owned()),
         }
         for (name, is_set) in [(ID, credentials.0.is_some()), (SECRET, credentials.1.is_some())] {
             if !is_set {
@@ -215,8 +216,8 @@ fn path_of_user(text: &str, form: Form) -> Result<String, Wrong> {
 }
 
 fn seconds_or_off(text: &str, form: Form) -> Result<Option<Duration>, Wrong> {
-    match text {
-        "off" | "0" => Ok(None),
+    match value::switch(text, form) {
+        Ok(false) => Ok(None),
         _ => value::seconds(text, form).map(Some),
     }
 }

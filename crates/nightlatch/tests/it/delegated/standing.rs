@@ -80,6 +80,7 @@ async fn what_is_no_answer_changes_nothing(record: Record) {
     let html = [("content-type", "text/html")];
     for conduct in [
         Conduct::answers(404, "{}"),
+        Conduct::answers(410, "{}"),
         Conduct::answers_with(404, &html, "<h1>Not found</h1>"),
         Conduct::answers(401, r#"{"code":"wrong"}"#),
         Conduct::answers(403, "{}"),
@@ -88,6 +89,8 @@ async fn what_is_no_answer_changes_nothing(record: Record) {
         Conduct::answers(200, r#"{"user":{"id":43,"enabled":true}}"#),
         Conduct::answers(200, "{}"),
         Conduct::answers(200, r#"{"user":{"id":42,"enabled":"no"}}"#),
+        Conduct::answers(200, r#"{"id":42,"active":true,"data":{"active":false}}"#),
+        Conduct::answers(429, "{}"),
         Conduct::Closes,
     ] {
         service.set(conduct);
@@ -144,39 +147,94 @@ async fn who_has_no_session_or_a_password_here_is_not_asked_about() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_share_the_questions() {
     let service = knowing_alice().await;
-    let launch = delegating_to(&service.url()).set("AUTH_SERVICE_REVALIDATE", "40");
-    let started = Instant::now();
+    let launch = delegating_to(&service.url()).set("AUTH_SERVICE_REVALIDATE", "5");
     let pair = Pair::serve_with(launch).await;
     let [one, other] = &pair.servers;
-    logged_in(one, "alice").await;
-    logged_in(other, "alice").await;
-    rounds(&service, "42", 1).await;
-    // Another's turn comes for sure: it is asked about whoever is new.
-    service.knows_user("bob", PASSWORD);
-    logged_in(other, "bob").await;
-    rounds(&service, "bob", 1).await;
-    let asked = service.asked_about();
-    let most = 1 + started.elapsed().as_secs() / 40;
-    assert!(asked.iter().filter(|id| *id == "42").count() as u64 <= most, "{asked:?}");
+    let mut ones = logged_in(one, "alice").await;
+    let mut others = logged_in(other, "alice").await;
+    let started = Instant::now();
+    rounds(&service, "42", 2).await;
+    let asked = service.asked_about().len() as u64;
+    let most = 1 + started.elapsed().as_secs() / 5;
+    assert!(asked <= most, "{asked} questions where {most} are due");
+    let mut disabled = alice();
+    disabled["disabled"] = Value::from(true);
+    service.knows(PASSWORD, disabled);
+    for client in [&mut ones, &mut others] {
+        wait_until("she is logged out", LIMIT, async || status(client).await == 401).await;
+    }
 }
 
-/// A service that swallows questions holds no login up.
+/// The path that people are asked about at may fail as it likes: logins go elsewhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logins_do_not_wait_for_questions() {
+async fn failing_questions_are_no_failing_logins() {
     let service = knowing_alice().await;
-    for id in 0..20 {
-        service.knows_user(&format!("user-{id}"), PASSWORD);
+    let names: Vec<String> = (0..12).map(|id| format!("user-{id}")).collect();
+    for name in &names {
+        service.knows_user(name, PASSWORD);
     }
     let server = asking_again(&service).ready().await;
     let mut clients = Vec::new();
-    for id in 0..20 {
-        clients.push(logged_in(&server, &format!("user-{id}")).await);
+    for name in &names {
+        clients.push(logged_in(&server, name).await);
     }
-    service.set(Conduct::Late(Duration::from_secs(2)));
-    rounds(&service, "user-7", 1).await;
-    service.set(Conduct::Sound);
-    logged_in(&server, "alice").await;
+    for conduct in [
+        Conduct::answers(503, "{}"),
+        Conduct::Closes,
+        Conduct::answers(403, "{}"),
+        Conduct::Late(Duration::from_secs(4)),
+    ] {
+        service.set_for_questions(conduct);
+        let enough = service.asked_about().len() + 8;
+        wait_until("it is asked", LIMIT, async || service.asked_about().len() >= enough).await;
+        logged_in(&server, "alice").await;
+        let health = server.client().get("/health").await.json();
+        assert_eq!(health["auth_service"], "connected", "{health}");
+    }
     for client in &mut clients {
         assert_eq!(status(client).await, 200);
     }
+}
+
+/// Nor do good answers hide that logins fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn good_answers_to_questions_do_not_hide_failing_logins() {
+    let service = knowing_alice().await;
+    let server = asking_again(&service).set("AUTH_SERVICE_MAX_ATTEMPTS", "1").ready().await;
+    logged_in(&server, "alice").await;
+    service.set_for_questions(Conduct::Sound);
+    service.set(Conduct::Closes);
+    for _ in 0..5 {
+        let failed = log_in_as(&mut server.client(), "alice", PASSWORD).await;
+        assert_eq!(failed.code(), "upstream_unreachable");
+    }
+    // From here on logins are told at once, and questions wait until one of them gets through.
+    let asked = service.logins().len();
+    for _ in 0..5 {
+        log_in_as(&mut server.client(), "alice", PASSWORD).await;
+    }
+    assert!(service.logins().len() - asked <= 2, "the breaker is open");
+    service.set(Conduct::Sound);
+    wait_until("it is used again", LIMIT, async || {
+        log_in_as(&mut server.client(), "alice", PASSWORD).await.status == 200
+    })
+    .await;
+}
+
+/// Who has logged in while the question was under way was vouched for after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_since_the_question_stands() {
+    let service = knowing_alice().await;
+    let server = asking_again(&service).ready().await;
+    let mut before = logged_in(&server, "alice").await;
+    let off = r#"{"user":{"id":42,"enabled":false}}"#;
+    let Conduct::Says(answer) = Conduct::answers(200, off) else { unreachable!("it says that") };
+    // A byte every so often: some two seconds in all.
+    let between = Duration::from_secs(2) / u32::try_from(answer.len()).expect("it is short");
+    service.set_for_questions(Conduct::Drips(answer, between));
+    rounds(&service, "42", 1).await;
+    let mut since = logged_in(&server, "alice").await;
+    wait_until("the earlier one ends", LIMIT, async || status(&mut before).await == 401).await;
+    service.set_for_questions(Conduct::Sound);
+    assert_eq!(status(&mut since).await, 200);
 }

@@ -4,7 +4,7 @@
 
 use super::super::Fallback::{InProduction, Preset, Unset};
 use super::super::Form::{Seconds, Secret, SecretUrl, Switch, Text};
-use super::super::Setting;
+use super::super::{Setting, WhenWrong};
 
 pub(super) const DELEGATED: &[Setting] = &[
     Setting::new(
@@ -87,7 +87,8 @@ pub(super) const DELEGATED: &[Setting] = &[
         Preset("off"),
         "How often it is asked again about people who are logged in, in the background; `off`: never. \
          Whoever is disabled there is logged out. One that does not answer changes nothing.",
-    ),
+    )
+    .wrong(WhenWrong::Strict("300")),
     Setting::new(
         "AUTH_SERVICE_USER_PATH",
         Text("path that holds {subject}"),
