@@ -9,6 +9,7 @@ mod backup;
 pub mod config;
 mod console;
 mod debug;
+mod doctor;
 mod keys;
 mod migrate;
 mod node;
@@ -82,6 +83,7 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
         Command::Backup { file } => {
             with_console(|console| with_config(load, |loaded| backup::run(&file, loaded, console)))
         }
+        Command::Doctor(command) => with_console(|console| doctor::run(&command, load, console)),
         Command::Debug(command) => with_console(|console| debug::run(&command, console)),
     }
 }

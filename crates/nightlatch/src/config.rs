@@ -7,7 +7,7 @@
 
 mod auth_service;
 mod database;
-mod env_file;
+pub(crate) mod env_file;
 mod environment;
 pub mod key_file;
 mod limits;
@@ -18,7 +18,7 @@ mod postgres_url;
 mod problem;
 mod reader;
 mod redis;
-mod redis_url;
+pub(crate) mod redis_url;
 mod reference;
 mod report;
 mod resolve;
@@ -139,7 +139,7 @@ impl Config {
 }
 
 /// What a corrected line shows in place of a secret.
-const SECRET_EXAMPLE: &str = "<the output of: openssl rand -base64 48>";
+pub(crate) const SECRET_EXAMPLE: &str = "<the output of: openssl rand -base64 48>";
 
 #[cfg(test)]
 mod tests;

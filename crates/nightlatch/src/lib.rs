@@ -6,6 +6,7 @@ pub mod background;
 pub mod cli;
 pub mod config;
 pub mod descriptors;
+pub mod doctor;
 pub mod hashing;
 pub mod health;
 pub mod heartbeat;

@@ -97,6 +97,9 @@ pub enum Command {
         /// The file to write; it must not be there yet
         file: PathBuf,
     },
+    /// Say what is wrong, and the line that puts it right
+    #[command(subcommand)]
+    Doctor(DoctorCommand),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Run single parts of the server on given input
@@ -113,6 +116,22 @@ pub struct ConfigArgs {
     /// Print the reference of all settings as Markdown (docs/config.md)
     #[arg(long, hide = true, conflicts_with = "json")]
     pub reference: bool,
+}
+
+/// `nightlatch doctor ..`
+#[derive(Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// Examine a .env file, of Nightlatch or of any application that uses Redis
+    ///
+    /// Asks nobody over the network and changes nothing. Nothing that is printed holds a secret.
+    Env {
+        /// Exit with 1 for warnings, too
+        #[arg(long)]
+        strict: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `nightlatch user ..`

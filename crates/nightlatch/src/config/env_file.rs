@@ -9,24 +9,28 @@ use nightlatch_core::Secret;
 
 /// One assignment.
 #[derive(Debug)]
-pub(super) struct Assignment {
+pub(crate) struct Assignment {
     /// The line it begins at, from 1.
-    pub(super) line: usize,
-    pub(super) name: String,
-    pub(super) value: Secret<String>,
+    pub(crate) line: usize,
+    /// Where its value begins there, in characters from 1.
+    pub(crate) column: usize,
+    /// The quotes that it was written in.
+    pub(crate) quote: Option<char>,
+    pub(crate) name: String,
+    pub(crate) value: Secret<String>,
 }
 
 /// A line that could not be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLine {
-    pub(super) line: usize,
+pub(crate) struct BadLine {
+    pub(crate) line: usize,
     /// The name, where that much was clear.
-    pub(super) name: Option<String>,
-    pub(super) why: &'static str,
+    pub(crate) name: Option<String>,
+    pub(crate) why: &'static str,
 }
 
 /// Reads the text of an env file. Never fails as a whole.
-pub(super) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
+pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut assignments, mut bad_lines) = (Vec::new(), Vec::new());
     let mut line = 1;
@@ -35,7 +39,7 @@ pub(super) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
         let (taken, read) = statement(rest);
         match read {
             Ok(None) => {}
-            Ok(Some((name, value))) => assignments.push(Assignment { line, name, value }),
+            Ok(Some(assignment)) => assignments.push(Assignment { line, ..assignment }),
             Err((name, why)) => bad_lines.push(BadLine { line, name, why }),
         }
         line += rest[..taken].matches('\n').count();
@@ -44,7 +48,7 @@ pub(super) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
     (assignments, bad_lines)
 }
 
-type Statement = Result<Option<(String, Secret<String>)>, (Option<String>, &'static str)>;
+type Statement = Result<Option<Assignment>, (Option<String>, &'static str)>;
 
 /// Reads one statement; how many bytes it took, and what it says.
 fn statement(text: &str) -> (usize, Statement) {
@@ -64,13 +68,18 @@ fn statement(text: &str) -> (usize, Statement) {
     }
     let value_at = line_end - right.len();
     let value_at = value_at + right.len() - right.trim_start_matches([' ', '\t']).len();
-    let (taken, value) = match text[value_at..].chars().next() {
-        Some(quote @ ('"' | '\'')) => quoted(&text[value_at..], quote),
-        _ => (line_end - value_at, Ok(plain(right))),
+    let quote = text[value_at..].chars().next().filter(|first| matches!(first, '"' | '\''));
+    let (taken, value) = match quote {
+        Some(quote) => quoted(&text[value_at..], quote),
+        None => (line_end - value_at, Ok(plain(right))),
     };
     let named = |why| (Some(name.to_owned()), why);
     match value {
-        Ok(value) => (value_at + taken, Ok(Some((name.to_owned(), value)))),
+        Ok(value) => {
+            let column = text[..value_at].chars().count() + 1;
+            let assignment = Assignment { line: 1, column, quote, name: name.to_owned(), value };
+            (value_at + taken, Ok(Some(assignment)))
+        }
         Err(why) => (line_end, Err(named(why))),
     }
 }

@@ -19,17 +19,17 @@ use parameters::Parameters;
 
 /// What a URL says.
 #[derive(Debug)]
-pub(super) struct RedisUrl {
-    pub(super) address: RedisAddress,
-    pub(super) username: Option<Secret<String>>,
-    pub(super) password: Option<Secret<String>>,
-    pub(super) sentinel_password: Option<Secret<String>>,
-    pub(super) database: Option<u32>,
-    pub(super) tls: Option<RedisTls>,
+pub(crate) struct RedisUrl {
+    pub(crate) address: RedisAddress,
+    pub(crate) username: Option<Secret<String>>,
+    pub(crate) password: Option<Secret<String>>,
+    pub(crate) sentinel_password: Option<Secret<String>>,
+    pub(crate) database: Option<u32>,
+    pub(crate) tls: Option<RedisTls>,
     /// For people: no password.
-    pub(super) shown: String,
+    pub(crate) shown: String,
     /// What was left out or taken otherwise.
-    pub(super) remarks: Vec<Wrong>,
+    pub(crate) remarks: Vec<Wrong>,
 }
 
 const EXAMPLE: &str = "redis://:PASSWORD@redis.example.com:6379/0";
@@ -45,7 +45,7 @@ pub(super) const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 /// Reads a URL.
-pub(super) fn parse(text: &str) -> Result<RedisUrl, Wrong> {
+pub(crate) fn parse(text: &str) -> Result<RedisUrl, Wrong> {
     let wrong = match parse_bare(text) {
         Ok(url) => return Ok(url),
         Err(wrong) => wrong,

@@ -91,7 +91,7 @@ pub fn kept_keys(stored: &[u8]) -> Result<MasterKeys, DamagedSecret> {
 const SECRET_CHARS_MIN: usize = 32;
 
 /// Why a secret would be guessed.
-fn weakness(secret: &str) -> Option<String> {
+pub(crate) fn weakness(secret: &str) -> Option<String> {
     let lower = secret.to_ascii_lowercase();
     if PLACEHOLDERS.iter().any(|placeholder| lower.contains(placeholder)) {
         return Some("is a placeholder that everybody knows".to_owned());

@@ -115,7 +115,7 @@ impl Gathered {
         for env_file::BadLine { line, name, why } in bad_lines {
             self.warn(name, origin(line), format!("{why}; the line is left out"));
         }
-        for env_file::Assignment { line, name, value } in assignments {
+        for env_file::Assignment { line, name, value, .. } in assignments {
             self.entries.push(Entry { name, value, origin: origin(line), rank: Rank::EnvFile });
         }
     }

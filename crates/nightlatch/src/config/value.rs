@@ -6,9 +6,9 @@ use super::setting::Form;
 
 /// Why a value cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     /// What is wrong with it, as the end of a sentence that begins with the value.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// What was probably meant.
     pub(super) better: Option<String>,
 }

@@ -205,3 +205,49 @@ fn done(output: Output) -> String {
 fn talk(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// Of whatever application, with no server and no sound configuration.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_examines_a_file_and_tells_scripts_by_its_exit_code() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join(".env");
+    let doctor = |arguments: &[&str]| {
+        let arguments = [&["doctor", "env"], arguments].concat();
+        // What this says elsewhere is nobody's business here.
+        let launch = launch().set("REDIS_URL", "nonsense").set("ENVIRONMENT", "production");
+        launch.command(folder.path(), &arguments).output().expect("it runs")
+    };
+    for (text, arguments, code, summary) in [
+        ("REDIS_URL=redis://h:6379/0\n", &[][..], 0, "nothing wrong was found"),
+        ("REDIS_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n", &[], 0, "1 warning"),
+        ("REDIS_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n", &["--strict"], 1, "1 warning"),
+        ("REDIS_URL=redis://:sesame#1@h/0\n", &[], 1, "1 error"),
+        ("A=1\nREDIS_URL=redis://:sesame@1@h/0\n", &["--json"], 1, "1 error"),
+    ] {
+        fs::write(&file, text).expect("our folder takes a file");
+        let answer = doctor(arguments);
+        let out = String::from_utf8(answer.stdout.clone()).expect("it is text");
+        assert_eq!(answer.status.code(), Some(code), "{text}: {out}{}", talk(&answer));
+        assert!(out.contains(summary) && !out.contains("sesame"), "{text}: {out}");
+        if arguments == ["--json"] {
+            let said: Value = serde_json::from_str(&out).expect("it is JSON");
+            let [finding] = &said["findings"].as_array().expect("a list")[..] else {
+                panic!("there is one: {out}")
+            };
+            for (member, value) in [
+                ("id", json!("redis-password-unencoded")),
+                ("level", json!("error")),
+                ("name", json!("REDIS_URL")),
+                ("source", json!(".env")),
+                ("line", json!(2)),
+                ("column", json!(11)),
+                ("text", json!("redis://***@h/0")),
+                ("fix", json!("REDIS_URL=redis://:PASSWORD@h:6379/0")),
+            ] {
+                assert_eq!(finding[member], value, "{member}");
+            }
+        }
+    }
+    fs::remove_file(&file).expect("it is there");
+    assert_eq!(doctor(&[]).status.code(), Some(1));
+}

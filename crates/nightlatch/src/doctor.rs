@@ -1,0 +1,14 @@
+//! Doctor: what is wrong, why, and the line that puts it right.
+//!
+//! What it reads it reads with the server's own parsers, so that both are of one opinion. A finding never
+//! holds a secret: neither what is wrong about one nor what to write instead.
+
+pub mod diagnosis;
+mod env;
+mod file_text;
+pub mod finding;
+mod redis_text;
+mod redis_urls;
+mod secrets;
+
+pub use env::examine_env_file;

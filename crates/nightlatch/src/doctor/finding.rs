@@ -1,0 +1,88 @@
+//! A finding: one thing that is wrong, said so that a person can put it right.
+
+use serde::Serialize;
+
+use crate::config::ProblemLevel;
+
+/// One thing that is wrong, or good to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is: a page of `docs/findings.md`.
+    pub id: &'static str,
+    /// How bad it is.
+    pub level: ProblemLevel,
+    /// The setting, where it is about one.
+    pub name: Option<String>,
+    /// The file.
+    pub source: Option<String>,
+    /// The line there, from 1.
+    pub line: Option<usize>,
+    /// Where in that line, in characters from 1.
+    pub column: Option<usize>,
+    /// What stands there, without its secrets.
+    pub text: Option<String>,
+    /// Why it does not work.
+    pub why: String,
+    /// The corrected line, with `PASSWORD` for a secret.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    /// About nothing yet but itself.
+    #[must_use]
+    pub fn new(id: &'static str, level: ProblemLevel, why: impl Into<String>) -> Self {
+        Self {
+            id,
+            level,
+            name: None,
+            source: None,
+            line: None,
+            column: None,
+            text: None,
+            why: why.into(),
+            fix: None,
+        }
+    }
+
+    /// Shows what stands there: it must hold no secret.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
+    /// Says what to write instead: it must hold no secret.
+    #[must_use]
+    pub fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
+    }
+}
+
+/// A finding as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct FindingJson<'a> {
+    id: &'a str,
+    level: &'a str,
+    name: Option<&'a str>,
+    source: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    text: Option<&'a str>,
+    why: &'a str,
+    fix: Option<&'a str>,
+}
+
+impl<'a> From<&'a Finding> for FindingJson<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        Self {
+            id: finding.id,
+            level: finding.level.as_str(),
+            name: finding.name.as_deref(),
+            source: finding.source.as_deref(),
+            line: finding.line,
+            column: finding.column,
+            text: finding.text.as_deref(),
+            why: &finding.why,
+            fix: finding.fix.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What several Redis URLs of one file say together: who shares a database, and who disagrees.
+
+use nightlatch_store::redis::RedisAddress;
+
+use super::finding::Finding;
+use crate::config::ProblemLevel::{Error, Info, Warn};
+use crate::config::env_file::Assignment;
+use crate::config::redis_url::RedisUrl;
+
+/// What a URL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Sessions,
+    Cache,
+    Channels,
+    Broker,
+    Results,
+    Other,
+}
+
+/// A setting with the URL in it.
+pub(super) struct Seen<'a> {
+    pub(super) assignment: &'a Assignment,
+    pub(super) url: RedisUrl,
+}
+
+impl Role {
+    /// By the names that frameworks and their guides use; `None`: none of a Redis URL.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let role = match name {
+            "REDIS_URL" | "REDIS_SESSION_URL" | "SESSION_REDIS_URL" => Self::Sessions,
+            "REDIS_CACHE_URL" | "CACHE_REDIS_URL" | "CACHE_URL" => Self::Cache,
+            "REDIS_CHANNELS_URL" | "CHANNELS_REDIS_URL" | "CHANNEL_LAYERS_URL" => Self::Channels,
+            "CELERY_BROKER_URL" | "BROKER_URL" => Self::Broker,
+            "CELERY_RESULT_BACKEND" | "CELERY_RESULT_BACKEND_URL" | "RESULT_BACKEND" => {
+                Self::Results
+            }
+            "REDIS_TLS_URL" | "REDISCLOUD_URL" | "VALKEY_URL" => Self::Other,
+            _ if name.ends_with("_REDIS_URL") => Self::Other,
+            _ if name.starts_with("REDIS_") && name.ends_with("_URL") => Self::Other,
+            _ => return None,
+        };
+        Some(role)
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Cache => "the cache",
+            Self::Channels => "channels",
+            Self::Broker => "the queue of Celery",
+            Self::Results => "the results of Celery",
+            Self::Other => "something else",
+        }
+    }
+}
+
+impl Seen<'_> {
+    fn role(&self) -> Role {
+        Role::of(&self.assignment.name).unwrap_or(Role::Other)
+    }
+
+    /// Host and port; `None`: not one server.
+    fn server(&self) -> Option<(&str, u16)> {
+        match &self.url.address {
+            RedisAddress::Tcp { host, port } => Some((host, *port)),
+            RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } | RedisAddress::Cluster(_) => {
+                None
+            }
+        }
+    }
+
+    fn database(&self) -> u32 {
+        self.url.database.unwrap_or_default()
+    }
+}
+
+/// Examines them together. Each finding comes with the setting that it is about.
+pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Assignment, Finding)> {
+    let mut findings = Vec::new();
+    for (at, one) in seen.iter().enumerate() {
+        for other in &seen[at + 1..] {
+            if one.server().is_none() || one.server() != other.server() {
+                continue;
+            }
+            findings.extend(collision(one, other));
+            findings.extend(half_a_password(one, other));
+        }
+    }
+    findings
+}
+
+/// Two that share a database though one of them may empty it.
+fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Finding)> {
+    let (role, others) = (one.role(), other.role());
+    let is_known = role != Role::Other && others != Role::Other && role != others;
+    let is_of_celery = |role| matches!(role, Role::Broker | Role::Results);
+    if !is_known || one.database() != other.database() || is_of_celery(role) && is_of_celery(others)
+    {
+        return None;
+    }
+    let is_emptied = role == Role::Cache || others == Role::Cache;
+    let why = if is_emptied {
+        "clearing the cache empties the database, and with it what else is there"
+    } else {
+        "what one of them removes or fills up is missing to the other"
+    };
+    let why = format!(
+        "keeps {} in database {} of the server where {} keeps {}: {why}",
+        others.noun(),
+        one.database(),
+        one.assignment.name,
+        role.noun(),
+    );
+    let level = if is_emptied { Warn } else { Info };
+    let finding = Finding::new("redis-collision", level, why).text(other.url.shown.clone());
+    Some((other.assignment, finding))
+}
+
+/// The same server with a password and without: one of them is refused.
+fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Finding)> {
+    let has = |it: &Seen<'_>| it.url.password.is_some() || it.url.username.is_some();
+    let (with, without) = match (has(one), has(other)) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        (true, true) | (false, false) => return None,
+    };
+    let why =
+        format!("has no password, though {} has one for the same server", with.assignment.name);
+    let shown = &without.url.shown;
+    let fix = shown.replacen("://", "://:PASSWORD@", 1);
+    let finding = Finding::new("redis-password-missing", Error, why).text(shown.clone()).fix(fix);
+    Some((without.assignment, finding))
+}

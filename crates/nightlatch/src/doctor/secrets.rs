@@ -1,0 +1,47 @@
+//! Secrets of one file: placeholders, weak ones, and the same one for two purposes.
+
+use super::finding::Finding;
+use crate::config::ProblemLevel::{Error, Warn};
+use crate::config::env_file::Assignment;
+use crate::config::{Environment, SECRET_EXAMPLE, secrets};
+
+/// What a name ends with that holds a secret which signs.
+const ENDINGS: [&str; 4] = ["SECRET_KEY", "SECRET_KEY_BASE", "JWT_SECRET", "SESSION_SECRET"];
+
+/// Ours, of which it is known how long they must be.
+const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
+
+/// Examines them together. Each finding comes with the setting that it is about.
+pub(super) fn examine<'a>(
+    assignments: &[&'a Assignment],
+    environment: Environment,
+) -> Vec<(&'a Assignment, Finding)> {
+    let level = if environment.is_production() { Error } else { Warn };
+    let is_secret = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let secrets: Vec<&Assignment> = assignments
+        .iter()
+        .copied()
+        .filter(|it| is_secret(&it.name) && !it.value.expose().is_empty())
+        .collect();
+    let mut findings = Vec::new();
+    for (at, one) in secrets.iter().enumerate() {
+        let is_ours = OURS.contains(&one.name.as_str());
+        let weak = secrets::weakness(one.value.expose());
+        // What others hold against guessing is known to them; a placeholder in production is not.
+        let is_worth_it =
+            |why: &String| is_ours || environment.is_production() && why.contains("placeholder");
+        if let Some(why) = weak.filter(is_worth_it) {
+            findings.push((*one, Finding::new("secret-weak", level, why).fix(SECRET_EXAMPLE)));
+        }
+        let twin = secrets[..at].iter().find(|it| it.name != one.name && same(it, one));
+        if let Some(twin) = twin {
+            let why = format!("is the same as {}: who learns one has both", twin.name);
+            findings.push((*one, Finding::new("secret-shared", level, why).fix(SECRET_EXAMPLE)));
+        }
+    }
+    findings
+}
+
+fn same(one: &Assignment, other: &Assignment) -> bool {
+    one.value.expose() == other.value.expose()
+}
