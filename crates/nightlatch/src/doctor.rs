@@ -10,5 +10,6 @@ pub mod finding;
 mod redis_text;
 mod redis_urls;
 mod secrets;
+mod shown;
 
 pub use env::examine_env_file;

@@ -39,7 +39,7 @@ const SENTINEL_EXAMPLE: &str =
 const CLUSTER_EXAMPLE: &str = "redis+cluster://:PASSWORD@redis-1:6379,redis-2:6379";
 
 /// Where Redis listens if nobody says otherwise.
-pub(super) const PORT: u16 = 6379;
+pub(crate) const PORT: u16 = 6379;
 
 /// Where a Sentinel does.
 const SENTINEL_PORT: u16 = 26379;

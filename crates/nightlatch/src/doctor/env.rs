@@ -3,6 +3,7 @@
 //! Names that are not of Redis and not of secrets are nobody's business here, and neither is what an
 //! application sets elsewhere.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use nightlatch_core::Secret;
@@ -11,14 +12,20 @@ use super::diagnosis::Diagnosis;
 use super::file_text::{self, Encoding};
 use super::finding::Finding;
 use super::redis_urls::{Role, Seen};
+use super::shown::masked;
 use super::{redis_text, redis_urls, secrets};
 use crate::config::Environment;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-use crate::config::env_file::{self, Assignment};
+use crate::config::env_file::{self, Assignment, BadLine};
+use crate::config::redis_url;
 
 /// What applications call their environment, the likeliest first.
 const ENVIRONMENTS: [&str; 6] =
     ["ENVIRONMENT", "DJANGO_ENV", "NODE_ENV", "RAILS_ENV", "APP_ENV", "FLASK_ENV"];
+
+/// How far a reference is followed, and how long what it leads to may be.
+const REFERENCES_DEEP_MAX: usize = 8;
+const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Characters that nobody sees, and that nobody means.
 const INVISIBLE: [char; 7] =
@@ -30,7 +37,7 @@ pub fn examine_env_file(path: &Path) -> Diagnosis {
     let source = path.display().to_string();
     let mut findings = match file_text::read(path) {
         Ok(read) => {
-            let mut findings = Vec::from_iter(of_encoding(read.encoding, &source));
+            let mut findings = Vec::from_iter(of_encoding(read.encoding));
             findings.extend(examine(read.text.expose()));
             findings
         }
@@ -45,60 +52,54 @@ pub fn examine_env_file(path: &Path) -> Diagnosis {
     Diagnosis::of(findings)
 }
 
-fn of_encoding(encoding: Encoding, source: &str) -> Option<Finding> {
-    let (id, level, why, from) = match encoding {
+fn of_encoding(encoding: Encoding) -> Option<Finding> {
+    let (id, level, why) = match encoding {
         Encoding::Utf8 => return None,
         Encoding::Utf8WithMark => {
             let why = "begins with a byte order mark, which some programs take for part of the \
                        first name";
-            ("env-byte-order-mark", Info, why, None)
+            ("env-byte-order-mark", Info, why)
         }
-        Encoding::Utf16 => {
-            let why = "is UTF-16, which next to no program reads";
-            ("env-encoding", Error, why, Some("UTF-16"))
-        }
+        Encoding::Utf16 => ("env-encoding", Error, "is UTF-16, which next to no program reads"),
         Encoding::Latin1 => {
             let why = "is not UTF-8: characters beyond ASCII come out as others";
-            ("env-encoding", Warn, why, Some("ISO-8859-1"))
+            ("env-encoding", Warn, why)
         }
     };
-    let finding = Finding::new(id, level, why);
-    Some(match from {
-        Some(from) => finding.fix(format!("iconv -f {from} -t UTF-8 {source} > {source}.utf-8")),
-        None => finding,
-    })
+    Some(Finding::new(id, level, why))
 }
 
 /// Examines a text.
 pub(super) fn examine(text: &str) -> Vec<Finding> {
     let (assignments, bad_lines) = env_file::parse(text);
-    let mut findings: Vec<Finding> = bad_lines
-        .into_iter()
-        .map(|bad| {
-            let why = format!("cannot be read: {}", bad.why);
-            let finding = Finding::new("env-line", Warn, why);
-            Finding { name: bad.name, line: Some(bad.line), ..finding }
-        })
-        .collect();
+    let mut findings: Vec<Finding> = bad_lines.into_iter().map(of_line).collect();
     findings.extend(duplicates(&assignments));
-    let last: Vec<&Assignment> = last_ones(&assignments);
+    let last = Last::of(&assignments);
     let environment = environment(&last);
     let mut seen = Vec::new();
-    for assignment in &last {
-        findings.extend(invisible(assignment).map(|finding| at(assignment, finding)));
-        findings.extend(service_link(assignment).map(|finding| at(assignment, finding)));
-        if Role::of(&assignment.name).is_none() || !is_redis(assignment) {
-            continue;
+    for assignment in last.in_order() {
+        let role = last.role(assignment);
+        if role.is_some() || secrets::is_signing(&assignment.name) {
+            findings.extend(invisible(assignment).map(|finding| at(assignment, finding)));
         }
-        let value = expanded(assignment, &last);
-        let examined = redis_text::examine(&assignment.name, value.expose(), environment);
+        findings.extend(service_link(assignment).map(|finding| at(assignment, finding)));
+        let Some(role) = role.filter(|_| is_redis(assignment)) else { continue };
+        let value = last.expanded(assignment);
+        let examined = redis_text::examine(&assignment.name, value.expose());
         findings.extend(examined.findings.into_iter().map(|finding| at(assignment, finding)));
-        seen.extend(examined.url.map(|url| Seen { assignment, url }));
+        seen.extend(examined.url.map(|url| Seen { assignment, role, url }));
     }
     let together = redis_urls::examine(&seen).into_iter();
-    let together = together.chain(secrets::examine(&last, environment));
+    let together = together.chain(secrets::examine(&last.in_order(), environment));
     findings.extend(together.map(|(assignment, finding)| at(assignment, finding)));
     findings
+}
+
+/// A line that this program skips. Others take names with dots and dashes, and names alone.
+fn of_line(bad: BadLine) -> Finding {
+    let level = if bad.name.is_some() { Warn } else { Info };
+    let finding = Finding::new("env-line", level, format!("cannot be read: {}", bad.why));
+    Finding { name: bad.name, line: Some(bad.line), ..finding }
 }
 
 /// The finding, where its setting stands, and its fix as a line.
@@ -115,35 +116,112 @@ fn at(assignment: &Assignment, finding: Finding) -> Finding {
 }
 
 /// What is said of each name at last.
-fn last_ones(assignments: &[Assignment]) -> Vec<&Assignment> {
-    let is_last = |(at, one): &(usize, &Assignment)| {
-        assignments[at + 1..].iter().all(|later| later.name != one.name)
-    };
-    assignments.iter().enumerate().filter(is_last).map(|(_, one)| one).collect()
+struct Last<'a> {
+    by_name: HashMap<&'a str, &'a Assignment>,
+}
+
+impl<'a> Last<'a> {
+    fn of(assignments: &'a [Assignment]) -> Self {
+        Self { by_name: assignments.iter().map(|it| (it.name.as_str(), it)).collect() }
+    }
+
+    fn in_order(&self) -> Vec<&'a Assignment> {
+        let mut all: Vec<&Assignment> = self.by_name.values().copied().collect();
+        all.sort_unstable_by_key(|it| it.line);
+        all
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.by_name.get(name).map(|it| it.value.expose().as_str())
+    }
+
+    /// What a URL is for. In a file of ours `REDIS_URL` holds sessions; elsewhere nobody knows.
+    fn role(&self, assignment: &Assignment) -> Option<Role> {
+        let is_ours = self.by_name.contains_key("SESSION_SECRET_KEY");
+        let is_for_sessions = is_ours && assignment.name == "REDIS_URL";
+        if is_for_sessions { Some(Role::Sessions) } else { Role::of(&assignment.name) }
+    }
+
+    /// References to other names of the file are replaced, as the usual readers do; others stay.
+    fn expanded(&self, assignment: &Assignment) -> Secret<String> {
+        let mut value = Secret::new(assignment.value.expose().clone());
+        if assignment.quote == Some('\'') {
+            return value;
+        }
+        for _ in 0..REFERENCES_DEEP_MAX {
+            if !value.expose().contains('$') || value.expose().len() > VALUE_BYTES_MAX {
+                break;
+            }
+            value = self.expanded_once(value.expose());
+        }
+        value
+    }
+
+    fn expanded_once(&self, text: &str) -> Secret<String> {
+        let (mut expanded, mut rest) = (Secret::new(String::new()), text);
+        while let Some((before, after)) = rest.split_once('$')
+            && expanded.expose().len() <= VALUE_BYTES_MAX
+        {
+            expanded.expose_mut().push_str(before);
+            let reference = Reference::at(after);
+            let value = reference.as_ref().and_then(|it| self.value(it.name).or(it.preset));
+            if let (Some(reference), Some(value)) = (reference, value) {
+                expanded.expose_mut().push_str(value);
+                rest = &after[reference.bytes..];
+            } else {
+                expanded.expose_mut().push('$');
+                rest = after;
+            }
+        }
+        expanded.expose_mut().push_str(rest);
+        expanded
+    }
+}
+
+/// `{NAME}`, `{NAME:-preset}` (also with `-`, `:?`, `?`) or `NAME`, behind a `$`.
+struct Reference<'a> {
+    name: &'a str,
+    preset: Option<&'a str>,
+    bytes: usize,
+}
+
+impl<'a> Reference<'a> {
+    fn at(text: &'a str) -> Option<Self> {
+        let name_of = |text: &'a str| {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let (name, _) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
+            (!name.is_empty()).then_some(name)
+        };
+        let Some(braced) = text.strip_prefix('{') else {
+            let name = name_of(text)?;
+            return Some(Self { name, preset: None, bytes: name.len() });
+        };
+        let (inner, _) = braced.split_once('}')?;
+        let name = name_of(inner)?;
+        let behind = inner[name.len()..].trim_start_matches(':');
+        Some(Self { name, preset: behind.strip_prefix('-'), bytes: inner.len() + 2 })
+    }
 }
 
 fn duplicates(assignments: &[Assignment]) -> Vec<Finding> {
-    let earlier = |at: usize, one: &Assignment| {
-        let before = assignments[..at].iter().rev();
-        before.clone().find(|it| it.name == one.name).map(|it| (it.line, it.value.expose().clone()))
-    };
-    let numbered = assignments.iter().enumerate();
-    let told = numbered.filter_map(|(number, one)| {
-        let (line, value) = earlier(number, one)?;
-        (value != *one.value.expose()).then(|| {
+    let mut earlier: HashMap<&str, &Assignment> = HashMap::new();
+    let mut findings = Vec::new();
+    for one in assignments {
+        let Some(before) = earlier.insert(&one.name, one) else { continue };
+        if before.value.expose() != one.value.expose() {
+            let line = before.line;
             let why = format!(
                 "is set in line {line} to another value: most programs take this one, some the first"
             );
-            at(one, Finding::new("env-duplicate", Warn, why))
-        })
-    });
-    told.collect()
+            findings.push(at(one, Finding::new("env-duplicate", Warn, why)));
+        }
+    }
+    findings
 }
 
-fn environment(assignments: &[&Assignment]) -> Environment {
-    let named = ENVIRONMENTS.iter().find_map(|name| assignments.iter().find(|it| it.name == *name));
-    let value = named.map(|it| it.value.expose().to_ascii_lowercase());
-    match value.as_deref().map(str::trim) {
+fn environment(last: &Last<'_>) -> Environment {
+    let value = ENVIRONMENTS.iter().find_map(|name| last.value(name));
+    match value.map(|it| it.trim().to_ascii_lowercase()).as_deref() {
         None | Some("" | "development" | "dev" | "local" | "test" | "testing") => {
             Environment::Development
         }
@@ -170,8 +248,10 @@ fn service_link(assignment: &Assignment) -> Option<Finding> {
     (is_port && value.starts_with("tcp://")).then(|| {
         let why = "is a service link of Kubernetes where a number belongs; \
                    `enableServiceLinks: false` in the pod keeps them away";
-        let port = value.rsplit(':').next().unwrap_or("6379").to_owned();
-        Finding::new("kubernetes-service-link", Error, why).text(value.clone()).fix(port)
+        let port = value.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        let fix = port.unwrap_or(redis_url::PORT).to_string();
+        let finding = Finding::new("kubernetes-service-link", Error, why).fix(fix);
+        Finding { text: masked(value), ..finding }
     })
 }
 
@@ -179,32 +259,6 @@ fn service_link(assignment: &Assignment) -> Option<Finding> {
 fn is_redis(assignment: &Assignment) -> bool {
     let value = assignment.value.expose().to_ascii_lowercase();
     assignment.name.contains("REDIS") || value.contains("redis") || value.contains("valkey")
-}
-
-/// References to other names of the file are replaced, as the usual readers do; others stay.
-fn expanded(assignment: &Assignment, all: &[&Assignment]) -> Secret<String> {
-    let value = assignment.value.expose();
-    if assignment.quote == Some('\'') {
-        return Secret::new(value.clone());
-    }
-    let (mut text, mut rest) = (String::new(), value.as_str());
-    while let Some((before, after)) = rest.split_once("${") {
-        text.push_str(before);
-        let Some((inner, behind)) = after.split_once('}') else {
-            text.push_str("${");
-            rest = after;
-            continue;
-        };
-        let (name, preset) = inner.split_once(":-").map_or((inner, None), |(n, p)| (n, Some(p)));
-        let known = all.iter().find(|it| it.name == name).map(|it| it.value.expose().as_str());
-        match known.or(preset) {
-            Some(known) => text.push_str(known),
-            None => text.extend(["${", inner, "}"]),
-        }
-        rest = behind;
-    }
-    text.push_str(rest);
-    Secret::new(text)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nightlatch_core::Secret;
 
-/// No hand-written file comes near it; a mistyped path to a device would never end.
+/// No hand-written file comes near it.
 const BYTES_MAX: u64 = 1024 * 1024;
 
 /// How a file is written.
@@ -27,6 +27,10 @@ pub(super) struct FileText {
 
 /// Reads a file of at most 1 MiB.
 pub(super) fn read(path: &Path) -> io::Result<FileText> {
+    // A pipe or a device might never end, or never begin.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut bytes = Secret::new(Vec::new());
     fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(bytes.expose_mut())?;
     if bytes.expose().len() as u64 > BYTES_MAX {

@@ -3,9 +3,16 @@
 use nightlatch_store::redis::RedisAddress;
 
 use super::finding::Finding;
+use super::shown::{rewritten, shown};
 use crate::config::ProblemLevel::{Error, Info, Warn};
 use crate::config::env_file::Assignment;
 use crate::config::redis_url::RedisUrl;
+
+/// What stands in names of other programs' addresses.
+const TOOLS: [&str; 7] = ["REST", "INSIGHT", "COMMANDER", "EXPORTER", "DASHBOARD", "GUI", "_UI_"];
+
+/// The most URLs that are compared with each other.
+const COMPARED_MAX: usize = 64;
 
 /// What a URL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +28,7 @@ pub(super) enum Role {
 /// A setting with the URL in it.
 pub(super) struct Seen<'a> {
     pub(super) assignment: &'a Assignment,
+    pub(super) role: Role,
     pub(super) url: RedisUrl,
 }
 
@@ -28,14 +36,15 @@ impl Role {
     /// By the names that frameworks and their guides use; `None`: none of a Redis URL.
     pub(super) fn of(name: &str) -> Option<Self> {
         let role = match name {
-            "REDIS_URL" | "REDIS_SESSION_URL" | "SESSION_REDIS_URL" => Self::Sessions,
+            "REDIS_SESSION_URL" | "SESSION_REDIS_URL" => Self::Sessions,
             "REDIS_CACHE_URL" | "CACHE_REDIS_URL" | "CACHE_URL" => Self::Cache,
             "REDIS_CHANNELS_URL" | "CHANNELS_REDIS_URL" | "CHANNEL_LAYERS_URL" => Self::Channels,
             "CELERY_BROKER_URL" | "BROKER_URL" => Self::Broker,
             "CELERY_RESULT_BACKEND" | "CELERY_RESULT_BACKEND_URL" | "RESULT_BACKEND" => {
                 Self::Results
             }
-            "REDIS_TLS_URL" | "REDISCLOUD_URL" | "VALKEY_URL" => Self::Other,
+            "REDIS_URL" | "REDIS_TLS_URL" | "REDISCLOUD_URL" | "VALKEY_URL" => Self::Other,
+            _ if TOOLS.iter().any(|tool| name.contains(tool)) => return None,
             _ if name.ends_with("_REDIS_URL") => Self::Other,
             _ if name.starts_with("REDIS_") && name.ends_with("_URL") => Self::Other,
             _ => return None,
@@ -56,10 +65,6 @@ impl Role {
 }
 
 impl Seen<'_> {
-    fn role(&self) -> Role {
-        Role::of(&self.assignment.name).unwrap_or(Role::Other)
-    }
-
     /// Host and port; `None`: not one server.
     fn server(&self) -> Option<(&str, u16)> {
         match &self.url.address {
@@ -75,16 +80,24 @@ impl Seen<'_> {
     }
 }
 
-/// Examines them together. Each finding comes with the setting that it is about.
+/// Examines them together. Each finding comes with the setting that it is about, once.
 pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Assignment, Finding)> {
-    let mut findings = Vec::new();
+    let seen = &seen[..seen.len().min(COMPARED_MAX)];
+    let mut findings: Vec<(&Assignment, Finding)> = Vec::new();
     for (at, one) in seen.iter().enumerate() {
         for other in &seen[at + 1..] {
             if one.server().is_none() || one.server() != other.server() {
                 continue;
             }
-            findings.extend(collision(one, other));
-            findings.extend(half_a_password(one, other));
+            let found = [collision(one, other), half_a_password(one, other)];
+            for (assignment, finding) in found.into_iter().flatten() {
+                let is_new = |(known, earlier): &(&Assignment, Finding)| {
+                    known.name != assignment.name || earlier.id != finding.id
+                };
+                if findings.iter().all(is_new) {
+                    findings.push((assignment, finding));
+                }
+            }
         }
     }
     findings
@@ -92,7 +105,7 @@ pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Assignment, Finding)> {
 
 /// Two that share a database though one of them may empty it.
 fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Finding)> {
-    let (role, others) = (one.role(), other.role());
+    let (role, others) = (one.role, other.role);
     let is_known = role != Role::Other && others != Role::Other && role != others;
     let is_of_celery = |role| matches!(role, Role::Broker | Role::Results);
     if !is_known || one.database() != other.database() || is_of_celery(role) && is_of_celery(others)
@@ -113,8 +126,8 @@ fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Fi
         role.noun(),
     );
     let level = if is_emptied { Warn } else { Info };
-    let finding = Finding::new("redis-collision", level, why).text(other.url.shown.clone());
-    Some((other.assignment, finding))
+    let finding = Finding::new("redis-collision", level, why);
+    Some((other.assignment, Finding { text: shown(&other.url), ..finding }))
 }
 
 /// The same server with a password and without: one of them is refused.
@@ -127,8 +140,12 @@ fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignme
     };
     let why =
         format!("has no password, though {} has one for the same server", with.assignment.name);
-    let shown = &without.url.shown;
-    let fix = shown.replacen("://", "://:PASSWORD@", 1);
-    let finding = Finding::new("redis-password-missing", Error, why).text(shown.clone()).fix(fix);
+    let user_info = if with.url.username.is_some() { "USER:PASSWORD@" } else { ":PASSWORD@" };
+    let fix = rewritten(&without.url, "").map(|fixed| {
+        let (scheme, at) = fixed.split_once("://").unwrap_or(("redis", ""));
+        format!("{scheme}://{user_info}{at}")
+    });
+    let finding = Finding::new("redis-password-missing", Error, why);
+    let finding = Finding { text: shown(&without.url), fix, ..finding };
     Some((without.assignment, finding))
 }

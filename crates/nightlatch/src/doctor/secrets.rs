@@ -5,8 +5,17 @@ use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::env_file::Assignment;
 use crate::config::{Environment, SECRET_EXAMPLE, secrets};
 
-/// What a name ends with that holds a secret which signs.
-const ENDINGS: [&str; 4] = ["SECRET_KEY", "SECRET_KEY_BASE", "JWT_SECRET", "SESSION_SECRET"];
+/// Names of secrets that sign, as frameworks and their guides have them.
+const SIGNING: [&str; 8] = [
+    "SESSION_SECRET_KEY",
+    "CSRF_SECRET_KEY",
+    "SECRET_KEY",
+    "DJANGO_SECRET_KEY",
+    "SECRET_KEY_BASE",
+    "JWT_SECRET",
+    "JWT_SECRET_KEY",
+    "SESSION_SECRET",
+];
 
 /// Ours, of which it is known how long they must be.
 const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
@@ -17,16 +26,16 @@ pub(super) fn examine<'a>(
     environment: Environment,
 ) -> Vec<(&'a Assignment, Finding)> {
     let level = if environment.is_production() { Error } else { Warn };
-    let is_secret = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending));
     let secrets: Vec<&Assignment> = assignments
         .iter()
         .copied()
-        .filter(|it| is_secret(&it.name) && !it.value.expose().is_empty())
+        .filter(|it| is_signing(&it.name) && !it.value.expose().is_empty())
         .collect();
     let mut findings = Vec::new();
     for (at, one) in secrets.iter().enumerate() {
         let is_ours = OURS.contains(&one.name.as_str());
-        let weak = secrets::weakness(one.value.expose());
+        // Ours may be lists.
+        let weak = one.value.expose().split(',').map(str::trim).find_map(secrets::weakness);
         // What others hold against guessing is known to them; a placeholder in production is not.
         let is_worth_it =
             |why: &String| is_ours || environment.is_production() && why.contains("placeholder");
@@ -36,12 +45,18 @@ pub(super) fn examine<'a>(
         let twin = secrets[..at].iter().find(|it| it.name != one.name && same(it, one));
         if let Some(twin) = twin {
             let why = format!("is the same as {}: who learns one has both", twin.name);
+            let level = if is_ours { level } else { Warn };
             findings.push((*one, Finding::new("secret-shared", level, why).fix(SECRET_EXAMPLE)));
         }
     }
     findings
 }
 
+pub(super) fn is_signing(name: &str) -> bool {
+    SIGNING.contains(&name)
+}
+
 fn same(one: &Assignment, other: &Assignment) -> bool {
-    one.value.expose() == other.value.expose()
+    // A reference may lead to two values.
+    one.value.expose() == other.value.expose() && !one.value.expose().contains('$')
 }

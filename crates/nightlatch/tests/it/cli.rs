@@ -219,8 +219,13 @@ async fn doctor_examines_a_file_and_tells_scripts_by_its_exit_code() {
     };
     for (text, arguments, code, summary) in [
         ("REDIS_URL=redis://h:6379/0\n", &[][..], 0, "nothing wrong was found"),
-        ("REDIS_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n", &[], 0, "1 warning"),
-        ("REDIS_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n", &["--strict"], 1, "1 warning"),
+        ("REDIS_SESSION_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n", &[], 0, "1 warning"),
+        (
+            "REDIS_SESSION_URL=redis://h/0\nREDIS_CACHE_URL=redis://h/0\n",
+            &["--strict"],
+            1,
+            "1 warning",
+        ),
         ("REDIS_URL=redis://:sesame#1@h/0\n", &[], 1, "1 error"),
         ("A=1\nREDIS_URL=redis://:sesame@1@h/0\n", &["--json"], 1, "1 error"),
     ] {

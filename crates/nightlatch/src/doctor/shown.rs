@@ -1,0 +1,74 @@
+//! What of a URL may be shown: where it leads, and nothing that lets anybody in.
+//!
+//! By what is known to be harmless, since a password may stand anywhere in what cannot be read.
+
+use std::net::Ipv6Addr;
+
+use nightlatch_store::redis::RedisAddress;
+
+use crate::config::redis_url::RedisUrl;
+
+/// Schemes that are shown.
+const SCHEMES: [&str; 8] =
+    ["redis", "rediss", "valkey", "valkeys", "http", "https", "tcp", "postgres"];
+
+/// A text that may be a URL, without user, password and parameters. `None`: not even its place is sure.
+pub(super) fn masked(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (base, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user_info, at) = base.rsplit_once('@').map_or(("", base), |(_, at)| ("***@", at));
+    let is_shown = SCHEMES.contains(&scheme) && !parameters.contains('@') && is_place(at);
+    is_shown.then(|| format!("{scheme}://{user_info}{at}"))
+}
+
+/// Whether it is a host with a dot or a port, and perhaps a database.
+fn is_place(text: &str) -> bool {
+    let (authority, path) = text.split_once('/').unwrap_or((text, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let is_number = |text: &str| text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
+    is_host(host) && is_number(port) && is_number(path)
+}
+
+/// Whether it is the name or address of a host as they usually are.
+pub(super) fn is_host(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    !text.is_empty() && text.bytes().all(is_plain) || text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// A URL that was read, without its user and secrets.
+pub(super) fn shown(url: &RedisUrl) -> Option<String> {
+    written(url, "***@")
+}
+
+/// A URL that was read as it should be written, with `USER` and `PASSWORD` for what is not shown. What
+/// `text` says of TLS is kept.
+pub(super) fn rewritten(url: &RedisUrl, text: &str) -> Option<String> {
+    let is_default = url.username.as_ref().is_some_and(|user| user.expose() == "default");
+    let user_info = match (&url.username, &url.password) {
+        (Some(_), Some(_)) if is_default => "default:PASSWORD@",
+        (Some(_), Some(_)) => "USER:PASSWORD@",
+        (None, None) => "",
+        (Some(_), None) | (None, Some(_)) => ":PASSWORD@",
+    };
+    let bare = written(url, user_info)?;
+    let is_kept = |parameter: &&str| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"=_-./".contains(&b);
+        parameter.starts_with("ssl_") && parameter.bytes().all(is_plain)
+    };
+    let query = text.rsplit_once('?').map_or("", |(_, query)| query);
+    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    Some(if kept.is_empty() { bare } else { format!("{bare}?{}", kept.join("&")) })
+}
+
+fn written(url: &RedisUrl, user_info: &str) -> Option<String> {
+    let RedisAddress::Tcp { host, port } = &url.address else { return None };
+    if !is_host(host) {
+        return None;
+    }
+    let has_user = url.username.is_some() || url.password.is_some();
+    let user_info = if has_user { user_info } else { "" };
+    let scheme = if url.tls.is_some() { "rediss" } else { "redis" };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let number = url.database.map_or(String::new(), |number| format!("/{number}"));
+    Some(format!("{scheme}://{user_info}{host}:{port}{number}"))
+}
