@@ -112,8 +112,7 @@ impl HttpAuthService {
             let began = self.clock.boottime();
             let exchanged = self.exchange(connections, || request.to_http(), deadline).await;
             let answer = exchanged.and_then(|raw| answer::read(&raw, &self.config, login.login));
-            let took = self.clock.boottime().saturating_sub(began);
-            self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
+            self.count(began, &answer);
             self.observe(answer.as_ref().map(drop), began);
             self.settle(pass, answer.as_ref().map(drop));
             let failure = match answer {
@@ -142,9 +141,13 @@ impl HttpAuthService {
         let began = self.clock.boottime();
         let exchanged = self.exchange(connections, || request.clone(), deadline).await;
         let answer = exchanged.and_then(|raw| answer::read_standing(&raw, &self.config, subject));
+        self.count(began, &answer);
+        answer
+    }
+
+    fn count<T>(&self, began: Duration, answer: &Result<T, Failure>) {
         let took = self.clock.boottime().saturating_sub(began);
         self.calls.asked(took, answer.as_ref().map(drop).map_err(Failure::class));
-        answer
     }
 
     async fn exchange(

@@ -25,7 +25,7 @@ mod resolve;
 pub mod secrets;
 mod session;
 pub mod setting;
-mod source;
+pub(crate) mod source;
 mod throttle;
 mod token;
 mod toml_file;

@@ -82,10 +82,10 @@ impl Rounds {
                 let claimed =
                     self.service.claim_standings(due, self.every, self.deadline()).await?;
                 let asked = self.ask(claimed).await;
-                if !asked.known.is_empty() {
-                    self.service.note_standings(asked.known.clone(), self.deadline()).await?;
-                }
                 self.tell(&asked);
+                if !asked.known.is_empty() {
+                    self.service.note_standings(asked.known, self.deadline()).await?;
+                }
                 if let Some(pause) = asked.pause {
                     return Ok(pause);
                 }

@@ -92,12 +92,17 @@ const SECRET_CHARS_MIN: usize = 32;
 
 /// Why a secret would be guessed.
 pub(crate) fn weakness(secret: &str) -> Option<String> {
-    let lower = secret.to_ascii_lowercase();
-    if PLACEHOLDERS.iter().any(|placeholder| lower.contains(placeholder)) {
+    if is_placeholder(secret) {
         return Some("is a placeholder that everybody knows".to_owned());
     }
     (secret.chars().count() < SECRET_CHARS_MIN)
         .then(|| format!("is weak: it has under {SECRET_CHARS_MIN} characters"))
+}
+
+/// Whether it is what templates and guides have in place of a secret.
+pub(crate) fn is_placeholder(secret: &str) -> bool {
+    let lower = secret.to_ascii_lowercase();
+    PLACEHOLDERS.iter().any(|placeholder| lower.contains(placeholder))
 }
 
 /// Long enough that no random secret holds one by chance.

@@ -180,17 +180,23 @@ enum IsNamed {
 const TOML_FILE: &str = "nightlatch.toml";
 const ENV_FILE: &str = ".env";
 /// No hand-written file comes near it; a mistyped path to a device would never end.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The text of a file of at most `bytes_max`.
 pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Secret<String>> {
+    let bytes = read_bounded_bytes(path, bytes_max)?;
+    let text = str::from_utf8(bytes.expose()).map_err(|_| io::Error::other("it is not UTF-8"))?;
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// The bytes of a file of at most `bytes_max`.
+pub(crate) fn read_bounded_bytes(path: &Path, bytes_max: u64) -> io::Result<Secret<Vec<u8>>> {
     let mut bytes = Secret::new(Vec::new());
     fs::File::open(path)?.take(bytes_max + 1).read_to_end(bytes.expose_mut())?;
     if bytes.expose().len() as u64 > bytes_max {
         return Err(io::Error::other(format!("it is longer than {bytes_max} bytes")));
     }
-    let text = str::from_utf8(bytes.expose()).map_err(|_| io::Error::other("it is not UTF-8"))?;
-    Ok(Secret::new(text.to_owned()))
+    Ok(bytes)
 }
 
 /// The working directory is where people are: its files are shown without it.

@@ -75,9 +75,10 @@ pub(super) fn examine(text: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = bad_lines.into_iter().map(of_line).collect();
     findings.extend(duplicates(&assignments));
     let last = Last::of(&assignments);
+    let in_order = last.in_order();
     let environment = environment(&last);
     let mut seen = Vec::new();
-    for assignment in last.in_order() {
+    for &assignment in &in_order {
         let role = last.role(assignment);
         if role.is_some() || secrets::is_signing(&assignment.name) {
             findings.extend(invisible(assignment).map(|finding| at(assignment, finding)));
@@ -90,7 +91,7 @@ pub(super) fn examine(text: &str) -> Vec<Finding> {
         seen.extend(examined.url.map(|url| Seen { assignment, role, url }));
     }
     let together = redis_urls::examine(&seen).into_iter();
-    let together = together.chain(secrets::examine(&last.in_order(), environment));
+    let together = together.chain(secrets::examine(&in_order, environment));
     findings.extend(together.map(|(assignment, finding)| at(assignment, finding)));
     findings
 }

@@ -1,13 +1,12 @@
 //! The text of a file, whatever editor and system it was saved with.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use nightlatch_core::Secret;
 
-/// No hand-written file comes near it.
-const BYTES_MAX: u64 = 1024 * 1024;
+use crate::config::source::{FILE_BYTES_MAX, read_bounded_bytes};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +30,7 @@ pub(super) fn read(path: &Path) -> io::Result<FileText> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    let mut bytes = Secret::new(Vec::new());
-    fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(bytes.expose_mut())?;
-    if bytes.expose().len() as u64 > BYTES_MAX {
-        return Err(io::Error::other(format!("it is longer than {BYTES_MAX} bytes")));
-    }
+    let bytes = read_bounded_bytes(path, FILE_BYTES_MAX)?;
     Ok(decode(bytes.expose()))
 }
 

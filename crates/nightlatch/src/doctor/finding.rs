@@ -44,12 +44,6 @@ impl Finding {
         }
     }
 
-    /// Shows what stands there: it must hold no secret.
-    #[must_use]
-    pub fn text(self, text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..self }
-    }
-
     /// Says what to write instead: it must hold no secret.
     #[must_use]
     pub fn fix(self, fix: impl Into<String>) -> Self {

@@ -34,12 +34,12 @@ pub(super) fn examine<'a>(
     let mut findings = Vec::new();
     for (at, one) in secrets.iter().enumerate() {
         let is_ours = OURS.contains(&one.name.as_str());
-        // Ours may be lists.
-        let weak = one.value.expose().split(',').map(str::trim).find_map(secrets::weakness);
+        let mut items = one.value.expose().split(',').map(str::trim);
         // What others hold against guessing is known to them; a placeholder in production is not.
         let is_worth_it =
-            |why: &String| is_ours || environment.is_production() && why.contains("placeholder");
-        if let Some(why) = weak.filter(is_worth_it) {
+            |item: &str| is_ours || environment.is_production() && secrets::is_placeholder(item);
+        let weak = items.find_map(|item| secrets::weakness(item).filter(|_| is_worth_it(item)));
+        if let Some(why) = weak {
             findings.push((*one, Finding::new("secret-weak", level, why).fix(SECRET_EXAMPLE)));
         }
         let twin = secrets[..at].iter().find(|it| it.name != one.name && same(it, one));
