@@ -29,7 +29,7 @@ pub(crate) mod source;
 mod throttle;
 mod token;
 mod toml_file;
-mod value;
+pub(crate) mod value;
 mod web;
 mod web_origin;
 

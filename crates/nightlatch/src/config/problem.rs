@@ -11,6 +11,8 @@ use super::{Origin, Report};
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// What it is: a page of `docs/findings.md`.
+    pub id: &'static str,
     /// How bad it is.
     pub level: ProblemLevel,
     /// The setting; none where a line could not be read at all.

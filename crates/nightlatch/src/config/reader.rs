@@ -90,7 +90,7 @@ impl Reader {
                     used.push(item);
                     corrected.push(item.to_owned());
                 }
-                Err(Wrong { why, better }) => {
+                Err(Wrong { why, better, .. }) => {
                     wrongs.push(format!("{} {why}; it is left out", excerpt(item)));
                     corrected.extend(better);
                 }
@@ -98,7 +98,8 @@ impl Reader {
         }
         let better = (!corrected.is_empty()).then(|| corrected.join(","));
         for why in wrongs {
-            self.remark_on(setting, &found.origin, Wrong { why, better: better.clone() });
+            let wrong = Wrong { why, better: better.clone(), id: Some(UNUSABLE) };
+            self.remark_on(setting, &found.origin, wrong);
         }
         self.note(setting, shown(setting, &used.join(",")), found.origin);
         parsed
@@ -145,7 +146,7 @@ impl Reader {
             };
             if !setting.is_used {
                 let why = "accepted, not used by this release".to_owned();
-                let wrong = Wrong { why, better: None };
+                let wrong = Wrong::new(why).id("setting-unused");
                 self.push(ProblemLevel::Info, setting, &found.origin, wrong);
             }
             self.note(setting, shown(setting, found.value.expose()), found.origin);
@@ -195,7 +196,8 @@ impl Reader {
         let better = wrong.better.or_else(|| example(setting, preset));
         let why = format!("{value} {}{consequence}", wrong.why);
         let level = if is_fatal { ProblemLevel::Error } else { ProblemLevel::Warn };
-        self.push(level, setting, &found.origin, Wrong { why, better });
+        let id = wrong.id.or(Some(UNUSABLE));
+        self.push(level, setting, &found.origin, Wrong { why, better, id });
     }
 
     fn remark_on(&mut self, setting: &Setting, origin: &Origin, wrong: Wrong) {
@@ -204,6 +206,7 @@ impl Reader {
 
     fn push(&mut self, level: ProblemLevel, setting: &Setting, origin: &Origin, wrong: Wrong) {
         self.problems.push(Problem {
+            id: wrong.id.unwrap_or("setting-doubtful"),
             level,
             name: Some(setting.name.to_owned()),
             origin: origin.clone(),
@@ -216,6 +219,9 @@ impl Reader {
         self.in_force.insert(setting.name, InForce { setting, value, origin });
     }
 }
+
+/// The finding of a value that cannot be understood.
+const UNUSABLE: &str = "setting-unusable";
 
 fn setting_of(name: &str) -> &'static Setting {
     setting::find(name).expect("sections read only settings of the table")

@@ -7,6 +7,7 @@
 //! meant is looked for and told; only what is a URL is used. Nothing that is told quotes a password.
 
 mod parameters;
+mod wrapping;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::percent::{is_percent_encoded, percent_decoded};
 use super::value::Wrong;
+pub(crate) use wrapping::{Wrapping, unwrapped};
+
 use parameters::Parameters;
 
 /// What a URL says.
@@ -50,39 +53,22 @@ pub(crate) fn parse(text: &str) -> Result<RedisUrl, Wrong> {
         Ok(url) => return Ok(url),
         Err(wrong) => wrong,
     };
-    match unwrapped(text).map(|(why, meant)| (why, parse_bare(meant))) {
-        Some((why, Ok(url))) => Err(Wrong::new(why).better(url.shown)),
-        Some((_, Err(_))) | None => Err(wrong),
+    let (layers, meant) = unwrapped(text);
+    match (layers.first(), parse_bare(meant)) {
+        (Some(layer), Ok(url)) => Err(Wrong::new(layer.why()).better(url.shown).id(layer.id())),
+        (Some(_), Err(_)) | (None, _) => Err(wrong),
     }
-}
-
-/// The URL inside what was pasted with it, and what that is.
-fn unwrapped(text: &str) -> Option<(&'static str, &str)> {
-    let bare = text.trim();
-    for quote in ['"', '\'', '`'] {
-        let inner = bare.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-        if let Some(inner) = inner {
-            return Some(("stands in quotes", inner.trim()));
-        }
-    }
-    for name in ["REDIS_URL=", "REDIS_URL:", "export REDIS_URL="] {
-        if let Some(rest) = bare.strip_prefix(name) {
-            return Some(("begins with its own name", rest.trim().trim_matches(['"', '\''])));
-        }
-    }
-    let is_command = bare.starts_with("redis-cli ");
-    if let Some(url) = bare.split_whitespace().find(|word| is_command && word.contains("://")) {
-        return Some(("is a command", url));
-    }
-    (bare.len() < text.len()).then_some(("has blanks around it", bare))
 }
 
 fn parse_bare(text: &str) -> Result<RedisUrl, Wrong> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Wrong::new("holds a blank; in a password it is written %20").better(EXAMPLE));
+        return Err(unreadable("holds a blank; in a password it is written %20"));
     }
-    let no_url = || Wrong::new("is no URL: it begins with none of redis://, rediss:// and unix://");
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| no_url().better(EXAMPLE))?;
+    let no_url = |id| {
+        let why = "is no URL: it begins with none of redis://, rediss:// and unix://";
+        Wrong::new(why).better(EXAMPLE).id(id)
+    };
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| no_url("redis-url-no-scheme"))?;
     match scheme.to_ascii_lowercase().as_str() {
         "redis" | "valkey" => Parts::of(rest)?.over_tcp(Scheme::Plain),
         "rediss" | "valkeys" => Parts::of(rest)?.over_tcp(Scheme::Tls),
@@ -90,8 +76,13 @@ fn parse_bare(text: &str) -> Result<RedisUrl, Wrong> {
         "redis+sentinel" | "redis-sentinel" | "valkey+sentinel" => by_sentinels(rest),
         "redis+cluster" | "redis-cluster" | "valkey+cluster" => over_cluster(rest, Scheme::Plain),
         "rediss+cluster" | "rediss-cluster" | "valkeys+cluster" => over_cluster(rest, Scheme::Tls),
-        _ => Err(no_url().better(EXAMPLE)),
+        _ => Err(no_url("redis-url-scheme")),
     }
+}
+
+/// A URL with a mistake that has no finding of its own.
+fn unreadable(why: &str) -> Wrong {
+    Wrong::new(why).better(EXAMPLE).id("redis-url-unreadable")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -128,12 +119,12 @@ impl<'a> Parts<'a> {
         if is_torn {
             let why = "holds a / ? # or @ where none belongs; in a password they are written \
                        %2F, %3F, %23 and %40";
-            return Err(Wrong::new(why).better(EXAMPLE));
+            return Err(unreadable(why));
         }
         let (user_info, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         if ![user_info, host, path, query].into_iter().all(is_percent_encoded) {
             let why = "holds a % that begins no code such as %25, which is how a % is written";
-            return Err(Wrong::new(why).better(EXAMPLE));
+            return Err(unreadable(why));
         }
         Ok(Self { user_info, host, path, query })
     }
@@ -169,11 +160,11 @@ fn by_sentinels(rest: &str) -> Result<RedisUrl, Wrong> {
     let (user_info, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     if primary.is_empty() || primary.contains('@') || rest.contains('#') {
         let why = "names no primary: its name stands behind the Sentinels";
-        return Err(Wrong::new(why).better(SENTINEL_EXAMPLE));
+        return Err(unreadable(why).better(SENTINEL_EXAMPLE));
     }
     if ![user_info, hosts, path, query].into_iter().all(is_percent_encoded) {
         let why = "holds a % that begins no code such as %25, which is how a % is written";
-        return Err(Wrong::new(why).better(SENTINEL_EXAMPLE));
+        return Err(unreadable(why).better(SENTINEL_EXAMPLE));
     }
     let sentinels = several(hosts, SENTINEL_PORT)?;
     let shown = shown_hosts(&sentinels);
@@ -224,11 +215,11 @@ fn over_unix(rest: &str) -> Result<RedisUrl, Wrong> {
     let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (user_info, path) = base.rsplit_once('@').unwrap_or(("", base));
     if !path.starts_with('/') || path.ends_with('/') {
-        return Err(Wrong::new("names no socket: a path begins with /").better(UNIX_EXAMPLE));
+        return Err(unreadable("names no socket: a path begins with /").better(UNIX_EXAMPLE));
     }
     if ![user_info, path, query].into_iter().all(is_percent_encoded) {
         let why = "holds a % that begins no code such as %25, which is how a % is written";
-        return Err(Wrong::new(why).better(UNIX_EXAMPLE));
+        return Err(unreadable(why).better(UNIX_EXAMPLE));
     }
     let path = PathBuf::from(percent_decoded(path));
     let mut url = RedisUrl::at(RedisAddress::Unix(path.clone()), user_info);
@@ -247,7 +238,7 @@ impl RedisUrl {
         if password.is_none() && !user.is_empty() {
             let why = "has a user and no password; a password alone stands behind a colon, as in \
                        redis://:PASSWORD@host";
-            remarks.push(Wrong::new(why));
+            remarks.push(Wrong::new(why).id("redis-password-as-user"));
         }
         let given = |text: &str| (!text.is_empty()).then(|| percent_decoded(text));
         Self {
@@ -295,23 +286,31 @@ fn host_and_port(text: &str, default: u16) -> Result<(&str, u16), Wrong> {
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((address, ""))) => (address, None),
         Some(Some((address, rest))) => (address, Some(rest.strip_prefix(':').unwrap_or(rest))),
-        Some(None) => return Err(Wrong::new("has a [ without a ]").better(EXAMPLE)),
+        Some(None) => return Err(unreadable("has a [ without a ]").id("redis-ipv6-brackets")),
+        None if text.matches(':').count() > 1 && !is_like_ipv6(text) => {
+            return Err(unreadable("has a host with several colons: an @ is missing, or encoded"));
+        }
         None if text.matches(':').count() > 1 => {
             let why = "has an IPv6 address without brackets";
-            return Err(Wrong::new(why).better("redis://[2001:db8::1]:6379/0"));
+            let wrong = Wrong::new(why).id("redis-ipv6-brackets");
+            return Err(wrong.better("redis://[2001:db8::1]:6379/0"));
         }
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     if host.is_empty() {
-        return Err(Wrong::new("names no host").better(EXAMPLE));
+        return Err(unreadable("names no host"));
     }
     let Some(port) = port else { return Ok((host, default)) };
     match port.parse::<u16>() {
         Ok(port @ 1..) => Ok((host, port)),
         Ok(0) | Err(_) => {
-            Err(Wrong::new("has a port that is no number from 1 to 65535").better(EXAMPLE))
+            Err(unreadable("has a port that is no number from 1 to 65535").id("redis-port"))
         }
     }
+}
+
+fn is_like_ipv6(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b))
 }
 
 /// The number of a database.
@@ -319,8 +318,8 @@ pub(super) fn database(text: &str) -> Result<u32, Wrong> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| is_number && *number <= DATABASE_MAX);
     number.ok_or_else(|| {
-        Wrong::new(format!("has a database that is no number from 0 to {DATABASE_MAX}"))
-            .better(EXAMPLE)
+        unreadable(&format!("has a database that is no number from 0 to {DATABASE_MAX}"))
+            .id("redis-database")
     })
 }
 

@@ -83,6 +83,7 @@ fn contest(earlier: Candidate, later: Candidate) -> (Candidate, bool) {
 
 fn set_twice(setting: &Setting, winner: &Candidate) -> Problem {
     Problem {
+        id: "setting-twice",
         level: ProblemLevel::Warn,
         name: Some(setting.name.to_owned()),
         origin: winner.entry.origin.clone(),
@@ -112,7 +113,8 @@ fn settle(setting: &Setting, candidate: Candidate, problems: &mut Vec<Problem>) 
             let fix = Some(origin.line_setting(&name, "/path/to/an/existing/file"));
             let why = format!("the file {} cannot be read: {error}", path.display());
             let level = ProblemLevel::Error;
-            problems.push(Problem { level, name: Some(name), origin, why, fix });
+            let id = "setting-file";
+            problems.push(Problem { id, level, name: Some(name), origin, why, fix });
             None
         }
     }
@@ -146,6 +148,7 @@ fn clean(setting: &Setting, found: Found, is_exact: bool, problems: &mut Vec<Pro
     let value = Secret::new(meant.to_owned());
     if !mistakes.is_empty() {
         problems.push(Problem {
+            id: "setting-pasted",
             level: ProblemLevel::Warn,
             name: Some(setting.name.to_owned()),
             origin: found.origin.clone(),
@@ -172,6 +175,7 @@ fn unknown(entry: &Entry) -> Option<Problem> {
         return None;
     }
     Some(Problem {
+        id: "setting-unknown",
         level: ProblemLevel::Warn,
         name: Some(entry.name.clone()),
         origin: entry.origin.clone(),

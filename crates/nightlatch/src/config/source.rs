@@ -160,14 +160,16 @@ impl Gathered {
                 let origin =
                     if is_named == IsNamed::Yes { Origin::Flag("--env-file") } else { origin };
                 let why = format!("the file {} cannot be read: {error}", path.display());
-                self.problems.push(Problem { level, name: None, origin, why, fix: None });
+                let id = "env-file-missing";
+                self.problems.push(Problem { id, level, name: None, origin, why, fix: None });
                 None
             }
         }
     }
 
     fn warn(&mut self, name: Option<String>, origin: Origin, why: String) {
-        self.problems.push(Problem { level: ProblemLevel::Warn, name, origin, why, fix: None });
+        let (id, level) = ("env-line", ProblemLevel::Warn);
+        self.problems.push(Problem { id, level, name, origin, why, fix: None });
     }
 }
 

@@ -11,15 +11,21 @@ pub(crate) struct Wrong {
     pub(crate) why: String,
     /// What was probably meant.
     pub(super) better: Option<String>,
+    /// The page of `docs/findings.md`, where it has one of its own.
+    pub(crate) id: Option<&'static str>,
 }
 
 impl Wrong {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), better: None }
+        Self { why: why.into(), better: None, id: None }
     }
 
     pub(super) fn better(self, better: impl Into<String>) -> Self {
         Self { better: Some(better.into()), ..self }
+    }
+
+    pub(super) fn id(self, id: &'static str) -> Self {
+        Self { id: Some(id), ..self }
     }
 }
 

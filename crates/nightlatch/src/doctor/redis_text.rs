@@ -10,7 +10,8 @@ use super::finding::Finding;
 use super::redis_urls::Role;
 use super::shown::{is_host, masked, rewritten, shown};
 use crate::config::ProblemLevel::{Error, Warn};
-use crate::config::redis_url::{self, RedisUrl};
+use crate::config::redis_url::{self, RedisUrl, Wrapping};
+use crate::config::value::Wrong;
 
 /// What needs no encoding in a password (RFC 3986, 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -27,6 +28,9 @@ const DATABASES: u32 = 16;
 
 /// What to write where nothing of what stands there can be kept.
 const EXAMPLE: &str = "redis://:PASSWORD@HOST:6379/0";
+
+/// The finding of a URL whose mistake has none of its own.
+const UNREADABLE: &str = "redis-url-unreadable";
 
 /// What was learned of a value.
 pub(super) struct Examined {
@@ -63,7 +67,7 @@ pub(super) fn examine(name: &str, value: &str) -> Examined {
         Err(wrong) => wrong,
     };
     let Some(url) = encoded(bare) else {
-        findings.push(unreadable(bare, &wrong.why));
+        findings.push(unreadable(bare, &wrong));
         return Examined { findings, url: None };
     };
     findings.push(unencoded(bare, &url));
@@ -80,54 +84,20 @@ fn unencoded(text: &str, url: &RedisUrl) -> Finding {
 
 /// What was pasted around a URL, and the URL.
 fn unwrap(value: &str) -> (Vec<Finding>, &str) {
-    let mut findings = Vec::new();
-    let mut bare = value.trim();
-    if bare.len() < value.len() {
-        let why = "has blanks around it, which become part of the host or the database";
-        findings.push(Finding::new("value-padded", Error, why));
-    }
-    // Bounded: a value holds a few layers, and each round takes one off.
-    for _ in 0..4 {
-        let quotes = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’'), ('`', '`')];
-        let inner = quotes.iter().find_map(|(open, close)| {
-            let inner = bare.strip_prefix(*open)?.strip_suffix(*close)?;
-            // Some readers take backticks off.
-            Some((if *open == '`' { Warn } else { Error }, inner))
-        });
-        if let Some((level, inner)) = inner {
-            let why = "has quotes within its value: they become part of it";
-            findings.push(Finding::new("value-quoted", level, why));
-            bare = inner.trim();
-        } else if let Some(rest) = after_own_name(bare) {
-            let why = "begins with a name and `=`, which were pasted with it";
-            findings.push(Finding::new("value-prefixed", Error, why));
-            bare = rest.trim();
-        } else if let Some(url) = within_command(bare) {
-            let why = "is a command of redis-cli, not the URL in it";
-            findings.push(Finding::new("value-command", Error, why));
-            bare = url;
-        } else {
-            break;
-        }
-    }
-    (findings, bare)
-}
-
-fn after_own_name(text: &str) -> Option<&str> {
-    let text = text.strip_prefix("export ").unwrap_or(text).trim_start();
-    let (name, rest) = text.split_once(['=', ':'])?;
-    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    (is_name && rest.trim_start_matches(['"', '\'', ' ']).contains("://") && !rest.contains(' '))
-        .then_some(rest)
-}
-
-fn within_command(text: &str) -> Option<&str> {
-    let is_client = |word: &str| word.ends_with("redis-cli") || word.ends_with("valkey-cli");
-    let is_url = |word: &&str| word.contains("redis://") || word.contains("rediss://");
-    if !text.split_whitespace().any(is_client) {
-        return None;
-    }
-    text.split_whitespace().find(is_url).map(|url| url.trim_matches(['"', '\'']))
+    let (layers, bare) = redis_url::unwrapped(value);
+    let findings = layers.into_iter().map(|layer| {
+        let (level, why) = match layer {
+            Wrapping::Blanks => {
+                (Error, "has blanks around it, which become part of the host or the database")
+            }
+            Wrapping::Quotes => (Error, "has quotes within its value: they become part of it"),
+            Wrapping::Backticks => (Warn, "has quotes within its value: they become part of it"),
+            Wrapping::Name => (Error, "begins with a name and `=`, which were pasted with it"),
+            Wrapping::Command => (Error, "is a command of redis-cli, not the URL in it"),
+        };
+        Finding::new(layer.id(), level, why)
+    });
+    (findings.collect(), bare)
 }
 
 /// A value that somebody was to replace.
@@ -247,18 +217,14 @@ fn no_url(text: &str) -> Option<Finding> {
     Some(Finding { text: masked(text), ..finding })
 }
 
-/// A URL that cannot be read, told by the likeliest reason.
-fn unreadable(text: &str, why: &str) -> Finding {
+/// A URL that cannot be read.
+fn unreadable(text: &str, wrong: &Wrong) -> Finding {
     let bracketed = bracketed(text);
-    let id = match why {
-        _ if bracketed.is_some() => "redis-ipv6-brackets",
-        _ if why.contains("port") => "redis-port",
-        _ if why.contains("database") => "redis-database",
-        _ => "redis-url-unreadable",
-    };
+    let id =
+        if bracketed.is_some() { "redis-ipv6-brackets" } else { wrong.id.unwrap_or(UNREADABLE) };
     let why = match id {
-        "redis-url-unreadable" => "cannot be read as a URL of Redis: is an @ missing or encoded?",
-        _ => why,
+        UNREADABLE => "cannot be read as a URL of Redis: is an @ missing or encoded?",
+        _ => &wrong.why,
     };
     let fix = bracketed.unwrap_or_else(|| EXAMPLE.to_owned());
     Finding { text: masked(text), ..Finding::new(id, Error, why).fix(fix) }
