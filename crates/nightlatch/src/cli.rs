@@ -83,7 +83,7 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
         Command::Backup { file } => {
             with_console(|console| with_config(load, |loaded| backup::run(&file, loaded, console)))
         }
-        Command::Doctor(command) => with_console(|console| doctor::run(&command, load, console)),
+        Command::Doctor(args) => with_console(|console| doctor::run(args, load, console)),
         Command::Debug(command) => with_console(|console| debug::run(&command, console)),
     }
 }

@@ -11,5 +11,6 @@ mod redis_text;
 mod redis_urls;
 mod secrets;
 mod shown;
+mod written;
 
 pub use env::examine_env_file;

@@ -98,8 +98,9 @@ pub enum Command {
         file: PathBuf,
     },
     /// Say what is wrong, and the line that puts it right
-    #[command(subcommand)]
-    Doctor(DoctorCommand),
+    ///
+    /// Changes nothing. Nothing that is printed holds a secret.
+    Doctor(DoctorArgs),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Run single parts of the server on given input
@@ -118,20 +119,28 @@ pub struct ConfigArgs {
     pub reference: bool,
 }
 
-/// `nightlatch doctor ..`
-#[derive(Debug, Subcommand)]
-pub enum DoctorCommand {
-    /// Examine a .env file, of Nightlatch or of any application that uses Redis
-    ///
-    /// Asks nobody over the network and changes nothing. Nothing that is printed holds a secret.
-    Env {
-        /// Exit with 1 for warnings, too
-        #[arg(long)]
-        strict: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+/// Arguments of `nightlatch doctor`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DoctorArgs {
+    /// What to examine
+    #[arg(value_enum)]
+    pub topic: DoctorTopic,
+    /// What this process was given counts, too, and wins over the file
+    #[arg(long)]
+    pub with_env: bool,
+    /// Exit with 1 for warnings, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `nightlatch doctor` examines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorTopic {
+    /// A .env file, of Nightlatch or of any application that uses Redis; nobody is asked
+    Env,
 }
 
 /// `nightlatch user ..`

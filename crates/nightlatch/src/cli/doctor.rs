@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::DoctorCommand;
+use super::args::{DoctorArgs, DoctorTopic};
 use super::console::Console;
 use super::printable::printable;
 use super::{FAILURE, FINE};
@@ -14,20 +14,22 @@ use crate::doctor::finding::Finding;
 
 /// Runs the command; the exit code: 1 if an error was found, with `--strict` a warning.
 pub(super) fn run(
-    command: &DoctorCommand,
+    args: DoctorArgs,
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
-    let DoctorCommand::Env { strict, json } = command;
     let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
-    let diagnosis = examine_env_file(&file);
-    if *json {
+    let findings = match args.topic {
+        DoctorTopic::Env => examine_env_file(&file, args.with_env),
+    };
+    let diagnosis = Diagnosis::of(findings);
+    if args.json {
         serde_json::to_writer_pretty(&mut *console.out, &diagnosis.to_json())?;
         writeln!(console.out)?;
     } else {
         print_text(&diagnosis, &file, console.out)?;
     }
-    Ok(if diagnosis.is_failure(*strict) { FAILURE } else { FINE })
+    Ok(if diagnosis.is_failure(args.strict) { FAILURE } else { FINE })
 }
 
 fn print_text(diagnosis: &Diagnosis, file: &Path, out: &mut dyn Write) -> io::Result<()> {

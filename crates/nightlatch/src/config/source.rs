@@ -24,7 +24,7 @@ pub struct LoadArgs {
 }
 
 /// The environment of this process.
-pub(super) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()
 }
 

@@ -6,50 +6,63 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use nightlatch_core::Secret;
-
-use super::diagnosis::Diagnosis;
 use super::file_text::{self, Encoding};
 use super::finding::Finding;
 use super::redis_urls::{Role, Seen};
 use super::shown::masked;
+use super::written::{Last, Place, Written};
 use super::{redis_text, redis_urls, secrets};
 use crate::config::Environment;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-use crate::config::env_file::{self, Assignment, BadLine};
+use crate::config::env_file::{self, BadLine};
 use crate::config::redis_url;
 
 /// What applications call their environment, the likeliest first.
 const ENVIRONMENTS: [&str; 6] =
     ["ENVIRONMENT", "DJANGO_ENV", "NODE_ENV", "RAILS_ENV", "APP_ENV", "FLASK_ENV"];
 
-/// How far a reference is followed, and how long what it leads to may be.
-const REFERENCES_DEEP_MAX: usize = 8;
-const VALUE_BYTES_MAX: usize = 64 * 1024;
-
 /// Characters that nobody sees, and that nobody means.
 const INVISIBLE: [char; 7] =
     ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{00a0}', '\u{00ad}'];
 
-/// Examines a file.
+/// Examines a file, and with it what this process was given, which wins.
 #[must_use]
-pub fn examine_env_file(path: &Path) -> Diagnosis {
+pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
     let source = path.display().to_string();
-    let mut findings = match file_text::read(path) {
+    let mut findings = Vec::new();
+    let mut all = Vec::new();
+    match file_text::read(path) {
         Ok(read) => {
-            let mut findings = Vec::from_iter(of_encoding(read.encoding));
-            findings.extend(examine(read.text.expose()));
-            findings
+            findings.extend(of_encoding(read.encoding).map(|finding| in_file(&source, finding)));
+            let (written, of_lines) = read_lines(&source, read.text.expose());
+            findings.extend(of_lines);
+            all = written;
         }
         Err(error) => {
             let why = format!("the file cannot be read: {error}");
-            vec![Finding::new("env-file-missing", Error, why)]
+            findings.push(in_file(&source, Finding::new("env-file-missing", Error, why)));
         }
-    };
-    for finding in &mut findings {
-        finding.source = Some(source.clone());
     }
-    Diagnosis::of(findings)
+    if with_environment {
+        all.extend(Written::in_environment());
+    }
+    findings.extend(examine(&all));
+    findings
+}
+
+fn in_file(source: &str, finding: Finding) -> Finding {
+    Finding { source: Some(source.to_owned()), ..finding }
+}
+
+/// What a file says, and which of its lines say nothing or say it twice.
+fn read_lines(source: &str, text: &str) -> (Vec<Written>, Vec<Finding>) {
+    let (assignments, bad_lines) = env_file::parse(text);
+    let mut findings: Vec<Finding> =
+        bad_lines.into_iter().map(|bad| in_file(source, of_line(bad))).collect();
+    let written: Vec<Written> =
+        assignments.into_iter().map(|it| Written::in_file(source, it)).collect();
+    findings.extend(duplicates(&written));
+    (written, findings)
 }
 
 fn of_encoding(encoding: Encoding) -> Option<Finding> {
@@ -69,30 +82,26 @@ fn of_encoding(encoding: Encoding) -> Option<Finding> {
     Some(Finding::new(id, level, why))
 }
 
-/// Examines a text.
-pub(super) fn examine(text: &str) -> Vec<Finding> {
-    let (assignments, bad_lines) = env_file::parse(text);
-    let mut findings: Vec<Finding> = bad_lines.into_iter().map(of_line).collect();
-    findings.extend(duplicates(&assignments));
-    let last = Last::of(&assignments);
-    let in_order = last.in_order();
+/// Examines settings, of which the later of one name holds.
+fn examine(all: &[Written]) -> Vec<Finding> {
+    let last = Last::of(all);
     let environment = environment(&last);
-    let mut seen = Vec::new();
-    for &assignment in &in_order {
-        let role = last.role(assignment);
-        if role.is_some() || secrets::is_signing(&assignment.name) {
-            findings.extend(invisible(assignment).map(|finding| at(assignment, finding)));
+    let (mut findings, mut seen) = (Vec::new(), Vec::new());
+    for &written in last.in_order() {
+        let role = role(&last, written);
+        if role.is_some() || secrets::is_signing(&written.name) {
+            findings.extend(invisible(written).map(|finding| at(written, finding)));
         }
-        findings.extend(service_link(assignment).map(|finding| at(assignment, finding)));
-        let Some(role) = role.filter(|_| is_redis(assignment)) else { continue };
-        let value = last.expanded(assignment);
-        let examined = redis_text::examine(&assignment.name, value.expose());
-        findings.extend(examined.findings.into_iter().map(|finding| at(assignment, finding)));
-        seen.extend(examined.url.map(|url| Seen { assignment, role, url }));
+        findings.extend(service_link(written).map(|finding| at(written, finding)));
+        let Some(role) = role.filter(|_| is_redis(written)) else { continue };
+        let value = last.expanded(written);
+        let examined = redis_text::examine(&written.name, value.expose());
+        findings.extend(examined.findings.into_iter().map(|finding| at(written, finding)));
+        seen.extend(examined.url.map(|url| Seen { written, role, url }));
     }
     let together = redis_urls::examine(&seen).into_iter();
-    let together = together.chain(secrets::examine(&in_order, environment));
-    findings.extend(together.map(|(assignment, finding)| at(assignment, finding)));
+    let together = together.chain(secrets::examine(last.in_order(), environment));
+    findings.extend(together.map(|(written, finding)| at(written, finding)));
     findings
 }
 
@@ -104,113 +113,27 @@ fn of_line(bad: BadLine) -> Finding {
 }
 
 /// The finding, where its setting stands, and its fix as a line.
-fn at(assignment: &Assignment, finding: Finding) -> Finding {
-    let name = &assignment.name;
+fn at(written: &Written, finding: Finding) -> Finding {
+    let name = &written.name;
+    let Place { source, line, column } = written.place.clone();
     let fix = finding.fix.map(|value| format!("{name}={value}"));
-    Finding {
-        name: Some(name.clone()),
-        line: Some(assignment.line),
-        column: finding.column.or(Some(assignment.column)),
-        fix,
-        ..finding
-    }
+    let column = finding.column.or(column);
+    Finding { name: Some(name.clone()), source, line, column, fix, ..finding }
 }
 
-/// What is said of each name at last.
-struct Last<'a> {
-    by_name: HashMap<&'a str, &'a Assignment>,
+/// What a URL is for. In a file of ours `REDIS_URL` holds sessions; elsewhere nobody knows.
+fn role(last: &Last<'_>, written: &Written) -> Option<Role> {
+    let is_for_sessions = last.has("SESSION_SECRET_KEY") && written.name == "REDIS_URL";
+    if is_for_sessions { Some(Role::Sessions) } else { Role::of(&written.name) }
 }
 
-impl<'a> Last<'a> {
-    fn of(assignments: &'a [Assignment]) -> Self {
-        Self { by_name: assignments.iter().map(|it| (it.name.as_str(), it)).collect() }
-    }
-
-    fn in_order(&self) -> Vec<&'a Assignment> {
-        let mut all: Vec<&Assignment> = self.by_name.values().copied().collect();
-        all.sort_unstable_by_key(|it| it.line);
-        all
-    }
-
-    fn value(&self, name: &str) -> Option<&'a str> {
-        self.by_name.get(name).map(|it| it.value.expose().as_str())
-    }
-
-    /// What a URL is for. In a file of ours `REDIS_URL` holds sessions; elsewhere nobody knows.
-    fn role(&self, assignment: &Assignment) -> Option<Role> {
-        let is_ours = self.by_name.contains_key("SESSION_SECRET_KEY");
-        let is_for_sessions = is_ours && assignment.name == "REDIS_URL";
-        if is_for_sessions { Some(Role::Sessions) } else { Role::of(&assignment.name) }
-    }
-
-    /// References to other names of the file are replaced, as the usual readers do; others stay.
-    fn expanded(&self, assignment: &Assignment) -> Secret<String> {
-        let mut value = Secret::new(assignment.value.expose().clone());
-        if assignment.quote == Some('\'') {
-            return value;
-        }
-        for _ in 0..REFERENCES_DEEP_MAX {
-            if !value.expose().contains('$') || value.expose().len() > VALUE_BYTES_MAX {
-                break;
-            }
-            value = self.expanded_once(value.expose());
-        }
-        value
-    }
-
-    fn expanded_once(&self, text: &str) -> Secret<String> {
-        let (mut expanded, mut rest) = (Secret::new(String::new()), text);
-        while let Some((before, after)) = rest.split_once('$')
-            && expanded.expose().len() <= VALUE_BYTES_MAX
-        {
-            expanded.expose_mut().push_str(before);
-            let reference = Reference::at(after);
-            let value = reference.as_ref().and_then(|it| self.value(it.name).or(it.preset));
-            if let (Some(reference), Some(value)) = (reference, value) {
-                expanded.expose_mut().push_str(value);
-                rest = &after[reference.bytes..];
-            } else {
-                expanded.expose_mut().push('$');
-                rest = after;
-            }
-        }
-        expanded.expose_mut().push_str(rest);
-        expanded
-    }
-}
-
-/// `{NAME}`, `{NAME:-preset}` (also with `-`, `:?`, `?`) or `NAME`, behind a `$`.
-struct Reference<'a> {
-    name: &'a str,
-    preset: Option<&'a str>,
-    bytes: usize,
-}
-
-impl<'a> Reference<'a> {
-    fn at(text: &'a str) -> Option<Self> {
-        let name_of = |text: &'a str| {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let (name, _) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
-            (!name.is_empty()).then_some(name)
-        };
-        let Some(braced) = text.strip_prefix('{') else {
-            let name = name_of(text)?;
-            return Some(Self { name, preset: None, bytes: name.len() });
-        };
-        let (inner, _) = braced.split_once('}')?;
-        let name = name_of(inner)?;
-        let behind = inner[name.len()..].trim_start_matches(':');
-        Some(Self { name, preset: behind.strip_prefix('-'), bytes: inner.len() + 2 })
-    }
-}
-
-fn duplicates(assignments: &[Assignment]) -> Vec<Finding> {
-    let mut earlier: HashMap<&str, &Assignment> = HashMap::new();
+fn duplicates(all: &[Written]) -> Vec<Finding> {
+    let mut earlier: HashMap<&str, &Written> = HashMap::new();
     let mut findings = Vec::new();
-    for one in assignments {
+    for one in all {
         let Some(before) = earlier.insert(&one.name, one) else { continue };
         if before.value.expose() != one.value.expose() {
-            let line = before.line;
+            let line = before.place.line.unwrap_or_default();
             let why = format!(
                 "is set in line {line} to another value: most programs take this one, some the first"
             );
@@ -232,20 +155,20 @@ fn environment(last: &Last<'_>) -> Environment {
     }
 }
 
-fn invisible(assignment: &Assignment) -> Option<Finding> {
-    let value = assignment.value.expose();
+fn invisible(written: &Written) -> Option<Finding> {
+    let value = written.value.expose();
     let place = value.chars().position(|c| INVISIBLE.contains(&c))?;
     let code = value.chars().nth(place).map_or(0, u32::from);
-    let quote = usize::from(assignment.quote.is_some());
+    let quote = usize::from(written.quote.is_some());
     let why = format!("holds the invisible character U+{code:04X}, pasted from a page or a mail");
-    let finding = Finding::new("value-invisible", Error, why);
-    Some(Finding { column: Some(assignment.column + quote + place), ..finding })
+    let column = written.place.column.map(|column| column + quote + place);
+    Some(Finding { column, ..Finding::new("value-invisible", Error, why) })
 }
 
 /// What Kubernetes sets for a service of the name `redis`: it wins over what was meant.
-fn service_link(assignment: &Assignment) -> Option<Finding> {
-    let is_port = assignment.name.ends_with("REDIS_PORT");
-    let value = assignment.value.expose();
+fn service_link(written: &Written) -> Option<Finding> {
+    let is_port = written.name.ends_with("REDIS_PORT");
+    let value = written.value.expose();
     (is_port && value.starts_with("tcp://")).then(|| {
         let why = "is a service link of Kubernetes where a number belongs; \
                    `enableServiceLinks: false` in the pod keeps them away";
@@ -257,9 +180,9 @@ fn service_link(assignment: &Assignment) -> Option<Finding> {
 }
 
 /// Whether a value of such a name is about Redis: a cache and a queue may be something else.
-fn is_redis(assignment: &Assignment) -> bool {
-    let value = assignment.value.expose().to_ascii_lowercase();
-    assignment.name.contains("REDIS") || value.contains("redis") || value.contains("valkey")
+fn is_redis(written: &Written) -> bool {
+    let value = written.value.expose().to_ascii_lowercase();
+    written.name.contains("REDIS") || value.contains("redis") || value.contains("valkey")
 }
 
 #[cfg(test)]

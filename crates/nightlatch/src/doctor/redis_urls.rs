@@ -4,8 +4,8 @@ use nightlatch_store::redis::RedisAddress;
 
 use super::finding::Finding;
 use super::shown::{rewritten, shown};
+use super::written::Written;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-use crate::config::env_file::Assignment;
 use crate::config::redis_url::RedisUrl;
 
 /// What stands in names of other programs' addresses.
@@ -27,7 +27,7 @@ pub(super) enum Role {
 
 /// A setting with the URL in it.
 pub(super) struct Seen<'a> {
-    pub(super) assignment: &'a Assignment,
+    pub(super) written: &'a Written,
     pub(super) role: Role,
     pub(super) url: RedisUrl,
 }
@@ -81,21 +81,21 @@ impl Seen<'_> {
 }
 
 /// Examines them together. Each finding comes with the setting that it is about, once.
-pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Assignment, Finding)> {
+pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Written, Finding)> {
     let seen = &seen[..seen.len().min(COMPARED_MAX)];
-    let mut findings: Vec<(&Assignment, Finding)> = Vec::new();
+    let mut findings: Vec<(&Written, Finding)> = Vec::new();
     for (at, one) in seen.iter().enumerate() {
         for other in &seen[at + 1..] {
             if one.server().is_none() || one.server() != other.server() {
                 continue;
             }
             let found = [collision(one, other), half_a_password(one, other)];
-            for (assignment, finding) in found.into_iter().flatten() {
-                let is_new = |(known, earlier): &(&Assignment, Finding)| {
-                    known.name != assignment.name || earlier.id != finding.id
+            for (written, finding) in found.into_iter().flatten() {
+                let is_new = |(known, earlier): &(&Written, Finding)| {
+                    known.name != written.name || earlier.id != finding.id
                 };
                 if findings.iter().all(is_new) {
-                    findings.push((assignment, finding));
+                    findings.push((written, finding));
                 }
             }
         }
@@ -104,7 +104,7 @@ pub(super) fn examine<'a>(seen: &[Seen<'a>]) -> Vec<(&'a Assignment, Finding)> {
 }
 
 /// Two that share a database though one of them may empty it.
-fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Finding)> {
+fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Written, Finding)> {
     let (role, others) = (one.role, other.role);
     let is_known = role != Role::Other && others != Role::Other && role != others;
     let is_of_celery = |role| matches!(role, Role::Broker | Role::Results);
@@ -122,24 +122,23 @@ fn collision<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Fi
         "keeps {} in database {} of the server where {} keeps {}: {why}",
         others.noun(),
         one.database(),
-        one.assignment.name,
+        one.written.name,
         role.noun(),
     );
     let level = if is_emptied { Warn } else { Info };
     let finding = Finding::new("redis-collision", level, why);
-    Some((other.assignment, Finding { text: shown(&other.url), ..finding }))
+    Some((other.written, Finding { text: shown(&other.url), ..finding }))
 }
 
 /// The same server with a password and without: one of them is refused.
-fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignment, Finding)> {
+fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Written, Finding)> {
     let has = |it: &Seen<'_>| it.url.password.is_some() || it.url.username.is_some();
     let (with, without) = match (has(one), has(other)) {
         (true, false) => (one, other),
         (false, true) => (other, one),
         (true, true) | (false, false) => return None,
     };
-    let why =
-        format!("has no password, though {} has one for the same server", with.assignment.name);
+    let why = format!("has no password, though {} has one for the same server", with.written.name);
     let user_info = if with.url.username.is_some() { "USER:PASSWORD@" } else { ":PASSWORD@" };
     let fix = rewritten(&without.url, "").map(|fixed| {
         let (scheme, at) = fixed.split_once("://").unwrap_or(("redis", ""));
@@ -147,5 +146,5 @@ fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Assignme
     });
     let finding = Finding::new("redis-password-missing", Error, why);
     let finding = Finding { text: shown(&without.url), fix, ..finding };
-    Some((without.assignment, finding))
+    Some((without.written, finding))
 }

@@ -1,8 +1,8 @@
 //! Secrets of one file: placeholders, weak ones, and the same one for two purposes.
 
 use super::finding::Finding;
+use super::written::Written;
 use crate::config::ProblemLevel::{Error, Warn};
-use crate::config::env_file::Assignment;
 use crate::config::{Environment, SECRET_EXAMPLE, secrets};
 
 /// Names of secrets that sign, as frameworks and their guides have them.
@@ -22,11 +22,11 @@ const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
 
 /// Examines them together. Each finding comes with the setting that it is about.
 pub(super) fn examine<'a>(
-    assignments: &[&'a Assignment],
+    all: &[&'a Written],
     environment: Environment,
-) -> Vec<(&'a Assignment, Finding)> {
+) -> Vec<(&'a Written, Finding)> {
     let level = if environment.is_production() { Error } else { Warn };
-    let secrets: Vec<&Assignment> = assignments
+    let secrets: Vec<&Written> = all
         .iter()
         .copied()
         .filter(|it| is_signing(&it.name) && !it.value.expose().is_empty())
@@ -56,7 +56,7 @@ pub(super) fn is_signing(name: &str) -> bool {
     SIGNING.contains(&name)
 }
 
-fn same(one: &Assignment, other: &Assignment) -> bool {
+fn same(one: &Written, other: &Written) -> bool {
     // A reference may lead to two values.
     one.value.expose() == other.value.expose() && !one.value.expose().contains('$')
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::doctor::diagnosis::Diagnosis;
 
 /// In every password here, and in nothing that is shown.
 const MARK: &str = "hunter2";
@@ -16,8 +17,14 @@ fn assert_is_documented(id: &str) {
     assert!(DOCUMENT.contains(&heading), "docs/findings.md has no {id}");
 }
 
+fn examined(text: &str) -> Vec<Finding> {
+    let (written, mut findings) = read_lines(".env", text);
+    findings.extend(examine(&written));
+    findings
+}
+
 fn ids(text: &str) -> Vec<&'static str> {
-    let findings = examine(text);
+    let findings = examined(text);
     for finding in &findings {
         let shown = format!("{finding:?}");
         assert!(!shown.contains(MARK), "a secret is shown: {shown}");
@@ -180,12 +187,12 @@ fn sound_files_have_no_finding() {
 #[test]
 fn a_finding_says_where_and_what_to_write() {
     let text = "# c\n\nexport REDIS_URL = redis://:hunter2#1@h:6379/2\n";
-    let [finding] = &examine(text)[..] else { panic!("there is one") };
+    let [finding] = &examined(text)[..] else { panic!("there is one") };
     assert_eq!((finding.line, finding.column), (Some(3), Some(20)));
     assert_eq!(finding.text.as_deref(), Some("redis://***@h:6379/2"));
     assert_eq!(finding.name.as_deref(), Some("REDIS_URL"));
     assert_eq!(finding.fix.as_deref(), Some("REDIS_URL=redis://:PASSWORD@h:6379/2"));
-    let [finding] = &examine("REDIS_URL=\"redis://h\u{200b}:1\"")[..1] else {
+    let [finding] = &examined("REDIS_URL=\"redis://h\u{200b}:1\"")[..1] else {
         panic!("it is first")
     };
     assert_eq!((finding.line, finding.column), (Some(1), Some(21)));
@@ -203,13 +210,13 @@ fn files_are_read_as_they_were_saved() {
         (b"# \xE9\nREDIS_URL=redis://h\n".to_vec(), &["env-encoding"]),
     ] {
         std::fs::write(&path, bytes).expect("our folder takes a file");
-        let diagnosis = examine_env_file(&path);
+        let diagnosis = Diagnosis::of(examine_env_file(&path, false));
         let ids: Vec<_> = diagnosis.findings().iter().map(|finding| finding.id).collect();
         assert_eq!(ids, expected);
         ids.into_iter().for_each(assert_is_documented);
     }
     std::fs::remove_file(&path).expect("it is there");
-    let diagnosis = examine_env_file(&path);
+    let diagnosis = Diagnosis::of(examine_env_file(&path, false));
     assert_eq!(diagnosis.findings()[0].id, "env-file-missing");
     assert_is_documented("env-file-missing");
     assert!(diagnosis.is_failure(false));
@@ -219,8 +226,8 @@ fn files_are_read_as_they_were_saved() {
 proptest! {
     #[test]
     fn any_text_is_examined_without_a_panic(text in "(?s)[\\PC\n\r\t\"'=#\\\\${}%<>@:/]{0,120}") {
-        let _ = examine(&text);
-        let _ = examine(&format!("REDIS_URL={text}"));
+        let _ = examined(&text);
+        let _ = examined(&format!("REDIS_URL={text}"));
     }
 
     #[test]
