@@ -11,6 +11,7 @@ mod connected;
 mod copies;
 mod counters;
 mod failure;
+pub mod inspect;
 mod intake;
 mod keeper;
 mod lane;

@@ -28,7 +28,7 @@ use crate::hashing::HashPool;
 use crate::jwt::{Jwt, KeptKeys, KeySource, Parties};
 use crate::metrics::Calls;
 
-pub use accelerator::Accelerator;
+pub use accelerator::{Accelerator, inspector};
 
 /// Counters that a node holds at once: about 130 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;

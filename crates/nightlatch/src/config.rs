@@ -13,7 +13,7 @@ pub mod key_file;
 mod limits;
 mod log;
 mod origin;
-mod percent;
+pub(crate) mod percent;
 mod postgres_url;
 mod problem;
 mod reader;
@@ -113,7 +113,26 @@ impl Config {
         Self::from_gathered(Gathered::given(values))
     }
 
+    /// What is in force and what is wrong with it, whether or not anything could start with it.
+    ///
+    /// Of all sources, relative to the working directory; of a file that is named alone, if `is_alone`.
+    #[must_use]
+    pub fn examine(args: &LoadArgs, is_alone: bool) -> Loaded {
+        Self::read_all(match &args.env_file {
+            Some(path) if is_alone => Gathered::of_file(path),
+            Some(_) | None => Gathered::read(args, Path::new(""), source::environment()),
+        })
+    }
+
     fn from_gathered(gathered: Gathered) -> Result<Loaded, ConfigErrors> {
+        let loaded = Self::read_all(gathered);
+        if loaded.report.is_fatal() {
+            return Err(ConfigErrors { report: loaded.report });
+        }
+        Ok(loaded)
+    }
+
+    fn read_all(gathered: Gathered) -> Loaded {
         let mut reader = Reader::new(resolve::resolve(gathered));
         let web = WebConfig::read(&mut reader);
         let config = Self {
@@ -130,11 +149,7 @@ impl Config {
             log: LogConfig::read(&mut reader),
             web,
         };
-        let report = reader.finish();
-        if report.is_fatal() {
-            return Err(ConfigErrors { report });
-        }
-        Ok(Loaded { config, report })
+        Loaded { config, report: reader.finish() }
     }
 }
 

@@ -7,10 +7,16 @@ pub mod diagnosis;
 mod env;
 mod file_text;
 pub mod finding;
+mod redis;
 mod redis_text;
 mod redis_urls;
+mod repair;
 mod secrets;
 mod shown;
+mod sources;
 mod written;
 
 pub use env::examine_env_file;
+pub use redis::examine_redis;
+pub use repair::{Repaired, repair};
+pub use sources::Sources;

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::failure::classify;
+use super::failure::{RedisCause, classify};
 use super::intake::{Intake, Watched};
 use super::options::{RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
 use super::sentinel::Sentinels;
@@ -173,7 +173,7 @@ impl Connector {
                 Err(refusal) => refusal.class(),
             },
             // OpenSSL says nothing to somebody who speaks no TLS.
-            (Refusal::Greeting(FailureClass::Closed), false) => {
+            (Refusal::Greeting(FailureClass::Closed, _), false) => {
                 let speaks_tls = self.speaks_tls(found_at).await;
                 if speaks_tls { FailureClass::TlsRequired } else { FailureClass::Closed }
             }
@@ -182,9 +182,12 @@ impl Connector {
                 let speaks_plainly = self.speaks_plainly(found_at).await;
                 if speaks_plainly { FailureClass::TlsNotSpoken } else { FailureClass::Timeout }
             }
-            (refusal, _) => return Err(refusal.class().into()),
+            (refusal, _) => {
+                let (class, cause) = (refusal.class(), refusal.cause());
+                return Err(Unconnected { class, cause, was_examined: false });
+            }
         };
-        Err(Unconnected { class, was_examined: true })
+        Err(Unconnected { class, cause: None, was_examined: true })
     }
 
     /// Whether a server that has ended a connection without TLS takes one with it.
@@ -325,22 +328,24 @@ impl Connection {
 /// Why there is no connection.
 pub(super) struct Unconnected {
     pub(super) class: FailureClass,
+    pub(super) cause: Option<RedisCause>,
     /// Whether it took another connection to find out.
     pub(super) was_examined: bool,
 }
 
 impl From<FailureClass> for Unconnected {
     fn from(class: FailureClass) -> Self {
-        Self { class, was_examined: false }
+        Self { class, cause: None, was_examined: false }
     }
 }
 
 /// What one connection came to.
+#[derive(Clone, Copy)]
 enum Refusal {
     /// Before Redis was heard.
     Stream(FailureClass),
     /// By what it answered to the greeting.
-    Greeting(FailureClass),
+    Greeting(FailureClass, Option<RedisCause>),
     /// It does not know the greeting.
     Older,
 }
@@ -348,15 +353,22 @@ enum Refusal {
 impl Refusal {
     const fn class(self) -> FailureClass {
         match self {
-            Self::Stream(class) | Self::Greeting(class) => class,
+            Self::Stream(class) | Self::Greeting(class, _) => class,
             Self::Older => FailureClass::Protocol,
+        }
+    }
+
+    const fn cause(self) -> Option<RedisCause> {
+        match self {
+            Self::Greeting(_, cause) => cause,
+            Self::Stream(_) | Self::Older => None,
         }
     }
 }
 
 fn refusal(error: &RedisError, intake: &Intake) -> Refusal {
     if intake.first_byte() == TLS_ALERT {
-        return Refusal::Greeting(FailureClass::TlsRequired);
+        return Refusal::Greeting(FailureClass::TlsRequired, None);
     }
     let detail = error.detail().unwrap_or_default();
     let is_older = match (error.kind(), error.code()) {
@@ -364,7 +376,11 @@ fn refusal(error: &RedisError, intake: &Intake) -> Refusal {
         (_, Some("ERR")) => detail.contains("unknown command"),
         _ => false,
     };
-    if is_older { Refusal::Older } else { Refusal::Greeting(classify(error)) }
+    if is_older {
+        Refusal::Older
+    } else {
+        Refusal::Greeting(classify(error), RedisCause::of(error))
+    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -78,6 +78,34 @@ const fn shown_by_answer(class: FailureClass) -> Shows {
     }
 }
 
+/// What is known of a refusal besides its class. Doctor has a word for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedisCause {
+    /// A password was given to a server that has none.
+    NoPasswordSet,
+    /// It takes nobody from elsewhere while it has no password.
+    ProtectedMode,
+    /// It has fewer databases.
+    NoSuchDatabase,
+    /// It is a server of a Cluster, which has one database.
+    OneDatabase,
+}
+
+impl RedisCause {
+    pub(super) fn of(error: &RedisError) -> Option<Self> {
+        let detail = error.detail().unwrap_or_default();
+        match error.code()? {
+            "DENIED" => Some(Self::ProtectedMode),
+            "ERR" if detail.contains("without any password configured") => {
+                Some(Self::NoPasswordSet)
+            }
+            "ERR" if detail.contains("DB index") => Some(Self::NoSuchDatabase),
+            "ERR" if detail.contains("SELECT is not allowed") => Some(Self::OneDatabase),
+            _ => None,
+        }
+    }
+}
+
 /// The class of an error of the client.
 pub(super) fn classify(error: &RedisError) -> FailureClass {
     if let Some(code) = error.code() {

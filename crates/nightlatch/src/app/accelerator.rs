@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock};
 use nightlatch_store::cached::{Announcement, CachedRecord};
+use nightlatch_store::redis::inspect::RedisInspector;
 use nightlatch_store::redis::{
-    LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews, RedisOptions,
+    LinkObserver, RedisCopies, RedisCounters, RedisLink, RedisNews, RedisOptions, RedisOptionsError,
 };
 use nightlatch_store::throttle::LocalThrottle;
 
@@ -82,6 +83,14 @@ impl Accelerator {
         tasks.spawn(async move { listening.listen(hear).await });
         tasks.join_all().await;
     }
+}
+
+/// Somebody who looks at a Redis once, thoroughly.
+///
+/// # Errors
+/// [`RedisOptionsError`] when it cannot even be tried.
+pub fn inspector(config: &RedisConfig) -> Result<RedisInspector, RedisOptionsError> {
+    RedisInspector::new(options(config))
 }
 
 fn options(config: &RedisConfig) -> RedisOptions {

@@ -99,8 +99,11 @@ pub enum Command {
     },
     /// Say what is wrong, and the line that puts it right
     ///
-    /// Changes nothing. Nothing that is printed holds a secret.
+    /// Changes nothing without --fix. Nothing that is printed holds a secret.
     Doctor(DoctorArgs),
+    /// The same as `doctor redis`
+    #[command(hide = true, name = "test-redis", alias = "test_redis")]
+    TestRedis(DoctorFlags),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Run single parts of the server on given input
@@ -125,9 +128,24 @@ pub struct DoctorArgs {
     /// What to examine
     #[arg(value_enum)]
     pub topic: DoctorTopic,
+    /// How to examine it, and what to print
+    #[command(flatten)]
+    pub flags: DoctorFlags,
+}
+
+/// Flags of `nightlatch doctor`, whatever it examines.
+#[derive(Clone, Copy, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct DoctorFlags {
     /// What this process was given counts, too, and wins over the file
     #[arg(long)]
     pub with_env: bool,
+    /// Write the corrected lines into the file, after a copy
+    ///
+    /// Only what keeps TLS, certificates and passwords as they are. The copy lies beside it as
+    /// `.env.bak-1`, readable by its owner alone.
+    #[arg(long, alias = "fix-auth")]
+    pub fix: bool,
     /// Exit with 1 for warnings, too
     #[arg(long)]
     pub strict: bool,
@@ -141,6 +159,8 @@ pub struct DoctorArgs {
 pub enum DoctorTopic {
     /// A .env file, of Nightlatch or of any application that uses Redis; nobody is asked
     Env,
+    /// Each Redis that is configured: whether it can be used, how well, and if not, why
+    Redis,
 }
 
 /// `nightlatch user ..`

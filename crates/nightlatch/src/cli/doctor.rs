@@ -1,56 +1,111 @@
 //! `nightlatch doctor`: what is wrong, the worst first, and the line that puts it right.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::{DoctorArgs, DoctorTopic};
+use anyhow::Context;
+use nightlatch_core::{Entropy, SystemEntropy};
+
+use super::args::{DoctorFlags, DoctorTopic};
 use super::console::Console;
 use super::printable::printable;
-use super::{FAILURE, FINE};
+use super::{FAILURE, FINE, block_on};
 use crate::config::LoadArgs;
 use crate::doctor::diagnosis::Diagnosis;
-use crate::doctor::examine_env_file;
 use crate::doctor::finding::Finding;
+use crate::doctor::{self, Sources};
+
+/// How often what was written is examined anew: a line may have several mistakes.
+const REPAIRS_MAX: usize = 8;
 
 /// Runs the command; the exit code: 1 if an error was found, with `--strict` a warning.
 pub(super) fn run(
-    args: DoctorArgs,
+    topic: DoctorTopic,
+    flags: DoctorFlags,
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
     let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
-    let findings = match args.topic {
-        DoctorTopic::Env => examine_env_file(&file, args.with_env),
-    };
-    let diagnosis = Diagnosis::of(findings);
-    if args.json {
+    let mut diagnosis = examine(topic, flags, load, console)?;
+    for _ in 0..REPAIRS_MAX {
+        if !flags.fix || !repair(&file, &diagnosis, console)? {
+            break;
+        }
+        diagnosis = examine(topic, flags, load, console)?;
+    }
+    if flags.json {
         serde_json::to_writer_pretty(&mut *console.out, &diagnosis.to_json())?;
         writeln!(console.out)?;
     } else {
-        print_text(&diagnosis, &file, console.out)?;
+        print_text(&diagnosis, console.out)?;
     }
-    Ok(if diagnosis.is_failure(args.strict) { FAILURE } else { FINE })
+    Ok(if diagnosis.is_failure(flags.strict) { FAILURE } else { FINE })
 }
 
-fn print_text(diagnosis: &Diagnosis, file: &Path, out: &mut dyn Write) -> io::Result<()> {
+fn examine(
+    topic: DoctorTopic,
+    flags: DoctorFlags,
+    load: &LoadArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Diagnosis> {
+    let is_watched = io::stderr().is_terminal();
+    let mut tell = |doing: &str| {
+        if is_watched {
+            console.talk(format_args!("{}", printable(doing)));
+        }
+    };
+    let findings = match topic {
+        DoctorTopic::Env => {
+            let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
+            doctor::examine_env_file(&file, flags.with_env)
+        }
+        DoctorTopic::Redis => {
+            let sources = Sources::read(load, flags.with_env);
+            let mark = SystemEntropy.bits();
+            block_on(async { Ok(doctor::examine_redis(&sources, mark, &mut tell).await) })?
+        }
+    };
+    Ok(Diagnosis::of(findings))
+}
+
+/// Writes what may be written without asking; whether anything was.
+fn repair(file: &Path, found: &Diagnosis, console: &mut Console<'_>) -> anyhow::Result<bool> {
+    if found.findings().iter().all(|finding| finding.correction.is_none()) {
+        return Ok(false);
+    }
+    let shown = file.display().to_string();
+    let repaired = doctor::repair(file, found.findings());
+    let repaired = repaired.with_context(|| format!("correcting {shown}"))?;
+    let Some(repaired) = repaired else { return Ok(false) };
+    for (name, line) in &repaired.lines {
+        console.talk(format_args!("{}:{line}: {name} is corrected", printable(&shown)));
+    }
+    let copy = repaired.copy.display().to_string();
+    console.talk(format_args!("as it was: {}", printable(&copy)));
+    Ok(true)
+}
+
+fn print_text(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
     for finding in diagnosis.findings() {
         print_finding(finding, out)?;
     }
-    let file = file.display().to_string();
-    writeln!(out, "{}: {}", printable(&file), diagnosis.summary())
+    writeln!(out, "{}", diagnosis.summary())
 }
 
 fn print_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let place = [finding.source.clone(), number(finding.line), number(finding.column)];
     let place: Vec<String> = place.into_iter().flatten().collect();
-    write!(out, "{:<6} {}", finding.level.as_str(), printable(&place.join(":")))?;
-    if let Some(name) = &finding.name {
-        write!(out, "  {}", printable(name))?;
+    write!(out, "{:<6} ", finding.level.as_str())?;
+    if !place.is_empty() {
+        write!(out, "{}  ", printable(&place.join(":")))?;
     }
-    writeln!(out, "  [{}]", finding.id)?;
+    if let Some(name) = &finding.name {
+        write!(out, "{}  ", printable(name))?;
+    }
+    writeln!(out, "[{}]", finding.id)?;
     writeln!(out, "       {}", printable(&finding.why))?;
     if let Some(text) = &finding.text {
-        writeln!(out, "       it says: {}", printable(text))?;
+        writeln!(out, "       seen:    {}", printable(text))?;
     }
     if let Some(fix) = &finding.fix {
         writeln!(out, "       write:   {}", printable(fix))?;

@@ -5,6 +5,8 @@
 //! (with `\n`, `\"`, `\\`, `\$`), which may hold line breaks. Nothing is expanded: a `$` in a
 //! password is a `$`. What cannot be read is named by its line and skipped.
 
+use std::ops::Range;
+
 use nightlatch_core::Secret;
 
 /// One assignment.
@@ -14,6 +16,8 @@ pub(crate) struct Assignment {
     pub(crate) line: usize,
     /// Where its value begins there, in characters from 1.
     pub(crate) column: usize,
+    /// Where it stands in the text, its quotes included, in bytes.
+    pub(crate) span: Range<usize>,
     /// The quotes that it was written in.
     pub(crate) quote: Option<char>,
     pub(crate) name: String,
@@ -39,7 +43,11 @@ pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
         let (taken, read) = statement(rest);
         match read {
             Ok(None) => {}
-            Ok(Some(assignment)) => assignments.push(Assignment { line, ..assignment }),
+            Ok(Some(assignment)) => {
+                let begin = text.len() - rest.len();
+                let span = begin + assignment.span.start..begin + assignment.span.end;
+                assignments.push(Assignment { line, span, ..assignment });
+            }
             Err((name, why)) => bad_lines.push(BadLine { line, name, why }),
         }
         line += rest[..taken].matches('\n').count();
@@ -67,21 +75,31 @@ fn statement(text: &str) -> (usize, Statement) {
         return (line_end, Err((None, "what stands before the = is no name")));
     }
     let value_at = line_end - right.len();
-    let value_at = value_at + right.len() - right.trim_start_matches([' ', '\t']).len();
+    let value_at = value_at + right.len() - right.trim_start_matches(is_blank).len();
     let quote = text[value_at..].chars().next().filter(|first| matches!(first, '"' | '\''));
-    let (taken, value) = match quote {
-        Some(quote) => quoted(&text[value_at..], quote),
-        None => (line_end - value_at, Ok(plain(right))),
+    let (taken, value) = if let Some(quote) = quote {
+        quoted(&text[value_at..], quote)
+    } else {
+        let value = plain(right);
+        let bytes = value.len();
+        (line_end - value_at, Ok((Secret::new(value.to_owned()), bytes)))
     };
     let named = |why| (Some(name.to_owned()), why);
     match value {
-        Ok(value) => {
+        Ok((value, bytes)) => {
+            let span = value_at..value_at + bytes;
             let column = text[..value_at].chars().count() + 1;
-            let assignment = Assignment { line: 1, column, quote, name: name.to_owned(), value };
+            let assignment =
+                Assignment { line: 1, column, span, quote, name: name.to_owned(), value };
             (value_at + taken, Ok(Some(assignment)))
         }
         Err(why) => (line_end, Err(named(why))),
     }
+}
+
+/// All that is cut off a value, but not the end of its line.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && c != '\n' && c != '\r'
 }
 
 fn is_name(name: &str) -> bool {
@@ -94,20 +112,20 @@ fn is_name(name: &str) -> bool {
 const NAME_BYTES_MAX: usize = 128;
 
 /// A value without quotes: up to a blank followed by `#`, without the blanks around it.
-fn plain(text: &str) -> Secret<String> {
+fn plain(text: &str) -> &str {
     let comment =
         text.match_indices('#').map(|(at, _)| at).find(|at| text[..*at].ends_with([' ', '\t']));
-    Secret::new(text[..comment.unwrap_or(text.len())].trim().to_owned())
+    text[..comment.unwrap_or(text.len())].trim()
 }
 
-/// A quoted value and how many bytes it took, the rest of its last line included.
-fn quoted(text: &str, quote: char) -> (usize, Result<Secret<String>, &'static str>) {
+/// A quoted value, and how many bytes it took: with the rest of its last line, and up to its quote.
+fn quoted(text: &str, quote: char) -> (usize, Result<(Secret<String>, usize), &'static str>) {
     let mut value = Secret::new(String::new());
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
         if c == quote {
             let (taken, end) = closing(text, at + 1);
-            return (taken, end.map(|()| value));
+            return (taken, end.map(|()| (value, at + 1)));
         }
         if c != '\\' || quote == '\'' {
             value.expose_mut().push(c);

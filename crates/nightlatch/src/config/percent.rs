@@ -1,13 +1,13 @@
 //! Percent-encoding (RFC 3986, 2.1), as far as URLs of databases need it.
 
 /// Whether every `%` begins a code.
-pub(super) fn is_percent_encoded(text: &str) -> bool {
+pub(crate) fn is_percent_encoded(text: &str) -> bool {
     let mut codes = text.split('%').skip(1);
     codes.all(|code| code.get(..2).is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()))
 }
 
 /// Decodes `%XX`; the text was checked before.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

@@ -56,26 +56,45 @@ impl RedisConfig {
             None if reader.is_set(URL) => return None,
             None => parts.into_url()?,
         };
-        for remark in url.remarks {
-            reader.remark(URL, remark);
+        for remark in &url.remarks {
+            reader.remark(URL, remark.clone());
         }
-        let RedisUrl { address, username, password, sentinel_password, database, tls, .. } = url;
-        if let Some(missing) = tls.as_ref().and_then(missing_file) {
+        if let Some(missing) = url.tls.as_ref().and_then(missing_file) {
             let why = format!("names the file {missing}, which is not there; Redis is left out");
             reader.remark(URL, Wrong::new(why).better("rediss://..?ssl_ca_certs=/path/to/ca.pem"));
             return None;
         }
-        let database = database.unwrap_or_default();
-        Some(Self {
-            address,
-            username,
-            password,
-            sentinel_password,
-            database,
-            tls,
+        Some(Self::of_url(&url, deadline, key_prefix))
+    }
+
+    /// Where a URL leads.
+    pub(crate) fn of_url(url: &RedisUrl, deadline: Duration, key_prefix: String) -> Self {
+        Self {
+            address: url.address.clone(),
+            username: url.username.clone(),
+            password: url.password.clone(),
+            sentinel_password: url.sentinel_password.clone(),
+            database: url.database.unwrap_or_default(),
+            tls: url.tls.clone(),
             deadline,
             key_prefix,
-        })
+        }
+    }
+}
+
+/// As if it had been written as a URL.
+impl From<&RedisConfig> for RedisUrl {
+    fn from(config: &RedisConfig) -> Self {
+        Self {
+            address: config.address.clone(),
+            username: config.username.clone(),
+            password: config.password.clone(),
+            sentinel_password: config.sentinel_password.clone(),
+            database: Some(config.database),
+            tls: config.tls.clone(),
+            shown: String::new(),
+            remarks: Vec::new(),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use wrapping::{Wrapping, unwrapped};
 use parameters::Parameters;
 
 /// What a URL says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RedisUrl {
     pub(crate) address: RedisAddress,
     pub(crate) username: Option<Secret<String>>,

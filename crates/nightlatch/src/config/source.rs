@@ -67,6 +67,13 @@ impl Gathered {
         gathered
     }
 
+    /// What a file says, and nothing else.
+    pub(super) fn of_file(path: &Path) -> Self {
+        let mut gathered = Self::default();
+        gathered.read_env_file(path, IsNamed::Yes);
+        gathered
+    }
+
     /// Takes everything together, files relative to `directory`.
     pub(super) fn read(
         args: &LoadArgs,

@@ -8,7 +8,7 @@ use super::finding::{Finding, FindingJson};
 use crate::config::ProblemLevel;
 
 /// All that was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Diagnosis {
     findings: Vec<Finding>,
 }

@@ -4,6 +4,7 @@
 //! application sets elsewhere.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
 use super::file_text::{self, Encoding};
@@ -39,8 +40,7 @@ pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
             all = written;
         }
         Err(error) => {
-            let why = format!("the file cannot be read: {error}");
-            findings.push(in_file(&source, Finding::new("env-file-missing", Error, why)));
+            findings.push(unreadable(&source, &error));
         }
     }
     if with_environment {
@@ -50,12 +50,18 @@ pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
     findings
 }
 
+/// A file that is not there, or of no use.
+pub(super) fn unreadable(source: &str, error: &io::Error) -> Finding {
+    let why = format!("the file cannot be read: {error}");
+    in_file(source, Finding::new("env-file-missing", Error, why))
+}
+
 fn in_file(source: &str, finding: Finding) -> Finding {
     Finding { source: Some(source.to_owned()), ..finding }
 }
 
 /// What a file says, and which of its lines say nothing or say it twice.
-fn read_lines(source: &str, text: &str) -> (Vec<Written>, Vec<Finding>) {
+pub(super) fn read_lines(source: &str, text: &str) -> (Vec<Written>, Vec<Finding>) {
     let (assignments, bad_lines) = env_file::parse(text);
     let mut findings: Vec<Finding> =
         bad_lines.into_iter().map(|bad| in_file(source, of_line(bad))).collect();
@@ -113,7 +119,7 @@ fn of_line(bad: BadLine) -> Finding {
 }
 
 /// The finding, where its setting stands, and its fix as a line.
-fn at(written: &Written, finding: Finding) -> Finding {
+pub(super) fn at(written: &Written, finding: Finding) -> Finding {
     let name = &written.name;
     let Place { source, line, column } = written.place.clone();
     let fix = finding.fix.map(|value| format!("{name}={value}"));
@@ -122,7 +128,7 @@ fn at(written: &Written, finding: Finding) -> Finding {
 }
 
 /// What a URL is for. In a file of ours `REDIS_URL` holds sessions; elsewhere nobody knows.
-fn role(last: &Last<'_>, written: &Written) -> Option<Role> {
+pub(super) fn role(last: &Last<'_>, written: &Written) -> Option<Role> {
     let is_for_sessions = last.has("SESSION_SECRET_KEY") && written.name == "REDIS_URL";
     if is_for_sessions { Some(Role::Sessions) } else { Role::of(&written.name) }
 }
@@ -180,7 +186,7 @@ fn service_link(written: &Written) -> Option<Finding> {
 }
 
 /// Whether a value of such a name is about Redis: a cache and a queue may be something else.
-fn is_redis(written: &Written) -> bool {
+pub(super) fn is_redis(written: &Written) -> bool {
     let value = written.value.expose().to_ascii_lowercase();
     written.name.contains("REDIS") || value.contains("redis") || value.contains("valkey")
 }

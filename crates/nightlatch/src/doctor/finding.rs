@@ -1,11 +1,12 @@
 //! A finding: one thing that is wrong, said so that a person can put it right.
 
+use nightlatch_core::Secret;
 use serde::Serialize;
 
 use crate::config::ProblemLevel;
 
 /// One thing that is wrong, or good to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// What it is: a page of `docs/findings.md`.
     pub id: &'static str,
@@ -25,6 +26,8 @@ pub struct Finding {
     pub why: String,
     /// The corrected line, with `PASSWORD` for a secret.
     pub fix: Option<String>,
+    /// The corrected value itself, where it may be written without asking: nothing shows it.
+    pub correction: Option<Secret<String>>,
 }
 
 impl Finding {
@@ -41,6 +44,7 @@ impl Finding {
             text: None,
             why: why.into(),
             fix: None,
+            correction: None,
         }
     }
 

@@ -4,17 +4,14 @@
 //! no URL" helps nobody.
 
 use nightlatch_store::redis::RedisAddress;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use super::finding::Finding;
 use super::redis_urls::Role;
-use super::shown::{is_host, masked, rewritten, shown};
+use super::shown::{UNRESERVED, corrected, is_host, masked, rewritten, shown};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::redis_url::{self, RedisUrl, Wrapping};
 use crate::config::value::Wrong;
-
-/// What needs no encoding in a password (RFC 3986, 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Providers whose Redis speaks nothing but TLS.
 const TLS_ONLY: [&str; 2] = [".upstash.io", ".ondigitalocean.com"];
@@ -60,6 +57,7 @@ pub(super) fn examine(name: &str, value: &str) -> Examined {
         Ok(url) => {
             for finding in &mut findings {
                 finding.fix = finding.fix.take().or_else(|| rewritten(&url, bare));
+                finding.correction = corrected(&url, bare);
             }
             findings.extend(within(name, bare, &url));
             return Examined { findings, url: Some(url) };
@@ -79,7 +77,8 @@ fn unencoded(text: &str, url: &RedisUrl) -> Finding {
     let why = "has a password with characters that end it (@ / ? # : or %), or that are not \
                percent-encoded";
     let finding = Finding::new("redis-password-unencoded", Error, why);
-    Finding { text: masked(text), fix: rewritten(url, ""), ..finding }
+    let (fix, correction) = (rewritten(url, ""), corrected(url, text));
+    Finding { text: masked(text), fix, correction, ..finding }
 }
 
 /// What was pasted around a URL, and the URL.

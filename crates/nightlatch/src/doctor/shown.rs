@@ -4,9 +4,15 @@
 
 use std::net::Ipv6Addr;
 
+use nightlatch_core::Secret;
 use nightlatch_store::redis::RedisAddress;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::redis_url::RedisUrl;
+
+/// What needs no encoding in a password (RFC 3986, 2.3).
+pub(super) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Schemes that are shown.
 const SCHEMES: [&str; 8] =
@@ -50,14 +56,38 @@ pub(super) fn rewritten(url: &RedisUrl, text: &str) -> Option<String> {
         (None, None) => "",
         (Some(_), None) | (None, Some(_)) => ":PASSWORD@",
     };
-    let bare = written(url, user_info)?;
+    Some(with_parameters(written(url, user_info)?, text))
+}
+
+/// The same with user, password and all parameters, to be written where the URL stands, and nowhere else.
+pub(super) fn corrected(url: &RedisUrl, text: &str) -> Option<Secret<String>> {
+    let mut user_info = Secret::new(String::new());
+    let mut push = |mark: &str, part: &Option<Secret<String>>| {
+        let Some(part) = part else { return };
+        user_info.expose_mut().push_str(mark);
+        user_info.expose_mut().extend(utf8_percent_encode(part.expose(), UNRESERVED));
+    };
+    push("", &url.username);
+    push(":", &url.password);
+    user_info.expose_mut().push('@');
+    let mut whole = Secret::new(written(url, user_info.expose())?);
+    let at = text.rsplit('@').next().unwrap_or(text);
+    if let Some((_, parameters)) = at.split_once('?') {
+        whole.expose_mut().push('?');
+        whole.expose_mut().push_str(parameters);
+    }
+    Some(whole)
+}
+
+/// A URL with what another says of TLS.
+fn with_parameters(url: String, text: &str) -> String {
     let is_kept = |parameter: &&str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"=_-./".contains(&b);
         parameter.starts_with("ssl_") && parameter.bytes().all(is_plain)
     };
     let query = text.rsplit_once('?').map_or("", |(_, query)| query);
     let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
-    Some(if kept.is_empty() { bare } else { format!("{bare}?{}", kept.join("&")) })
+    if kept.is_empty() { url } else { format!("{url}?{}", kept.join("&")) }
 }
 
 fn written(url: &RedisUrl, user_info: &str) -> Option<String> {

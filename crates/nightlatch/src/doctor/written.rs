@@ -37,7 +37,7 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 impl Written {
     /// In a file.
     pub(super) fn in_file(source: &str, assignment: Assignment) -> Self {
-        let Assignment { line, column, quote, name, value } = assignment;
+        let Assignment { line, column, quote, name, value, .. } = assignment;
         let source = Some(source.to_owned());
         let place = Place { source, line: Some(line), column: Some(column) };
         Self { name, value, quote, place }

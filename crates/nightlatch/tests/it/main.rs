@@ -6,6 +6,7 @@
 mod accelerator;
 mod cli;
 mod delegated;
+mod doctor;
 mod drain;
 mod journey;
 mod kill;

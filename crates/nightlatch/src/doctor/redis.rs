@@ -1,0 +1,126 @@
+//! `doctor redis`: visits each Redis that the settings lead to, and says why it cannot be used, or how
+//! well it can.
+//!
+//! What a URL says wrong is told before anybody is asked. A password goes only to the host and over the
+//! transport that are configured; whatever else is tried is tried without.
+
+mod attempt;
+mod latency;
+mod refusal;
+mod state;
+mod subject;
+
+use std::time::Duration;
+
+use nightlatch_core::FailureClass;
+use nightlatch_store::redis::RedisAddress;
+use nightlatch_store::redis::inspect::{Reached, RedisRefusal, RedisVisit};
+
+use self::subject::Subject;
+use super::finding::Finding;
+use super::sources::Sources;
+use crate::app::inspector;
+use crate::config::ProblemLevel::{Error, Info};
+
+/// The most that are visited, the likeliest first.
+const VISITED_MAX: usize = 8;
+
+/// How many questions the latency is measured by.
+const ROUND_TRIPS: usize = 100;
+
+/// Visits them all. `tell` hears what is being done.
+pub async fn examine_redis(
+    sources: &Sources,
+    mark: u64,
+    tell: &mut dyn FnMut(&str),
+) -> Vec<Finding> {
+    let (subjects, mut findings) = subject::find(sources);
+    findings.extend(sources.of_file.iter().filter(|finding| finding.level == Error).cloned());
+    if subjects.is_empty() && findings.is_empty() {
+        let why = "no Redis is configured: Nightlatch runs without one";
+        findings.push(Finding::new("redis-none", Info, why));
+    }
+    for subject in subjects.iter().take(VISITED_MAX) {
+        tell(&format!("{}: visiting {}", subject.name, subject.shown()));
+        let found = examine_one(subject, mark).await;
+        findings.extend(found.into_iter().map(|finding| subject.told(finding)));
+    }
+    findings
+}
+
+async fn examine_one(subject: &Subject, mark: u64) -> Vec<Finding> {
+    let inspector = match inspector(&subject.config) {
+        Ok(inspector) => inspector,
+        Err(error) => {
+            let why = format!("cannot even be tried: {error}");
+            return vec![Finding::new("redis-options", Error, why)];
+        }
+    };
+    let reached = inspector.reach().await;
+    let mut findings = unreached(&reached);
+    let visit = if !reached.is_empty() && findings.len() == reached.len() {
+        let class = reached[0].outcome.as_ref().err().copied();
+        let class = class.unwrap_or(FailureClass::Unreachable);
+        findings.clear();
+        Err(RedisRefusal { class, cause: None })
+    } else {
+        inspector.visit().await
+    };
+    match visit {
+        Ok(visit) => findings.extend(examine_visit(subject, &visit, mark).await),
+        Err(refused) => {
+            let mut finding = refusal::explain(subject, &reached, refused).await;
+            if let Some(found) = attempt::search(subject, refused).await {
+                finding = found.add_to(finding);
+            }
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+async fn examine_visit(subject: &Subject, visit: &RedisVisit, mark: u64) -> Vec<Finding> {
+    let state = visit.state().await;
+    let mut findings = state::judge(subject, &state);
+    // A Sentinel keeps nothing; what a server has said of itself is why it refuses others.
+    if !state.is_sentinel() {
+        let needs = state::judge_needs(subject, &visit.unmet_needs(mark).await);
+        let is_known = |need: &Finding| findings.iter().any(|known| known.id == need.id);
+        findings.extend(needs.filter(|need| !is_known(need)));
+    }
+    findings.extend(attempt::without_password(subject).await);
+    findings.push(latency::judge(subject, &state, visit.round_trips(ROUND_TRIPS).await));
+    findings
+}
+
+/// Of several, those that do not answer: the others may do.
+fn unreached(reached: &[Reached]) -> Vec<Finding> {
+    let failed =
+        reached.iter().filter_map(|one| one.outcome.as_ref().err().map(|class| (one, class)));
+    let of_one = |(one, class): (&Reached, &FailureClass)| {
+        let why = format!(
+            "names {}, which does not answer ({class})",
+            refusal::place(&one.host, one.port)
+        );
+        Finding::new("redis-one-unreachable", crate::config::ProblemLevel::Warn, why)
+    };
+    failed.map(of_one).collect()
+}
+
+/// The host and port, if it is one server.
+fn server(address: &RedisAddress) -> Option<(&str, u16)> {
+    match address {
+        RedisAddress::Tcp { host, port } => Some((host, *port)),
+        RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } | RedisAddress::Cluster(_) => None,
+    }
+}
+
+/// In milliseconds, as people read them.
+fn milliseconds(span: Duration) -> String {
+    let micros = span.as_micros();
+    if micros < 10_000 {
+        format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
+    } else {
+        format!("{} ms", micros / 1000)
+    }
+}

@@ -1,0 +1,244 @@
+//! Why a Redis cannot be used, in one sentence for each class.
+//!
+//! The class alone is for dashboards; a person wants to know who said so, and what to do about it.
+
+use nightlatch_core::FailureClass as Class;
+use nightlatch_store::redis::inspect::{Reached, RedisCause, RedisRefusal, other_service};
+
+use super::super::finding::Finding;
+use super::super::shown::is_host;
+use super::subject::Subject;
+use super::{milliseconds, server};
+use crate::config::ProblemLevel::{Error, Warn};
+
+/// The sentence continues the name of the setting.
+pub(super) async fn explain(
+    subject: &Subject,
+    reached: &[Reached],
+    refused: RedisRefusal,
+) -> Finding {
+    let at = Evidence { reached };
+    if let Some(cause) = refused.cause {
+        return of_cause(subject, cause, &at);
+    }
+    let is_strange = matches!(refused.class, Class::Protocol | Class::Closed | Class::Timeout);
+    if is_strange
+        && at.is_connected()
+        && let Some((host, port)) = server(&subject.config.address)
+        && let Some(other) = other_service(host, port).await
+    {
+        let why = format!("leads to {}, where {} answers and no Redis", at.place(), other.name());
+        return Finding::new("redis-wrong-service", Error, why);
+    }
+    let level = if refused.class == Class::Loading { Warn } else { Error };
+    let (id, why) = of_class(refused.class, subject, &at);
+    Finding::new(id, level, why)
+}
+
+/// What was seen on the way.
+struct Evidence<'a> {
+    reached: &'a [Reached],
+}
+
+impl Evidence<'_> {
+    fn is_connected(&self) -> bool {
+        self.reached.iter().any(|one| one.outcome.is_ok())
+    }
+
+    /// The server, with the address that its name led to.
+    fn place(&self) -> String {
+        let Some(one) = self.reached.first() else { return "the socket".to_owned() };
+        let named = place(&one.host, one.port);
+        match &one.outcome {
+            Ok((address, took)) if address.to_string() == one.host => {
+                format!("{named} (connected in {})", milliseconds(*took))
+            }
+            Ok((address, took)) => {
+                format!("{named} ({address}, connected in {})", milliseconds(*took))
+            }
+            Err(_) => named,
+        }
+    }
+}
+
+/// A host and port, where they may be shown.
+pub(super) fn place(host: &str, port: u16) -> String {
+    match (is_host(host), host.contains(':')) {
+        (true, true) => format!("[{host}]:{port}"),
+        (true, false) => format!("{host}:{port}"),
+        (false, _) => format!("port {port} of that host"),
+    }
+}
+
+fn of_cause(subject: &Subject, cause: RedisCause, at: &Evidence<'_>) -> Finding {
+    let place = at.place();
+    let (id, why) = match cause {
+        RedisCause::NoPasswordSet => {
+            let why = "gives a password to a server that has none set: set `requirepass` there, or \
+                       leave the password out if the server is nobody else's";
+            ("redis-password-not-needed", why.to_owned())
+        }
+        RedisCause::ProtectedMode => {
+            let why = format!(
+                "is turned away by {place}: it is in protected mode, which takes nobody from another \
+                 machine while no password is set (`requirepass`, then the password in the URL)"
+            );
+            ("redis-protected-mode", why)
+        }
+        RedisCause::NoSuchDatabase => {
+            let number = subject.config.database;
+            let why = format!("names database {number}, which {place} does not have");
+            ("redis-database", why)
+        }
+        RedisCause::OneDatabase => {
+            let why = format!("names a database, and {place} is a server of a Cluster: it has one");
+            ("redis-is-cluster", why)
+        }
+    };
+    Finding::new(id, Error, why)
+}
+
+fn of_class(class: Class, subject: &Subject, at: &Evidence<'_>) -> (&'static str, String) {
+    let place = at.place();
+    match class {
+        Class::Unreachable | Class::Dns | Class::Timeout | Class::Closed | Class::Protocol => {
+            of_way(class, at, &place)
+        }
+        Class::TlsUntrusted
+        | Class::TlsExpired
+        | Class::TlsHostname
+        | Class::TlsNotSpoken
+        | Class::TlsRequired
+        | Class::TlsClientCert
+        | Class::TlsVersion => of_tls(class, &place),
+        Class::AuthRequired | Class::AuthFailed | Class::Forbidden => {
+            of_login(class, subject, &place)
+        }
+        _ => of_state(class, &place),
+    }
+}
+
+fn of_way(class: Class, at: &Evidence<'_>, place: &str) -> (&'static str, String) {
+    match class {
+        Class::Dns => {
+            let why = format!("names the host of {place}, which no name server here knows");
+            ("redis-dns", why)
+        }
+        Class::Unreachable if at.reached.is_empty() => {
+            ("redis-unreachable", "names a socket where nobody listens".to_owned())
+        }
+        Class::Unreachable => {
+            let why = format!(
+                "leads to {place}, which refuses the connection: Redis is not running there, or \
+                 listens on another port or address (`bind`)"
+            );
+            ("redis-unreachable", why)
+        }
+        Class::Timeout if at.is_connected() => {
+            let why = format!(
+                "leads to {place}, which takes the connection and then says nothing: the server \
+                 hangs, as in a long command, or is no Redis"
+            );
+            ("redis-hangs", why)
+        }
+        Class::Timeout => {
+            let why = format!(
+                "leads to {place}, from where nothing comes back within 2 s: a firewall drops it, or \
+                 the machine is down"
+            );
+            ("redis-no-answer", why)
+        }
+        Class::Closed => {
+            ("redis-closed", format!("leads to {place}, which ends the connection without a word"))
+        }
+        _ => (
+            "redis-protocol",
+            format!("leads to {place}, which answers something that is no Redis"),
+        ),
+    }
+}
+
+fn of_tls(class: Class, place: &str) -> (&'static str, String) {
+    let (id, what) = match class {
+        Class::TlsUntrusted => {
+            let what = "shows a certificate of an authority that is not trusted here; name the \
+                        authority's file with ?ssl_ca_certs=/path/to/ca.pem";
+            ("redis-tls-untrusted", what)
+        }
+        Class::TlsExpired => {
+            let what = "shows a certificate that has expired, or is not valid yet: renew it there, \
+                        or set this machine's clock";
+            ("redis-tls-expired", what)
+        }
+        Class::TlsHostname => {
+            let what = "shows a certificate for another name: write the name that it is for";
+            ("redis-tls-hostname", what)
+        }
+        Class::TlsNotSpoken => {
+            let what = "speaks no TLS there: set it up in the server (`tls-port`), or name its port \
+                        for TLS; redis:// would send everything, the password too, in the clear";
+            ("redis-tls-not-spoken", what)
+        }
+        Class::TlsRequired => ("redis-tls-required", "speaks only TLS: write rediss://"),
+        Class::TlsClientCert => {
+            let what = "wants a certificate of ours: ?ssl_certfile=/path/to/client.pem&\
+                        ssl_keyfile=/path/to/client.key";
+            ("redis-tls-client-cert", what)
+        }
+        _ => ("redis-tls-version", "speaks no version of TLS from 1.2 on"),
+    };
+    (id, format!("leads to {place}, which {what}"))
+}
+
+fn of_login(class: Class, subject: &Subject, place: &str) -> (&'static str, String) {
+    let has_password = subject.config.password.is_some();
+    match class {
+        Class::AuthRequired if has_password => {
+            let why = format!("is answered NOAUTH by {place} although it has a password");
+            ("redis-auth-required", why)
+        }
+        Class::AuthRequired => {
+            let why = format!("has no password, and {place} wants one (NOAUTH)");
+            ("redis-auth-required", why)
+        }
+        Class::AuthFailed if subject.config.username.is_none() => {
+            let why = format!(
+                "has a password that {place} refuses (WRONGPASS): it is not the default user's. A \
+                 user of an ACL needs its name before the password"
+            );
+            ("redis-auth-failed", why)
+        }
+        Class::AuthFailed => {
+            let why = format!("has a user and password that {place} refuses (WRONGPASS)");
+            ("redis-auth-failed", why)
+        }
+        _ => {
+            let why = format!("logs in at {place} as a user who may not even do that (NOPERM)");
+            ("redis-forbidden", why)
+        }
+    }
+}
+
+fn of_state(class: Class, place: &str) -> (&'static str, String) {
+    let (id, what) = match class {
+        Class::Loading => ("redis-loading", "is still reading its data after a start: wait for it"),
+        Class::Readonly => ("redis-readonly", "is a replica, which takes no writes"),
+        Class::OutOfMemory => ("redis-memory-full", "is at its limit of memory (OOM)"),
+        Class::Busy => ("redis-busy", "is busy with a script that does not end (SCRIPT KILL)"),
+        Class::Misconf => {
+            let what = "cannot write its snapshot to the disk and takes no changes until it can";
+            ("redis-misconf", what)
+        }
+        Class::MasterDown => {
+            let what = "knows no primary now: it is down, or its name is another one";
+            ("redis-masterdown", what)
+        }
+        Class::NoReplicas => {
+            ("redis-noreplicas", "has too few replicas (`min-replicas-to-write`) to take changes")
+        }
+        Class::MaxClients => ("redis-maxclients", "takes no more clients (`maxclients`)"),
+        Class::ClusterDown => ("redis-cluster-down", "is in a Cluster that is not whole"),
+        _ => ("redis-protocol", "answers something that is no Redis"),
+    };
+    (id, format!("leads to {place}, which {what}"))
+}

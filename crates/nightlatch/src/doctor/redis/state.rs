@@ -1,0 +1,177 @@
+//! What a Redis that answers says of itself, judged: what will fail soon, or already does for writes.
+
+use nightlatch_core::FailureClass as Class;
+use nightlatch_store::redis::RedisAddress;
+use nightlatch_store::redis::inspect::{Lack, RedisState, Unmet};
+
+use super::super::finding::Finding;
+use super::super::shown::is_host;
+use super::server;
+use super::subject::Subject;
+use crate::config::ProblemLevel::{self, Error, Info, Warn};
+use crate::config::redis_url::RedisUrl;
+
+/// The least version that is maintained by anybody.
+const MAJOR_MIN: u32 = 6;
+
+/// What of a limit may be taken before it is told, in percent.
+const TAKEN_MAX: u64 = 90;
+
+/// What it says of itself.
+pub(super) fn judge(subject: &Subject, state: &RedisState) -> Vec<Finding> {
+    let found = [
+        of_mode(subject, state),
+        of_role(subject, state),
+        of_memory(state),
+        of_clients(state),
+        of_disk(state),
+        of_version(state),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn of_mode(subject: &Subject, state: &RedisState) -> Option<Finding> {
+    match (state.mode.as_deref(), &subject.config.address) {
+        (Some("sentinel"), RedisAddress::Tcp { .. }) => {
+            let why = "leads to a Sentinel, which knows where Redis is and is none";
+            let name = state.watched.first().filter(|name| is_host(name));
+            let name = name.map_or("mymaster", String::as_str);
+            let (host, port) = server(&subject.config.address)?;
+            let user = user_info(subject);
+            let fix = format!("{}=redis+sentinel://{user}{host}:{port}/{name}", subject.name);
+            let finding = Finding::new("redis-is-sentinel", Error, why);
+            Some(if is_host(host) { finding.fix(fix) } else { finding })
+        }
+        (Some("cluster"), RedisAddress::Tcp { .. }) => {
+            let why = "leads to one server of a Cluster, which has only some of the keys";
+            let (host, port) = server(&subject.config.address)?;
+            let user = user_info(subject);
+            let fix = format!("{}=redis+cluster://{user}{host}:{port}", subject.name);
+            let finding = Finding::new("redis-is-cluster", Error, why);
+            Some(if is_host(host) && subject.is_ours { finding.fix(fix) } else { finding })
+        }
+        (Some("standalone"), RedisAddress::Cluster(_)) => {
+            let why = "is written for a Cluster, and the server is none";
+            Some(Finding::new("redis-is-no-cluster", Error, why))
+        }
+        (_, RedisAddress::Cluster(_)) if state.is_cluster_whole == Some(false) => {
+            let why = "leads to a Cluster that is not whole: some keys are served by nobody";
+            Some(Finding::new("redis-cluster-down", Error, why))
+        }
+        _ => None,
+    }
+}
+
+/// What stands before the host, as far as it may be shown.
+fn user_info(subject: &Subject) -> &'static str {
+    if subject.config.password.is_some() { ":PASSWORD@" } else { "" }
+}
+
+fn of_role(subject: &Subject, state: &RedisState) -> Option<Finding> {
+    if state.role.as_deref() != Some("slave") {
+        return None;
+    }
+    let RedisAddress::Tcp { .. } = &subject.config.address else { return None };
+    if state.is_primary_heard == Some(false) {
+        let why = "leads to a replica that does not hear of its primary: what it has is old";
+        return Some(Finding::new("redis-masterdown", Error, why));
+    }
+    let why = "leads to a replica, which takes no writes (READONLY)";
+    let finding = Finding::new("redis-readonly", Error, why);
+    let Some((host, port)) = state.primary.clone().filter(|(host, _)| is_host(host)) else {
+        return Some(finding);
+    };
+    // Told by the server, so it is a hint; the password goes nowhere by itself.
+    let address = RedisAddress::Tcp { host, port };
+    let fix = subject.line(&RedisUrl { address, ..subject.url.clone() });
+    Some(Finding { fix, ..finding })
+}
+
+fn of_memory(state: &RedisState) -> Option<Finding> {
+    let (used, most) = (state.memory_used?, state.memory_max.filter(|most| *most > 0)?);
+    let policy = state.eviction_policy.as_deref()?;
+    if used < most / 100 * TAKEN_MAX {
+        return None;
+    }
+    let percent = used.saturating_mul(100) / most;
+    let (level, what) = match policy {
+        "noeviction" => (Error, "and throws nothing away: writes fail (OOM)"),
+        policy if policy.starts_with("volatile") => {
+            (Warn, "and throws away only what has an end; without such keys writes fail (OOM)")
+        }
+        _ => (Info, "and throws away what is used least"),
+    };
+    let why = format!("leads to a server that uses {percent} % of its `maxmemory` {what}");
+    Some(Finding::new("redis-memory-full", level, why))
+}
+
+fn of_clients(state: &RedisState) -> Option<Finding> {
+    let (now, most) = (state.clients?, state.clients_max?);
+    (now.saturating_mul(100) >= most.saturating_mul(TAKEN_MAX)).then(|| {
+        let why = format!("leads to a server with {now} of {most} clients: soon it takes no more");
+        Finding::new("redis-maxclients", Warn, why)
+    })
+}
+
+fn of_disk(state: &RedisState) -> Option<Finding> {
+    (state.was_saved == Some(false)).then(|| {
+        let why = "leads to a server that could not write its last snapshot: as it comes it takes no \
+                   changes then (MISCONF); look at its disk and its log";
+        Finding::new("redis-misconf", Error, why)
+    })
+}
+
+fn of_version(state: &RedisState) -> Option<Finding> {
+    let version = state.version.as_deref()?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < MAJOR_MIN && !state.is_valkey).then(|| {
+        let why = format!("leads to Redis {version}, for which there are no more corrections");
+        Finding::new("redis-old", Warn, why)
+    })
+}
+
+/// What the server needs and does not get.
+pub(super) fn judge_needs(subject: &Subject, unmet: &[Unmet]) -> Option<Finding> {
+    // A replica or a full memory refuses many; the state has said so.
+    let (forbidden, others): (Vec<&Unmet>, Vec<&Unmet>) =
+        unmet.iter().partition(|one| one.class == Class::Forbidden);
+    if let Some(first) = others.first() {
+        let names: Vec<&str> = others.iter().map(|one| one.command).collect();
+        let (id, level) = of_failed(first.class);
+        let why = format!("leads to a server that fails {} ({})", names.join(", "), first.class);
+        return Some(Finding::new(id, level, why));
+    }
+    if forbidden.is_empty() {
+        return None;
+    }
+    let level = if subject.is_ours { Error } else { Info };
+    let prefix = &subject.config.key_prefix;
+    let mut rules = Vec::new();
+    if forbidden.iter().any(|one| one.lack == Lack::Key) {
+        rules.push(format!("'~{prefix}*'"));
+    }
+    if forbidden.iter().any(|one| one.lack == Lack::Channel) {
+        rules.push(format!("'&{prefix}*'"));
+    }
+    let commands = forbidden.iter().filter(|one| one.lack == Lack::Command);
+    rules.extend(commands.map(|one| format!("+{}", one.command)));
+    let names: Vec<&str> = forbidden.iter().map(|one| one.command).collect();
+    let why = format!("logs in as a user who lacks rights (NOPERM): {}", names.join(", "));
+    let user = subject.config.username.as_ref().map_or("default", |_| "USER");
+    let finding = Finding::new("redis-forbidden", level, why);
+    Some(finding.fix(format!("ACL SETUSER {user} {}", rules.join(" "))))
+}
+
+fn of_failed(class: Class) -> (&'static str, ProblemLevel) {
+    match class {
+        Class::Readonly => ("redis-readonly", Error),
+        Class::OutOfMemory => ("redis-memory-full", Error),
+        Class::Misconf => ("redis-misconf", Error),
+        Class::NoReplicas => ("redis-noreplicas", Error),
+        Class::Loading => ("redis-loading", Warn),
+        Class::MasterDown => ("redis-masterdown", Error),
+        Class::Busy => ("redis-busy", Error),
+        Class::Timeout => ("redis-hangs", Error),
+        _ => ("redis-commands", Warn),
+    }
+}

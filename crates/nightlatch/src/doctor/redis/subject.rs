@@ -1,0 +1,177 @@
+//! Which Redis the settings lead to, and what else they say of each.
+
+use nightlatch_core::Secret;
+use nightlatch_store::redis::RedisAddress;
+
+use super::super::env::{is_redis, role};
+use super::super::finding::Finding;
+use super::super::redis_text;
+use super::super::redis_urls::Role;
+use super::super::shown::{rewritten, shown};
+use super::super::sources::Sources;
+use super::super::written::{Last, Place};
+use super::server;
+use crate::config::RedisConfig;
+use crate::config::redis_url::RedisUrl;
+
+/// A Redis that a setting leads to.
+pub(super) struct Subject {
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) url: RedisUrl,
+    /// As it was written.
+    pub(super) text: Secret<String>,
+    pub(super) config: RedisConfig,
+    /// Whether it is there for Nightlatch.
+    pub(super) is_ours: bool,
+    /// What other settings know of the same server.
+    pub(super) elsewhere: Vec<Credentials>,
+}
+
+/// A user and a password that a setting holds.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    pub(super) from: String,
+    pub(super) username: Option<Secret<String>>,
+    pub(super) password: Secret<String>,
+}
+
+const URL: &str = "REDIS_URL";
+const HOST: &str = "REDIS_HOST";
+
+/// Settings that hold nothing but a password.
+const PASSWORDS: [&str; 3] = ["REDIS_PASSWORD", "REDIS_ACCESS_KEY", "REDISCLI_AUTH"];
+
+impl Subject {
+    /// Where it leads, without its secrets.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.url).unwrap_or_else(|| "the server".to_owned())
+    }
+
+    /// A finding about it, where its setting stands; its fix as a line.
+    pub(super) fn told(&self, finding: Finding) -> Finding {
+        let Place { source, line, column } = self.place.clone();
+        let text = finding.text.or_else(|| shown(&self.url));
+        Finding { name: Some(self.name.clone()), source, line, column, text, ..finding }
+    }
+
+    /// Whether its setting holds a URL, which can be written anew.
+    pub(super) fn is_url(&self) -> bool {
+        !self.text.expose().is_empty()
+    }
+
+    /// The line with this URL instead.
+    pub(super) fn line(&self, url: &RedisUrl) -> Option<String> {
+        let name = if self.is_url() { self.name.as_str() } else { URL };
+        Some(format!("{name}={}", rewritten(url, self.text.expose())?))
+    }
+
+    /// The same of another URL.
+    pub(super) fn config_of(&self, url: &RedisUrl) -> RedisConfig {
+        RedisConfig::of_url(url, self.config.deadline, self.config.key_prefix.clone())
+    }
+}
+
+/// All of them, the likeliest first, and what is wrong with how they are written.
+pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
+    let last = Last::of(&sources.written);
+    let (deadline, key_prefix) = sources.redis_limits();
+    let (mut subjects, mut findings) = (Vec::<Subject>::new(), Vec::new());
+    for &written in last.in_order() {
+        let Some(role) = role(&last, written).filter(|_| is_redis(written)) else { continue };
+        let text = last.expanded(written);
+        let examined = redis_text::examine(&written.name, text.expose());
+        let found = examined.findings.into_iter();
+        findings.extend(found.map(|finding| super::super::env::at(written, finding)));
+        let Some(url) = examined.url else { continue };
+        subjects.push(Subject {
+            name: written.name.clone(),
+            place: written.place.clone(),
+            config: RedisConfig::of_url(&url, deadline, key_prefix.clone()),
+            is_ours: role == Role::Sessions || written.name == URL && sources.is_ours(),
+            url,
+            text,
+            elsewhere: Vec::new(),
+        });
+    }
+    if let Some(configured) = configured(sources)
+        && subjects.iter().all(|known| known.name != URL)
+    {
+        subjects.insert(0, configured);
+    }
+    subjects.sort_by_key(|subject| !subject.is_ours);
+    let known = credentials(&subjects, &last);
+    for subject in &mut subjects {
+        subject.elsewhere = known_of(subject, &known);
+    }
+    without_twins(subjects, findings)
+}
+
+/// What the server itself would use, where that is said otherwise than by a URL.
+fn configured(sources: &Sources) -> Option<Subject> {
+    let config = sources.loaded.config.redis.as_ref()?;
+    let origin = |name: &str| {
+        let in_force = sources.loaded.report.in_force.iter();
+        in_force.filter(|it| it.setting.name == name).map(|it| it.origin.clone()).next()
+    };
+    let is_set = |name: &str| origin(name).is_some_and(|it| it != crate::config::Origin::Default);
+    let name = if is_set(URL) { URL } else { HOST };
+    let (source, line) = origin(name)?.place();
+    let url = RedisUrl::from(config);
+    Some(Subject {
+        name: name.to_owned(),
+        place: Place { source, line, column: None },
+        config: config.clone(),
+        url,
+        text: Secret::new(String::new()),
+        is_ours: sources.is_ours(),
+        elsewhere: Vec::new(),
+    })
+}
+
+/// Each with the address that it is for; `None`: it does not say.
+fn credentials(subjects: &[Subject], last: &Last<'_>) -> Vec<(Option<RedisAddress>, Credentials)> {
+    let of_urls = subjects.iter().filter_map(|subject| {
+        let (from, username) = (subject.name.clone(), subject.url.username.clone());
+        let password = subject.url.password.clone()?;
+        Some((Some(subject.url.address.clone()), Credentials { from, username, password }))
+    });
+    let alone = PASSWORDS.iter().filter_map(|name| {
+        let password = last.value(name).filter(|text| !text.is_empty())?;
+        let text = |text: &str| Secret::new(text.to_owned());
+        let username = last.value("REDIS_USERNAME").filter(|text| !text.is_empty()).map(text);
+        let from = (*name).to_owned();
+        Some((None, Credentials { from, username, password: text(password) }))
+    });
+    of_urls.chain(alone).collect()
+}
+
+/// A password that stands alone is for the server of the setting it stands beside.
+fn known_of(subject: &Subject, all: &[(Option<RedisAddress>, Credentials)]) -> Vec<Credentials> {
+    let is_beside = subject.name.starts_with("REDIS_");
+    let is_of_it = |address: &Option<RedisAddress>| match address {
+        Some(address) => server(address).is_some() && *address == subject.url.address,
+        None => is_beside,
+    };
+    let others = all.iter().filter(|(address, it)| it.from != subject.name && is_of_it(address));
+    others.map(|(_, it)| it.clone()).collect()
+}
+
+/// Several settings may say the same of one Redis: it is visited once.
+fn without_twins(subjects: Vec<Subject>, findings: Vec<Finding>) -> (Vec<Subject>, Vec<Finding>) {
+    let text = |secret: &Option<Secret<String>>| secret.as_ref().map(|it| it.expose().clone());
+    let same = |one: &Subject, other: &Subject| {
+        one.config.address == other.config.address
+            && one.config.database == other.config.database
+            && one.config.tls == other.config.tls
+            && text(&one.config.username) == text(&other.config.username)
+            && text(&one.config.password) == text(&other.config.password)
+    };
+    let mut kept: Vec<Subject> = Vec::new();
+    for subject in subjects {
+        if !kept.iter().any(|known| same(known, &subject)) {
+            kept.push(subject);
+        }
+    }
+    (kept, findings)
+}

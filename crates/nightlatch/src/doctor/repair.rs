@@ -1,0 +1,90 @@
+//! `--fix`: writes corrected values where they stand, after a copy of the file that nobody else can read.
+//!
+//! Into the same file, not a new one in its place: it keeps its owner, and may be a link or a mount.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nightlatch_core::Secret;
+
+use super::file_text::{self, Encoding};
+use super::finding::Finding;
+use crate::config::env_file;
+
+/// How many copies of one file may lie beside it.
+const COPIES_MAX: u32 = 1000;
+
+/// What was written.
+#[derive(Debug)]
+pub struct Repaired {
+    /// The settings whose lines are others now, and those lines.
+    pub lines: Vec<(String, usize)>,
+    /// The file as it was.
+    pub copy: PathBuf,
+}
+
+/// Writes what the findings about a file would have it say: for each setting the first, so the worst.
+/// `None`: there is nothing that may be written without asking.
+///
+/// # Errors
+/// The file cannot be read or written, or is in an encoding that is not kept.
+pub fn repair(path: &Path, findings: &[Finding]) -> io::Result<Option<Repaired>> {
+    let read = file_text::read(path)?;
+    let text = read.text.expose();
+    let (assignments, _) = env_file::parse(text);
+    let source = path.display().to_string();
+    let mut changes = Vec::new();
+    for one in &assignments {
+        let is_about = |finding: &&Finding| {
+            finding.source.as_ref() == Some(&source)
+                && finding.line == Some(one.line)
+                && finding.name.as_ref() == Some(&one.name)
+        };
+        // A value with a reference in it is put together elsewhere.
+        if one.value.expose().contains('$') {
+            continue;
+        }
+        let correction =
+            findings.iter().filter(is_about).find_map(|finding| finding.correction.as_ref());
+        changes.extend(correction.map(|value| (one, value)));
+    }
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    if read.encoding != Encoding::Utf8 {
+        return Err(io::Error::other("it is not UTF-8: convert it first"));
+    }
+    let mut corrected = Secret::new(String::with_capacity(text.len()));
+    let mut done = 0;
+    for (one, value) in &changes {
+        corrected.expose_mut().push_str(&text[done..one.span.start]);
+        corrected.expose_mut().push_str(value.expose());
+        done = one.span.end;
+    }
+    corrected.expose_mut().push_str(&text[done..]);
+    let copy = copy_aside(path, text)?;
+    fs::write(path, corrected.expose())?;
+    let lines = changes.iter().map(|(one, _)| (one.name.clone(), one.line)).collect();
+    Ok(Some(Repaired { lines, copy }))
+}
+
+/// `.env.bak-1`, or the next number that is free.
+fn copy_aside(path: &Path, text: &str) -> io::Result<PathBuf> {
+    for number in 1..=COPIES_MAX {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".bak-{number}"));
+        let copy = PathBuf::from(name);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy) {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                return Ok(copy);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many copies of it"))
+}

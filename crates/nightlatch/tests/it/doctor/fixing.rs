@@ -1,0 +1,88 @@
+//! `--fix`: the corrected line is written, the file as it was is kept, and nothing is weakened.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nightlatch_testkit::authority::Authority;
+use nightlatch_testkit::redis::RedisServer;
+
+use super::{doctor_in, run};
+
+/// What a password holds that needs encoding.
+const PASSWORD: &str = "sesame/1@#%";
+
+#[test]
+fn a_wrong_password_is_replaced_by_the_one_that_works_and_the_file_is_kept() {
+    let redis = RedisServer::launch_with(&[("requirepass", PASSWORD)]);
+    let port = redis.port();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join(".env");
+    let text = format!(
+        "# kept\nREDIS_URL=\"redis://127.0.0.1:{port}/0\" # why\nREDIS_PASSWORD='{PASSWORD}'\nA=b\n"
+    );
+    fs::write(&file, &text).expect("our folder takes a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("it is ours");
+    let found = doctor_in(folder.path(), &["redis", "--env-file", ".env"]);
+    assert!(found.wrong().contains(&"redis-auth-required"), "{:?}", found.findings);
+    let finding = found.find("redis-auth-required");
+    let why = finding["why"].as_str().expect("a text");
+    assert!(why.contains("it works with the password of REDIS_PASSWORD"), "{why}");
+    let fix = format!("REDIS_URL=redis://:PASSWORD@127.0.0.1:{port}/0");
+    assert_eq!((finding["fix"].as_str(), &finding["line"]), (Some(&*fix), &2.into()));
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), text, "nothing is changed unasked");
+
+    let output = run(folder.path(), &["redis", "--env-file", ".env", "--fix"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains(".env:2: REDIS_URL is corrected"), "{told}");
+    let corrected = format!(
+        "# kept\nREDIS_URL=redis://:sesame%2F1%40%23%25@127.0.0.1:{port}/0 # why\n\
+         REDIS_PASSWORD='{PASSWORD}'\nA=b\n"
+    );
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), corrected);
+    let copy = folder.path().join(".env.bak-1");
+    assert_eq!(fs::read_to_string(&copy).expect("it was made"), text);
+    let mode = |path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&copy), mode(&file)), (0o600, 0o640));
+    let found = doctor_in(folder.path(), &["redis", "--env-file", ".env"]);
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:?}", found.findings);
+}
+
+/// By the names of the Django command that people know.
+#[test]
+fn what_the_django_command_was_called_works_as_well() {
+    let redis = RedisServer::launch_with(&[("requirepass", "sesame")]);
+    for name in ["test-redis", "test_redis"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!("REDIS_URL=redis://sesame@127.0.0.1:{}/0\n", redis.port());
+        fs::write(folder.path().join(".env"), text).expect("our folder takes a file");
+        let mut command = crate::record::launch()
+            .command(folder.path(), &[name, "--fix-auth", "--env-file", ".env"]);
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && !said.contains("sesame"), "{said}");
+        let written = fs::read_to_string(folder.path().join(".env")).expect("it is there");
+        assert_eq!(written, format!("REDIS_URL=redis://:sesame@127.0.0.1:{}/0\n", redis.port()));
+    }
+}
+
+/// It would work without TLS, without verification, or without the password.
+#[test]
+fn nothing_is_weakened() {
+    let plain = RedisServer::launch();
+    let authority = Authority::new();
+    let tls = RedisServer::launch_tls(&authority, ("other.test", 2), &[("tls-auth-clients", "no")]);
+    for (url, id) in [
+        (format!("rediss://127.0.0.1:{}/0", plain.port()), "redis-tls-not-spoken"),
+        (format!("rediss://localhost:{}/0", tls.port()), "redis-tls-untrusted"),
+        (format!("redis://:sesame@127.0.0.1:{}/0", plain.port()), "redis-password-not-needed"),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!("REDIS_URL={url}\n");
+        fs::write(folder.path().join(".env"), &text).expect("our folder takes a file");
+        let found = doctor_in(folder.path(), &["redis", "--env-file", ".env", "--fix"]);
+        found.find(id);
+        let after = fs::read_to_string(folder.path().join(".env")).expect("it is there");
+        assert_eq!(after, text, "{id}");
+        assert_eq!(fs::read_dir(folder.path()).expect("ours").count(), 1, "{id}");
+    }
+}
