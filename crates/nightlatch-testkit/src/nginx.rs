@@ -22,17 +22,43 @@ pub struct Nginx {
     _folder: TempDir,
 }
 
+/// What it serves.
+struct Site<'a> {
+    /// Behind the port.
+    listen: &'a str,
+    /// With `TARGET` for the port that it is in front of.
+    inside: &'a str,
+    target: u16,
+}
+
 impl Nginx {
     /// Starts one in front of a port, with a certificate and its key as PEM.
     #[must_use]
     pub fn in_front_of(target: u16, certificate: &str, key: &str) -> Self {
+        let tls = "ssl_certificate cert.pem; ssl_certificate_key key.pem;
+                   location / { proxy_pass http://127.0.0.1:TARGET; proxy_http_version 1.1; }";
+        Self::start(&Site { listen: " ssl", inside: tls, target }, certificate, key)
+    }
+
+    /// Starts one in front of a port that keeps answers and gives them to everybody, whoever they were for:
+    /// a mistake that people make.
+    #[must_use]
+    pub fn caching_for_everybody(target: u16) -> Self {
+        let cache = "location / {
+                         proxy_pass http://127.0.0.1:TARGET; proxy_cache kept; proxy_cache_valid 200 1m;
+                         proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;
+                     }";
+        Self::start(&Site { listen: "", inside: cache, target }, "", "")
+    }
+
+    fn start(site: &Site<'_>, certificate: &str, key: &str) -> Self {
         let installed = Command::new("nginx").arg("-v").output();
         assert!(
             installed.is_ok_and(|output| output.status.success()),
             "nginx is not installed: Debian package `nginx`"
         );
         (0..PORT_TRIES)
-            .find_map(|_| Self::try_start(target, certificate, key))
+            .find_map(|_| Self::try_start(site, certificate, key))
             .expect("nginx starts on one of several ports")
     }
 
@@ -42,10 +68,12 @@ impl Nginx {
         self.port
     }
 
-    fn try_start(target: u16, certificate: &str, key: &str) -> Option<Self> {
+    fn try_start(site: &Site<'_>, certificate: &str, key: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
         let port = free_port();
         let root = folder.path().display();
+        let Site { listen, target, .. } = site;
+        let inside = site.inside.replace("TARGET", &target.to_string());
         let config = format!(
             "daemon off; worker_processes 1; pid {root}/pid; error_log stderr notice;
              events {{ worker_connections 256; }}
@@ -53,11 +81,8 @@ impl Nginx {
                  access_log off;
                  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
                  fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-                 server {{
-                     listen 127.0.0.1:{port} ssl;
-                     ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;
-                     location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; }}
-                 }}
+                 proxy_cache_path {root}/cache keys_zone=kept:1m;
+                 server {{ listen 127.0.0.1:{port}{listen}; {inside} }}
              }}"
         );
         for (name, contents) in

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use thiserror::Error;
 
-use crate::cli::args::{Cli, Command, DoctorArgs, DoctorTopic};
+use crate::cli::args::{Cli, Command, DoctorArgs, DoctorServer, DoctorTopic};
 use crate::cli::console::Console;
 use crate::config::{Config, LoadArgs, Loaded};
 use crate::http::openapi;
@@ -83,11 +83,11 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
         Command::Backup { file } => {
             with_console(|console| with_config(load, |loaded| backup::run(&file, loaded, console)))
         }
-        Command::Doctor(DoctorArgs { topic, flags }) => {
-            with_console(|console| doctor::run(topic, flags, load, console))
-        }
+        Command::Doctor(args) => with_console(|console| doctor::run(&args, load, console)),
         Command::TestRedis(flags) => {
-            with_console(|console| doctor::run(DoctorTopic::Redis, flags, load, console))
+            let (topic, server) = (DoctorTopic::Redis, DoctorServer::default());
+            let args = DoctorArgs { topic, server, flags };
+            with_console(|console| doctor::run(&args, load, console))
         }
         Command::Debug(command) => with_console(|console| debug::run(&command, console)),
     }

@@ -123,14 +123,30 @@ pub struct ConfigArgs {
 }
 
 /// Arguments of `nightlatch doctor`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DoctorArgs {
     /// What to examine
     #[arg(value_enum)]
     pub topic: DoctorTopic,
+    /// Which server `session` is about
+    #[command(flatten)]
+    pub server: DoctorServer,
     /// How to examine it, and what to print
     #[command(flatten)]
     pub flags: DoctorFlags,
+}
+
+/// Which server `nightlatch doctor session` is about.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoctorServer {
+    /// The running server [default: where `NIGHTLATCH_LISTEN` says, over http]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Whose sessions to try: asks for the password, or reads one line of stdin
+    ///
+    /// Without it two users are made in the database of the configuration, and removed again.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
 }
 
 /// Flags of `nightlatch doctor`, whatever it examines.
@@ -161,6 +177,8 @@ pub enum DoctorTopic {
     Env,
     /// Each Redis that is configured: whether it can be used, how well, and if not, why
     Redis,
+    /// Sessions of a running server: made, read, listed, refreshed, revoked and refused
+    Session,
 }
 
 /// `nightlatch user ..`

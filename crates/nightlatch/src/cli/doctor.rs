@@ -1,12 +1,14 @@
 //! `nightlatch doctor`: what is wrong, the worst first, and the line that puts it right.
 
+mod session;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nightlatch_core::{Entropy, SystemEntropy};
 
-use super::args::{DoctorFlags, DoctorTopic};
+use super::args::{DoctorArgs, DoctorTopic};
 use super::console::Console;
 use super::printable::printable;
 use super::{FAILURE, FINE, block_on};
@@ -20,52 +22,57 @@ const REPAIRS_MAX: usize = 8;
 
 /// Runs the command; the exit code: 1 if an error was found, with `--strict` a warning.
 pub(super) fn run(
-    topic: DoctorTopic,
-    flags: DoctorFlags,
+    args: &DoctorArgs,
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
     let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
-    let mut diagnosis = examine(topic, flags, load, console)?;
+    let mut diagnosis = examine(args, load, console)?;
     for _ in 0..REPAIRS_MAX {
-        if !flags.fix || !repair(&file, &diagnosis, console)? {
+        if !args.flags.fix || !repair(&file, &diagnosis, console)? {
             break;
         }
-        diagnosis = examine(topic, flags, load, console)?;
+        diagnosis = examine(args, load, console)?;
     }
-    if flags.json {
+    if args.flags.json {
         serde_json::to_writer_pretty(&mut *console.out, &diagnosis.to_json())?;
         writeln!(console.out)?;
     } else {
         print_text(&diagnosis, console.out)?;
     }
-    Ok(if diagnosis.is_failure(flags.strict) { FAILURE } else { FINE })
+    Ok(if diagnosis.is_failure(args.flags.strict) { FAILURE } else { FINE })
 }
 
 fn examine(
-    topic: DoctorTopic,
-    flags: DoctorFlags,
+    args: &DoctorArgs,
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<Diagnosis> {
+    let findings = match args.topic {
+        DoctorTopic::Env => {
+            let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
+            doctor::examine_env_file(&file, args.flags.with_env)
+        }
+        DoctorTopic::Redis => {
+            let sources = Sources::read(load, args.flags.with_env);
+            let mark = SystemEntropy.bits();
+            block_on(async {
+                Ok(doctor::examine_redis(&sources, mark, &mut progress(console)).await)
+            })?
+        }
+        DoctorTopic::Session => session::examine(&args.server, load, console)?,
+    };
+    Ok(Diagnosis::of(findings))
+}
+
+/// Says what is being done, to a person who waits for it.
+fn progress<'a, 'c>(console: &'a mut Console<'c>) -> impl FnMut(&str) + use<'a, 'c> {
     let is_watched = io::stderr().is_terminal();
-    let mut tell = |doing: &str| {
+    move |doing| {
         if is_watched {
             console.talk(format_args!("{}", printable(doing)));
         }
-    };
-    let findings = match topic {
-        DoctorTopic::Env => {
-            let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
-            doctor::examine_env_file(&file, flags.with_env)
-        }
-        DoctorTopic::Redis => {
-            let sources = Sources::read(load, flags.with_env);
-            let mark = SystemEntropy.bits();
-            block_on(async { Ok(doctor::examine_redis(&sources, mark, &mut tell).await) })?
-        }
-    };
-    Ok(Diagnosis::of(findings))
+    }
 }
 
 /// Writes what may be written without asking; whether anything was.

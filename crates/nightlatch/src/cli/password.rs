@@ -18,6 +18,15 @@ pub(super) fn read(whose: &str, console: &mut Console<'_>) -> anyhow::Result<Pas
     if console.is_interactive { ask(whose, console) } else { take_line(console) }
 }
 
+/// Reads the password that `whose` account has.
+pub(super) fn read_known(whose: &str, console: &mut Console<'_>) -> anyhow::Result<Password> {
+    if !console.is_interactive {
+        return take_line(console);
+    }
+    let _caught = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    prompt(&format!("Password of {whose}: "))
+}
+
 /// How often a new password was not taken.
 #[derive(Default)]
 pub(super) struct Refusals(u32);

@@ -4,6 +4,7 @@
 
 mod fixing;
 mod redis;
+mod session;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,7 +48,12 @@ fn doctor(topic: &str, text: &str) -> Verdict {
 }
 
 fn doctor_in(folder: &Path, arguments: &[&str]) -> Verdict {
-    let output = run(folder, &[arguments, &["--json"]].concat());
+    judged(&run(folder, &[arguments, &["--json"]].concat()))
+}
+
+/// What was found, if it is fit to be printed: documented, and without a secret.
+fn judged(output: &Output) -> Verdict {
+    assert_nothing_secret(output);
     let out = String::from_utf8_lossy(&output.stdout);
     let said: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
     let findings = said["findings"].as_array().expect("a list").clone();
@@ -61,9 +67,13 @@ fn doctor_in(folder: &Path, arguments: &[&str]) -> Verdict {
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let arguments = [&["doctor"], arguments].concat();
     let output = launch().command(folder, &arguments).output().expect("it runs");
+    assert_nothing_secret(&output);
+    output
+}
+
+fn assert_nothing_secret(output: &Output) {
     let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     assert!(!said.contains(MARK), "a secret is shown: {said}");
     assert!(!said.contains("panicked"), "{said}");
-    output
 }

@@ -1,0 +1,86 @@
+//! `doctor session` against a running server: what works is timed, what does not is named, and nobody and
+//! nothing is left behind.
+
+use nightlatch_testkit::nginx::Nginx;
+use nightlatch_testkit::process::free_port;
+use nightlatch_testkit::redis::RedisServer;
+use nightlatch_testkit::server::NightlatchServer;
+use serde_json::{Value, json};
+
+use super::{Verdict, judged};
+use crate::person::Person;
+use crate::record::{Record, launch, on_each_record};
+
+/// Runs it beside the server, with its configuration.
+fn doctor(server: &NightlatchServer, arguments: &[&str], input: &str) -> Verdict {
+    let arguments = [&["doctor", "session", "--json"], arguments].concat();
+    judged(&server.command_given(&arguments, input))
+}
+
+fn count(server: &NightlatchServer, arguments: &[&str], members: &str) -> usize {
+    let printed = server.command(arguments);
+    let said: Value = serde_json::from_str(&printed).expect("it is JSON");
+    said[members].as_array().expect("a list").len()
+}
+
+async fn two_people_are_made_tried_and_removed(record: Record) {
+    let stand = record.serve().await;
+    let server = &stand.server;
+    Person::logged_in(server, "alice").await;
+    let found = doctor(server, &["--url", &server.origin()], "");
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    let steps = found.find("session-steps")["text"].as_str().expect("a text").to_owned();
+    for step in [
+        "log in ",
+        "read the session",
+        "list the sessions",
+        "revoke the other one",
+        "refused after it was revoked",
+        "get tokens",
+        "read by access token",
+        "refresh ",
+        "revoke the tokens",
+        "log out",
+        "refused after the logout",
+    ] {
+        assert!(steps.contains(step), "{step}: {steps}");
+    }
+    let crowd = found.find("session-crowd")["why"].as_str().expect("a text");
+    assert!(crowd.contains("50 sessions at once: each read its own"), "{crowd}");
+    assert_eq!(count(server, &["user", "list", "--json"], "users"), 1);
+    assert_eq!(count(server, &["session", "list", "--json"], "sessions"), 1);
+}
+
+on_each_record!(two_people_are_made_tried_and_removed);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_is_there_keeps_the_sessions_that_were_there() {
+    let server = launch().ready().await;
+    let mut alice = Person::logged_in(&server, "alice").await;
+    let url = server.origin();
+    let arguments = ["--url", url.as_str(), "--user", "alice"];
+    let found = doctor(&server, &arguments, &format!("{}\n", alice.password));
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    assert_eq!(count(&server, &["session", "list", "--json"], "sessions"), 1);
+    assert_eq!(alice.client.get("/api/v1/session").await.status, 200);
+    let found = doctor(&server, &arguments, "sesame-is-not-it\n");
+    assert_eq!((found.wrong(), found.code), (vec!["session-login-failed"], Some(1)));
+    let why = found.find("session-login-failed")["why"].clone();
+    assert_eq!(why, json!("log in: answered 401 invalid_credentials"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_somebody_else_and_what_mixes_up_answers_are_named() {
+    let server = launch().ready().await;
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let redis = RedisServer::launch();
+    let other = format!("http://127.0.0.1:{}", redis.port());
+    for (url, id) in [(nobody, "session-unreachable"), (other, "session-unreachable")] {
+        assert_eq!(doctor(&server, &["--url", &url], "").wrong(), [id], "{url}");
+    }
+    let nginx = Nginx::caching_for_everybody(server.address().port());
+    let url = format!("http://127.0.0.1:{}", nginx.port());
+    let found = doctor(&server, &["--url", &url], "");
+    assert_eq!(found.wrong(), ["session-mixed", "session-not-revoked"], "{:#?}", found.findings);
+    assert_eq!(count(&server, &["user", "list", "--json"], "users"), 0);
+}
