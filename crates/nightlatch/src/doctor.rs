@@ -20,5 +20,5 @@ mod written;
 pub use env::examine_env_file;
 pub use redis::examine_redis;
 pub use repair::{Repaired, repair};
-pub use session::{Canary, examine_session};
+pub use session::{Canary, examine_server, examine_session};
 pub use sources::Sources;

@@ -126,9 +126,9 @@ pub struct ConfigArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DoctorArgs {
     /// What to examine
-    #[arg(value_enum)]
+    #[arg(value_enum, default_value = "all")]
     pub topic: DoctorTopic,
-    /// Which server `session` is about
+    /// Which server it is about
     #[command(flatten)]
     pub server: DoctorServer,
     /// How to examine it, and what to print
@@ -136,13 +136,13 @@ pub struct DoctorArgs {
     pub flags: DoctorFlags,
 }
 
-/// Which server `nightlatch doctor session` is about.
+/// Which server `nightlatch doctor` is about.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DoctorServer {
-    /// The running server [default: where `NIGHTLATCH_LISTEN` says, over http]
+    /// The running server [default for `session`: where `NIGHTLATCH_LISTEN` says, over http]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Whose sessions to try: asks for the password, or reads one line of stdin
+    /// Whose sessions `session` tries: asks for the password, or reads one line of stdin
     ///
     /// Without it two users are made in the database of the configuration, and removed again.
     #[arg(long, value_name = "NAME")]
@@ -173,6 +173,8 @@ pub struct DoctorFlags {
 /// What `nightlatch doctor` examines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DoctorTopic {
+    /// All that is configured; with --url also what the server says of its health
+    All,
     /// A .env file, of Nightlatch or of any application that uses Redis; nobody is asked
     Env,
     /// Each Redis that is configured: whether it can be used, how well, and if not, why

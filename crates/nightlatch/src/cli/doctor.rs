@@ -26,7 +26,7 @@ pub(super) fn run(
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
-    let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
+    let file = env_file(load);
     let mut diagnosis = examine(args, load, console)?;
     for _ in 0..REPAIRS_MAX {
         if !args.flags.fix || !repair(&file, &diagnosis, console)? {
@@ -49,20 +49,46 @@ fn examine(
     console: &mut Console<'_>,
 ) -> anyhow::Result<Diagnosis> {
     let findings = match args.topic {
-        DoctorTopic::Env => {
-            let file = load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"));
-            doctor::examine_env_file(&file, args.flags.with_env)
-        }
+        DoctorTopic::All => examine_all(args, load, console)?,
+        DoctorTopic::Env => doctor::examine_env_file(&env_file(load), args.flags.with_env),
         DoctorTopic::Redis => {
             let sources = Sources::read(load, args.flags.with_env);
-            let mark = SystemEntropy.bits();
-            block_on(async {
-                Ok(doctor::examine_redis(&sources, mark, &mut progress(console)).await)
-            })?
+            block_on(async { Ok(examine_redis(&sources, console).await) })?
         }
         DoctorTopic::Session => session::examine(&args.server, load, console)?,
     };
     Ok(Diagnosis::of(findings))
+}
+
+/// What the configuration makes sensible. That Redis fails is no error here: logins go on without.
+fn examine_all(
+    args: &DoctorArgs,
+    load: &LoadArgs,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Vec<Finding>> {
+    let origin = args.server.url.as_deref().map(session::origin).transpose()?;
+    let file = env_file(load);
+    let mut findings = Vec::new();
+    if load.env_file.is_some() || file.is_file() {
+        findings.extend(doctor::examine_env_file(&file, args.flags.with_env));
+    }
+    let sources = Sources::read(load, args.flags.with_env);
+    block_on(async {
+        let of_redis = examine_redis(&sources, console).await;
+        findings.extend(of_redis.into_iter().map(|finding| sources.bearable(finding)));
+        if let Some(origin) = &origin {
+            findings.push(doctor::examine_server(origin, &mut progress(console)).await);
+        }
+        Ok(findings)
+    })
+}
+
+async fn examine_redis(sources: &Sources, console: &mut Console<'_>) -> Vec<Finding> {
+    doctor::examine_redis(sources, SystemEntropy.bits(), &mut progress(console)).await
+}
+
+fn env_file(load: &LoadArgs) -> PathBuf {
+    load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"))
 }
 
 /// Says what is being done, to a person who waits for it.

@@ -1,6 +1,7 @@
 //! A diagnosis: all findings, the worst first, and what they come to.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -18,6 +19,9 @@ impl Diagnosis {
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| (Reverse(finding.level), finding.line, finding.column));
+        // What one examination says of a line, another need not say again.
+        let mut told = HashSet::new();
+        findings.retain(|it| it.line.is_none() || told.insert((it.id, it.source.clone(), it.line)));
         Self { findings }
     }
 

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::Secret;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use self::client::Client;
 use self::failure::Failure;
 use self::journey::{Journey, Seen};
 use super::finding::Finding;
-use crate::config::ProblemLevel::Info;
+use crate::config::ProblemLevel::{Info, Warn};
 use crate::config::WebOrigin;
 
 /// How long one person's way may take in all, and how long that of all sessions at once.
@@ -38,15 +39,12 @@ pub async fn examine_session(
     people: &[Arc<Canary>],
     tell: &mut dyn FnMut(&str),
 ) -> Vec<Finding> {
-    let at = format!("{}://{}:{}", origin.scheme().as_str(), origin.host(), origin.port());
-    let client = match Client::new(origin) {
-        Ok(client) => Arc::new(client),
-        Err(why) => return vec![Failure::new("session-unreachable", why).into()],
-    };
+    let at = shown(origin);
     tell(&format!("{at}: is it there?"));
-    if let Err(failure) = is_there(&client, &at).await {
-        return vec![failure.into()];
-    }
+    let client = match reach(origin).await {
+        Ok((client, _)) => client,
+        Err(failure) => return vec![failure.into()],
+    };
     let mut findings = Vec::new();
     for (number, canary) in people.iter().enumerate() {
         tell(&format!("{at}: the sessions of person {} of {}", number + 1, people.len()));
@@ -65,31 +63,57 @@ pub async fn examine_session(
     findings
 }
 
-/// Whether a Nightlatch answers there, and can serve.
-async fn is_there(client: &Client, at: &str) -> Result<(), Failure> {
-    let unreachable = |class| {
+/// Whether a server runs there that can serve logins: what its health says.
+pub async fn examine_server(origin: &WebOrigin, tell: &mut dyn FnMut(&str)) -> Finding {
+    let at = shown(origin);
+    tell(&format!("{at}: how is it?"));
+    match reach(origin).await {
+        Err(failure) => failure.into(),
+        Ok((_, health)) => {
+            let word = |name: &str| health[name].as_str().unwrap_or("unknown").to_owned();
+            let why = format!(
+                "the server at {at} says that it is {}: database {}, Redis {}, auth service {}",
+                word("status"),
+                word("database"),
+                word("cache"),
+                word("auth_service"),
+            );
+            let is_healthy = health["status"] == "healthy";
+            let id = if is_healthy { "server-healthy" } else { "server-degraded" };
+            Finding::new(id, if is_healthy { Info } else { Warn }, why)
+        }
+    }
+}
+
+/// A Nightlatch that can serve, and its health.
+async fn reach(origin: &WebOrigin) -> Result<(Arc<Client>, Value), Failure> {
+    let at = shown(origin);
+    let client = Client::new(origin).map_err(|why| Failure::new("server-unreachable", why))?;
+    let health = client.get("/health").await.map_err(|class| {
         let why =
             format!("{at} cannot be used ({class}): is the server running, is this its address?");
-        Failure::new("session-unreachable", why)
-    };
-    let health = client.get("/health").await.map_err(unreachable)?;
-    let status = health.body["status"].as_str();
-    match status {
-        Some("healthy" | "degraded") => Ok(()),
+        Failure::new("server-unreachable", why)
+    })?;
+    match health.body["status"].as_str() {
+        Some("healthy" | "degraded") => Ok((Arc::new(client), health.body)),
         Some("unhealthy") => {
-            let class = health.body["database_class"].as_str().unwrap_or("unknown").to_owned();
+            let class = health.body["database_class"].as_str().unwrap_or("unknown");
             let why = format!("{at} can serve no login now: its database fails ({class})");
-            Err(Failure::new("session-unhealthy", why))
+            Err(Failure::new("server-unhealthy", why))
         }
         _ => {
             let why = format!(
                 "{at} answers {} to /health and is no Nightlatch: another service listens there, or \
                  a proxy answers in its place",
-                health.status
+                health.status.as_u16()
             );
-            Err(Failure::new("session-not-nightlatch", why))
+            Err(Failure::new("server-not-nightlatch", why))
         }
     }
+}
+
+fn shown(origin: &WebOrigin) -> String {
+    format!("{}://{}:{}", origin.scheme().as_str(), origin.host(), origin.port())
 }
 
 fn took_too_long(what: &str) -> Failure {

@@ -7,7 +7,7 @@ use super::env::{self, read_lines};
 use super::file_text;
 use super::finding::Finding;
 use super::written::Written;
-use crate::config::{Config, LoadArgs, Loaded};
+use crate::config::{Config, LoadArgs, Loaded, ProblemLevel};
 
 /// The file that is read when nobody names another.
 const ENV_FILE: &str = ".env";
@@ -40,6 +40,17 @@ impl Sources {
     /// Whether they are a Nightlatch's.
     pub(super) fn is_ours(&self) -> bool {
         self.written.iter().any(|it| OURS.contains(&it.name.as_str()))
+    }
+
+    /// A finding about the Redis of a Nightlatch, as bad as it is for logins: they go on without.
+    #[must_use]
+    pub fn bearable(&self, finding: Finding) -> Finding {
+        let is_at_ours = finding.name.as_deref().is_some_and(|name| name.starts_with("REDIS_"));
+        if finding.level < ProblemLevel::Error || !is_at_ours || !self.is_ours() {
+            return finding;
+        }
+        let why = format!("{} (Nightlatch goes on without Redis)", finding.why);
+        Finding { level: ProblemLevel::Warn, why, ..finding }
     }
 
     /// How long a request may wait for Redis, and what keys begin with.

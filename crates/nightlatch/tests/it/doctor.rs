@@ -2,6 +2,7 @@
 //!
 //! It must name the cause, find nothing where nothing is wrong, and never show a secret.
 
+mod all;
 mod fixing;
 mod redis;
 mod session;

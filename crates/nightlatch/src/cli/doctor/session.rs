@@ -48,7 +48,7 @@ pub(super) fn examine(
     block_on(async { Ok(examine_session(&origin, &people, &mut progress(console)).await) })
 }
 
-fn origin(url: &str) -> anyhow::Result<WebOrigin> {
+pub(super) fn origin(url: &str) -> anyhow::Result<WebOrigin> {
     let wrong = |why: String| anyhow!(WrongUsage(format!("--url {why}, as http://127.0.0.1:8080")));
     let (origin, rest) = WebOrigin::split(url).map_err(|error| wrong(error.to_string()))?;
     if !matches!(rest, "" | "/") {

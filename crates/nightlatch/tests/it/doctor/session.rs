@@ -75,7 +75,7 @@ async fn nobody_somebody_else_and_what_mixes_up_answers_are_named() {
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let redis = RedisServer::launch();
     let other = format!("http://127.0.0.1:{}", redis.port());
-    for (url, id) in [(nobody, "session-unreachable"), (other, "session-unreachable")] {
+    for (url, id) in [(nobody, "server-unreachable"), (other, "server-unreachable")] {
         assert_eq!(doctor(&server, &["--url", &url], "").wrong(), [id], "{url}");
     }
     let nginx = Nginx::caching_for_everybody(server.address().port());
