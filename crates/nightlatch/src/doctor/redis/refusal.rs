@@ -31,8 +31,43 @@ pub(super) async fn explain(
         return Finding::new("redis-wrong-service", Error, why);
     }
     let level = if refused.class == Class::Loading { Warn } else { Error };
-    let (id, why) = of_class(refused.class, subject, &at);
-    Finding::new(id, level, why)
+    let id = match refused.class {
+        Class::Timeout if !at.is_connected() => "redis-no-answer",
+        class => redis_finding(class),
+    };
+    Finding::new(id, level, sentence(refused.class, subject, &at))
+}
+
+/// The finding of a class, as the server's log and health name it, too.
+pub(crate) const fn redis_finding(class: Class) -> &'static str {
+    match class {
+        Class::Unreachable => "redis-unreachable",
+        Class::Dns => "redis-dns",
+        Class::Timeout => "redis-hangs",
+        Class::Slow => "redis-slow",
+        Class::Closed => "redis-closed",
+        Class::TlsUntrusted => "redis-tls-untrusted",
+        Class::TlsExpired => "redis-tls-expired",
+        Class::TlsHostname => "redis-tls-hostname",
+        Class::TlsNotSpoken => "redis-tls-not-spoken",
+        Class::TlsRequired => "redis-tls-required",
+        Class::TlsClientCert => "redis-tls-client-cert",
+        Class::TlsVersion => "redis-tls-version",
+        Class::AuthRequired => "redis-auth-required",
+        Class::AuthFailed => "redis-auth-failed",
+        Class::Forbidden => "redis-forbidden",
+        Class::Readonly => "redis-readonly",
+        Class::Loading => "redis-loading",
+        Class::OutOfMemory => "redis-memory-full",
+        Class::Busy => "redis-busy",
+        Class::Misconf => "redis-misconf",
+        Class::MasterDown => "redis-masterdown",
+        Class::NoReplicas => "redis-noreplicas",
+        Class::MaxClients => "redis-maxclients",
+        Class::ClusterDown => "redis-cluster-down",
+        // The others are not of Redis.
+        _ => "redis-protocol",
+    }
 }
 
 /// What was seen on the way.
@@ -98,7 +133,7 @@ fn of_cause(subject: &Subject, cause: RedisCause, at: &Evidence<'_>) -> Finding 
     Finding::new(id, Error, why)
 }
 
-fn of_class(class: Class, subject: &Subject, at: &Evidence<'_>) -> (&'static str, String) {
+fn sentence(class: Class, subject: &Subject, at: &Evidence<'_>) -> String {
     let place = at.place();
     match class {
         Class::Unreachable | Class::Dns | Class::Timeout | Class::Closed | Class::Protocol => {
@@ -118,127 +153,122 @@ fn of_class(class: Class, subject: &Subject, at: &Evidence<'_>) -> (&'static str
     }
 }
 
-fn of_way(class: Class, at: &Evidence<'_>, place: &str) -> (&'static str, String) {
+fn of_way(class: Class, at: &Evidence<'_>, place: &str) -> String {
     match class {
         Class::Dns => {
             let why = format!("names the host of {place}, which no name server here knows");
-            ("redis-dns", why)
+            why
         }
         Class::Unreachable if at.reached.is_empty() => {
-            ("redis-unreachable", "names a socket where nobody listens".to_owned())
+            "names a socket where nobody listens".to_owned()
         }
         Class::Unreachable => {
             let why = format!(
                 "leads to {place}, which refuses the connection: Redis is not running there, or \
                  listens on another port or address (`bind`)"
             );
-            ("redis-unreachable", why)
+            why
         }
         Class::Timeout if at.is_connected() => {
             let why = format!(
                 "leads to {place}, which takes the connection and then says nothing: the server \
                  hangs, as in a long command, or is no Redis"
             );
-            ("redis-hangs", why)
+            why
         }
         Class::Timeout => {
             let why = format!(
                 "leads to {place}, from where nothing comes back within 2 s: a firewall drops it, or \
                  the machine is down"
             );
-            ("redis-no-answer", why)
+            why
         }
         Class::Closed => {
-            ("redis-closed", format!("leads to {place}, which ends the connection without a word"))
+            format!("leads to {place}, which ends the connection without a word")
         }
-        _ => (
-            "redis-protocol",
-            format!("leads to {place}, which answers something that is no Redis"),
-        ),
+        _ => format!("leads to {place}, which answers something that is no Redis"),
     }
 }
 
-fn of_tls(class: Class, place: &str) -> (&'static str, String) {
-    let (id, what) = match class {
+fn of_tls(class: Class, place: &str) -> String {
+    let what = match class {
         Class::TlsUntrusted => {
             let what = "shows a certificate of an authority that is not trusted here; name the \
                         authority's file with ?ssl_ca_certs=/path/to/ca.pem";
-            ("redis-tls-untrusted", what)
+            what
         }
         Class::TlsExpired => {
             let what = "shows a certificate that has expired, or is not valid yet: renew it there, \
                         or set this machine's clock";
-            ("redis-tls-expired", what)
+            what
         }
         Class::TlsHostname => {
             let what = "shows a certificate for another name: write the name that it is for";
-            ("redis-tls-hostname", what)
+            what
         }
         Class::TlsNotSpoken => {
             let what = "speaks no TLS there: set it up in the server (`tls-port`), or name its port \
                         for TLS; redis:// would send everything, the password too, in the clear";
-            ("redis-tls-not-spoken", what)
+            what
         }
-        Class::TlsRequired => ("redis-tls-required", "speaks only TLS: write rediss://"),
+        Class::TlsRequired => "speaks only TLS: write rediss://",
         Class::TlsClientCert => {
             let what = "wants a certificate of ours: ?ssl_certfile=/path/to/client.pem&\
                         ssl_keyfile=/path/to/client.key";
-            ("redis-tls-client-cert", what)
+            what
         }
-        _ => ("redis-tls-version", "speaks no version of TLS from 1.2 on"),
+        _ => "speaks no version of TLS from 1.2 on",
     };
-    (id, format!("leads to {place}, which {what}"))
+    format!("leads to {place}, which {what}")
 }
 
-fn of_login(class: Class, subject: &Subject, place: &str) -> (&'static str, String) {
+fn of_login(class: Class, subject: &Subject, place: &str) -> String {
     let has_password = subject.config.password.is_some();
     match class {
         Class::AuthRequired if has_password => {
             let why = format!("is answered NOAUTH by {place} although it has a password");
-            ("redis-auth-required", why)
+            why
         }
         Class::AuthRequired => {
             let why = format!("has no password, and {place} wants one (NOAUTH)");
-            ("redis-auth-required", why)
+            why
         }
         Class::AuthFailed if subject.config.username.is_none() => {
             let why = format!(
                 "has a password that {place} refuses (WRONGPASS): it is not the default user's. A \
                  user of an ACL needs its name before the password"
             );
-            ("redis-auth-failed", why)
+            why
         }
         Class::AuthFailed => {
             let why = format!("has a user and password that {place} refuses (WRONGPASS)");
-            ("redis-auth-failed", why)
+            why
         }
         _ => {
             let why = format!("logs in at {place} as a user who may not even do that (NOPERM)");
-            ("redis-forbidden", why)
+            why
         }
     }
 }
 
-fn of_state(class: Class, place: &str) -> (&'static str, String) {
-    let (id, what) = match class {
-        Class::Loading => ("redis-loading", "is still reading its data after a start: wait for it"),
-        Class::Readonly => ("redis-readonly", "is a replica, which takes no writes"),
-        Class::OutOfMemory => ("redis-memory-full", "is at its limit of memory (OOM)"),
-        Class::Busy => ("redis-busy", "is busy with a script that does not end (SCRIPT KILL)"),
+fn of_state(class: Class, place: &str) -> String {
+    let what = match class {
+        Class::Loading => "is still reading its data after a start: wait for it",
+        Class::Readonly => "is a replica, which takes no writes",
+        Class::OutOfMemory => "is at its limit of memory (OOM)",
+        Class::Busy => "is busy with a script that does not end (SCRIPT KILL)",
         Class::Misconf => {
             let what = "cannot write its snapshot to the disk and takes no changes until it can";
-            ("redis-misconf", what)
+            what
         }
         Class::MasterDown => {
             let what = "knows no primary now: it is down, or its name is another one";
-            ("redis-masterdown", what)
+            what
         }
-        Class::NoReplicas => {
-            ("redis-noreplicas", "has too few replicas (`min-replicas-to-write`) to take changes")
-        }
-        Class::MaxClients => ("redis-maxclients", "takes no more clients (`maxclients`)"),
-        Class::ClusterDown => ("redis-cluster-down", "is in a Cluster that is not whole"),
-        _ => ("redis-protocol", "answers something that is no Redis"),
+        Class::NoReplicas => "has too few replicas (`min-replicas-to-write`) to take changes",
+        Class::MaxClients => "takes no more clients (`maxclients`)",
+        Class::ClusterDown => "is in a Cluster that is not whole",
+        _ => "answers something that is no Redis",
     };
-    (id, format!("leads to {place}, which {what}"))
+    format!("leads to {place}, which {what}")
 }
