@@ -170,7 +170,10 @@ impl Connector {
             // A server or a proxy from before Redis 6.
             (Refusal::Older, _) => match self.greet(ProtocolVersion::RESP2, found_at).await {
                 Ok(connection) => return Ok(connection),
-                Err(refusal) => refusal.class(),
+                Err(refusal) => {
+                    let (class, cause) = (refusal.class(), refusal.cause());
+                    return Err(Unconnected { class, cause, was_examined: true });
+                }
             },
             // OpenSSL says nothing to somebody who speaks no TLS.
             (Refusal::Greeting(FailureClass::Closed, _), false) => {

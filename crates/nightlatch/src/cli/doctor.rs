@@ -1,11 +1,11 @@
 //! `nightlatch doctor`: what is wrong, the worst first, and the line that puts it right.
 
+mod print;
 mod session;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use nightlatch_core::{Entropy, SystemEntropy};
 
 use super::args::{DoctorArgs, DoctorTopic};
@@ -29,7 +29,7 @@ pub(super) fn run(
     let file = env_file(load);
     let mut diagnosis = examine(args, load, console)?;
     for _ in 0..REPAIRS_MAX {
-        if !args.flags.fix || !repair(&file, &diagnosis, console)? {
+        if !args.flags.fix || !repair(&file, &diagnosis, console) {
             break;
         }
         diagnosis = examine(args, load, console)?;
@@ -38,7 +38,7 @@ pub(super) fn run(
         serde_json::to_writer_pretty(&mut *console.out, &diagnosis.to_json())?;
         writeln!(console.out)?;
     } else {
-        print_text(&diagnosis, console.out)?;
+        print::as_text(&diagnosis, console.out)?;
     }
     Ok(if diagnosis.is_failure(args.flags.strict) { FAILURE } else { FINE })
 }
@@ -101,51 +101,29 @@ fn progress<'a, 'c>(console: &'a mut Console<'c>) -> impl FnMut(&str) + use<'a, 
     }
 }
 
-/// Writes what may be written without asking; whether anything was.
-fn repair(file: &Path, found: &Diagnosis, console: &mut Console<'_>) -> anyhow::Result<bool> {
-    if found.findings().iter().all(|finding| finding.correction.is_none()) {
-        return Ok(false);
-    }
+/// Writes what may be written without asking; whether anything was. That it cannot is told beside what was
+/// found.
+fn repair(file: &Path, found: &Diagnosis, console: &mut Console<'_>) -> bool {
     let shown = file.display().to_string();
-    let repaired = doctor::repair(file, found.findings());
-    let repaired = repaired.with_context(|| format!("correcting {shown}"))?;
-    let Some(repaired) = repaired else { return Ok(false) };
-    for (name, line) in &repaired.lines {
-        console.talk(format_args!("{}:{line}: {name} is corrected", printable(&shown)));
+    let is_about =
+        |finding: &Finding| finding.correction.is_some() && finding.source.as_ref() == Some(&shown);
+    if !found.findings().iter().any(is_about) {
+        return false;
     }
-    let copy = repaired.copy.display().to_string();
-    console.talk(format_args!("as it was: {}", printable(&copy)));
-    Ok(true)
-}
-
-fn print_text(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
-    for finding in diagnosis.findings() {
-        print_finding(finding, out)?;
+    let shown = printable(&shown);
+    match doctor::repair(file, found.findings()) {
+        Ok(None) => false,
+        Ok(Some(repaired)) => {
+            for (name, line) in &repaired.lines {
+                console.talk(format_args!("{shown}:{line}: {name} is corrected"));
+            }
+            let copy = repaired.copy.display().to_string();
+            console.talk(format_args!("as it was: {}", printable(&copy)));
+            true
+        }
+        Err(error) => {
+            console.talk(format_args!("{shown} cannot be corrected: {error}"));
+            false
+        }
     }
-    writeln!(out, "{}", diagnosis.summary())
-}
-
-fn print_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let place = [finding.source.clone(), number(finding.line), number(finding.column)];
-    let place: Vec<String> = place.into_iter().flatten().collect();
-    write!(out, "{:<6} ", finding.level.as_str())?;
-    if !place.is_empty() {
-        write!(out, "{}  ", printable(&place.join(":")))?;
-    }
-    if let Some(name) = &finding.name {
-        write!(out, "{}  ", printable(name))?;
-    }
-    writeln!(out, "[{}]", finding.id)?;
-    writeln!(out, "       {}", printable(&finding.why))?;
-    if let Some(text) = &finding.text {
-        writeln!(out, "       seen:    {}", printable(text))?;
-    }
-    if let Some(fix) = &finding.fix {
-        writeln!(out, "       write:   {}", printable(fix))?;
-    }
-    writeln!(out)
-}
-
-fn number(number: Option<usize>) -> Option<String> {
-    number.map(|number| number.to_string())
 }

@@ -18,7 +18,7 @@ impl Diagnosis {
     /// The worst first; what is as bad, in the order of the file.
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
-        findings.sort_by_key(|finding| (Reverse(finding.level), finding.line, finding.column));
+        findings.sort_by_key(|it| (Reverse(it.level), it.line, it.column, it.correction.is_none()));
         // What one examination says of a line, another need not say again.
         let mut told = HashSet::new();
         findings.retain(|it| it.line.is_none() || told.insert((it.id, it.source.clone(), it.line)));

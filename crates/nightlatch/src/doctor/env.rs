@@ -124,7 +124,8 @@ pub(super) fn at(written: &Written, finding: Finding) -> Finding {
     let Place { source, line, column } = written.place.clone();
     let fix = finding.fix.map(|value| format!("{name}={value}"));
     let column = finding.column.or(column);
-    Finding { name: Some(name.clone()), source, line, column, fix, ..finding }
+    let was = Some(written.value.clone());
+    Finding { name: Some(name.clone()), source, line, column, fix, was, ..finding }
 }
 
 /// What a URL is for. In a file of ours `REDIS_URL` holds sessions; elsewhere nobody knows.

@@ -28,6 +28,8 @@ pub struct Finding {
     pub fix: Option<String>,
     /// The corrected value itself, where it may be written without asking: nothing shows it.
     pub correction: Option<Secret<String>>,
+    /// The value that it takes the place of: another one that somebody wrote meanwhile stays.
+    pub was: Option<Secret<String>>,
 }
 
 impl Finding {
@@ -45,6 +47,7 @@ impl Finding {
             why: why.into(),
             fix: None,
             correction: None,
+            was: None,
         }
     }
 

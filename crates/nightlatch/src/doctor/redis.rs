@@ -16,14 +16,20 @@ use nightlatch_core::FailureClass;
 use nightlatch_store::redis::RedisAddress;
 use nightlatch_store::redis::inspect::{Reached, RedisRefusal, RedisVisit};
 
+use tokio::time::timeout;
+
 use self::subject::Subject;
 use super::finding::Finding;
+use super::shown::is_host;
 use super::sources::Sources;
 use crate::app::inspector;
 use crate::config::ProblemLevel::{Error, Info};
 
 /// The most that are visited, the likeliest first.
 const VISITED_MAX: usize = 8;
+
+/// How long one may be visited in all.
+const SUBJECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// How many questions the latency is measured by.
 const ROUND_TRIPS: usize = 100;
@@ -42,13 +48,35 @@ pub async fn examine_redis(
     }
     for subject in subjects.iter().take(VISITED_MAX) {
         tell(&format!("{}: visiting {}", subject.name, subject.shown()));
-        let found = examine_one(subject, mark).await;
+        let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark)).await;
+        let found = found.unwrap_or_else(|_| vec![took_too_long()]);
         findings.extend(found.into_iter().map(|finding| subject.told(finding)));
     }
     findings
 }
 
+fn took_too_long() -> Finding {
+    let limit = SUBJECT_LIMIT.as_secs();
+    let why = format!("answers so late that it was left after {limit} s");
+    Finding::new("redis-hangs", Error, why)
+}
+
+/// Whether every host is one: anything else may be a password that was pasted into its place.
+fn has_hosts(address: &RedisAddress) -> bool {
+    match address {
+        RedisAddress::Tcp { host, .. } => is_host(host),
+        RedisAddress::Unix(_) => true,
+        RedisAddress::Sentinel { sentinels: hosts, .. } | RedisAddress::Cluster(hosts) => {
+            hosts.iter().all(|(host, _)| is_host(host))
+        }
+    }
+}
+
 async fn examine_one(subject: &Subject, mark: u64) -> Vec<Finding> {
+    if !has_hosts(&subject.config.address) {
+        let why = "names a host that is none: is an @ encoded that should stand as it is?";
+        return vec![Finding::new("redis-url-unreadable", Error, why)];
+    }
     let inspector = match inspector(&subject.config) {
         Ok(inspector) => inspector,
         Err(error) => {
@@ -88,7 +116,7 @@ async fn examine_visit(subject: &Subject, visit: &RedisVisit, mark: u64) -> Vec<
         let is_known = |need: &Finding| findings.iter().any(|known| known.id == need.id);
         findings.extend(needs.filter(|need| !is_known(need)));
     }
-    findings.extend(attempt::without_password(subject).await);
+    findings.extend(attempt::without_password(subject, mark).await);
     findings.push(latency::judge(subject, &state, visit.round_trips(ROUND_TRIPS).await));
     findings
 }

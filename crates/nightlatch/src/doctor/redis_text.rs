@@ -68,9 +68,19 @@ pub(super) fn examine(name: &str, value: &str) -> Examined {
         findings.push(unreadable(bare, &wrong));
         return Examined { findings, url: None };
     };
+    if is_doubtful(bare) {
+        findings.push(Finding { fix: None, correction: None, ..unencoded(bare, &url) });
+        return Examined { findings, url: None };
+    }
     findings.push(unencoded(bare, &url));
     findings.extend(within(name, bare, &url));
     Examined { findings, url: Some(url) }
+}
+
+/// Whether it may as well lead to another host: what follows the first `@` is one, with an end.
+fn is_doubtful(text: &str) -> bool {
+    let between = text.split_once('@').and_then(|(_, rest)| rest.rsplit_once('@'));
+    between.is_some_and(|(between, _)| between.contains(['/', '?', '#']))
 }
 
 fn unencoded(text: &str, url: &RedisUrl) -> Finding {

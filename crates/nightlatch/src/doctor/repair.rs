@@ -2,7 +2,7 @@
 //!
 //! Into the same file, not a new one in its place: it keeps its owner, and may be a link or a mount.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,7 @@ pub fn repair(path: &Path, findings: &[Finding]) -> io::Result<Option<Repaired>>
             finding.source.as_ref() == Some(&source)
                 && finding.line == Some(one.line)
                 && finding.name.as_ref() == Some(&one.name)
+                && finding.was.as_ref().map(Secret::expose) == Some(one.value.expose())
         };
         // A value with a reference in it is put together elsewhere.
         if one.value.expose().contains('$') {
@@ -53,32 +54,49 @@ pub fn repair(path: &Path, findings: &[Finding]) -> io::Result<Option<Repaired>>
     if changes.is_empty() {
         return Ok(None);
     }
-    if read.encoding != Encoding::Utf8 {
+    if !matches!(read.encoding, Encoding::Utf8 | Encoding::Utf8WithMark) {
         return Err(io::Error::other("it is not UTF-8: convert it first"));
     }
-    let mut corrected = Secret::new(String::with_capacity(text.len()));
+    let mark = if read.encoding == Encoding::Utf8WithMark { "\u{feff}" } else { "" };
+    let mut corrected = Secret::new(mark.to_owned());
     let mut done = 0;
     for (one, value) in &changes {
         corrected.expose_mut().push_str(&text[done..one.span.start]);
-        corrected.expose_mut().push_str(value.expose());
+        push_quoted(corrected.expose_mut(), value.expose(), one.quote);
         done = one.span.end;
     }
     corrected.expose_mut().push_str(&text[done..]);
-    let copy = copy_aside(path, text)?;
-    fs::write(path, corrected.expose())?;
+    if corrected.expose().strip_prefix(mark) == Some(text) {
+        return Ok(None);
+    }
+    // Who may not write it needs no copy.
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let copy = copy_aside(path, &[mark, text])?;
+    file.set_len(0)?;
+    file.write_all(corrected.expose().as_bytes())?;
     let lines = changes.iter().map(|(one, _)| (one.name.clone(), one.line)).collect();
     Ok(Some(Repaired { lines, copy }))
 }
 
+/// In the quotes that stood there, so that a shell reads it as it did before.
+fn push_quoted(text: &mut String, value: &str, quote: Option<char>) {
+    let quote = quote.filter(|_| !value.contains(['"', '\'', '\\', '$', '`']));
+    text.extend(quote);
+    text.push_str(value);
+    text.extend(quote);
+}
+
 /// `.env.bak-1`, or the next number that is free.
-fn copy_aside(path: &Path, text: &str) -> io::Result<PathBuf> {
+fn copy_aside(path: &Path, text: &[&str]) -> io::Result<PathBuf> {
     for number in 1..=COPIES_MAX {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".bak-{number}"));
         let copy = PathBuf::from(name);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy) {
             Ok(mut file) => {
-                file.write_all(text.as_bytes())?;
+                for part in text {
+                    file.write_all(part.as_bytes())?;
+                }
                 file.sync_all()?;
                 return Ok(copy);
             }

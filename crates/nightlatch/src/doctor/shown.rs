@@ -71,22 +71,30 @@ pub(super) fn corrected(url: &RedisUrl, text: &str) -> Option<Secret<String>> {
     push(":", &url.password);
     user_info.expose_mut().push('@');
     let mut whole = Secret::new(written(url, user_info.expose())?);
-    let at = text.rsplit('@').next().unwrap_or(text);
-    if let Some((_, parameters)) = at.split_once('?') {
+    let kept: Vec<&str> = parameters(text).filter(|it| !it.starts_with("db=")).collect();
+    if !kept.is_empty() {
         whole.expose_mut().push('?');
-        whole.expose_mut().push_str(parameters);
+        whole.expose_mut().push_str(&kept.join("&"));
     }
     Some(whole)
 }
 
+/// What stands behind the question mark of a URL. Before the last `@` one may be part of a password.
+fn parameters(text: &str) -> impl Iterator<Item = &str> {
+    let at = text.rsplit('@').next().unwrap_or(text);
+    let query = at.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter(|parameter| !parameter.is_empty())
+}
+
 /// A URL with what another says of TLS.
 fn with_parameters(url: String, text: &str) -> String {
+    const KNOWN: [&str; 4] = ["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"];
     let is_kept = |parameter: &&str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"=_-./".contains(&b);
-        parameter.starts_with("ssl_") && parameter.bytes().all(is_plain)
+        let is_known = parameter.split_once('=').is_some_and(|(name, _)| KNOWN.contains(&name));
+        is_known && parameter.bytes().all(is_plain)
     };
-    let query = text.rsplit_once('?').map_or("", |(_, query)| query);
-    let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
+    let kept: Vec<&str> = parameters(text).filter(is_kept).collect();
     if kept.is_empty() { url } else { format!("{url}?{}", kept.join("&")) }
 }
 

@@ -80,6 +80,11 @@ impl<'a> Last<'a> {
         self.by_name.contains_key(name)
     }
 
+    /// Whether it stands in a file.
+    pub(super) fn is_in_file(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|it| it.place.line.is_some())
+    }
+
     pub(super) fn value(&self, name: &str) -> Option<&'a str> {
         self.by_name.get(name).map(|it| it.value.expose().as_str())
     }

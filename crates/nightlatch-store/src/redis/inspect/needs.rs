@@ -5,8 +5,9 @@
 
 use nightlatch_core::FailureClass;
 use redis::{Cmd, RedisError};
+use tokio::time::timeout;
 
-use super::{Answered, RedisVisit};
+use super::{ASK_LIMIT, Answered, RedisVisit};
 
 /// Something that the server needs and Redis does not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,13 @@ pub struct Unmet {
     pub class: FailureClass,
     /// Where it is a right that is missing: which.
     pub lack: Lack,
+}
+
+impl Unmet {
+    /// Whether it had no answer: neither would the next.
+    fn is_silence(&self) -> bool {
+        self.class == FailureClass::Timeout
+    }
 }
 
 /// What a user may not do.
@@ -53,6 +61,8 @@ impl RedisVisit {
         for (command, words) in [
             ("set", vec!["SET", text, "look", "PX", "5000"]),
             ("getrange", vec!["GETRANGE", text, "0", "3"]),
+            // Before anything is written that would stay without it.
+            ("pexpire", vec!["PEXPIRE", text, "5000"]),
             ("zadd", vec!["ZADD", counter, "1", "a"]),
             ("pexpire", vec!["PEXPIRE", counter, "5000"]),
             ("zremrangebyrank", vec!["ZREMRANGEBYRANK", counter, "5", "6"]),
@@ -65,9 +75,14 @@ impl RedisVisit {
             // Nodes drop what they cannot open.
             ("publish", vec!["PUBLISH", channel.as_str(), ""]),
         ] {
+            let is_lasting = unmet.iter().any(|one: &Unmet| one.command == "pexpire");
+            if is_lasting && command == "zadd" || unmet.last().is_some_and(Unmet::is_silence) {
+                continue;
+            }
             let mut asked = Cmd::new();
             asked.arg(&words);
-            unmet.extend(self.try_need(command, &asked).await);
+            let lacks = self.try_need(command, &asked).await;
+            unmet.extend(lacks.filter(|lacks| unmet.last().is_none_or(|last| last != lacks)));
         }
         unmet.extend(self.try_subscribe(&channel).await);
         unmet
@@ -81,7 +96,8 @@ impl RedisVisit {
     /// Only where messages come over the same connection (RESP3): the server does without news else.
     async fn try_subscribe(&self, channel: &str) -> Option<Unmet> {
         let mut commands = self.connection.commands.clone();
-        let error = commands.subscribe(channel).await.err()?;
+        let asked = timeout(ASK_LIMIT, commands.subscribe(channel)).await;
+        let error = asked.ok()?.err()?;
         let class = super::classify(&error);
         let command = "subscribe";
         (class == FailureClass::Forbidden).then_some(Unmet {

@@ -11,6 +11,8 @@ use nightlatch_core::{
     DisplayName, Entropy, Groups, Password, Secret, SystemEntropy, User, Username,
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::super::args::DoctorServer;
 use super::super::console::Console;
 use super::super::node::{IfAbsent, with_node};
@@ -73,7 +75,7 @@ fn with_people(
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     with_node(loaded, IfAbsent::Refuse, console, async |node, console| {
-        let (mut users, mut people) = (Vec::new(), Vec::new());
+        let (mut users, mut people, mut was_interrupted) = (Vec::new(), Vec::new(), Ok(()));
         let made = make(node, &mut users, &mut people).await;
         if made.is_ok() {
             let mut tell = progress(console);
@@ -81,14 +83,28 @@ fn with_people(
             tokio::select! {
                 found = Box::pin(trying) => findings = found,
                 // Whoever is made is removed, however this ends.
-                interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C")?,
+                interrupted = asked_to_stop() => {
+                    let why = "interrupted: what was made is removed, and nothing is known";
+                    was_interrupted = interrupted.and(Err(anyhow!(why)));
+                }
             }
         }
         let removed = remove(node, &users).await;
-        made.and(removed)?;
+        made.and(removed).and(was_interrupted)?;
         Ok(FINE)
     })?;
     Ok(findings)
+}
+
+/// Ends with the first signal that would end the process.
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("waiting for SIGHUP")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    }
 }
 
 async fn make(

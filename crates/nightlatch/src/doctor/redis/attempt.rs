@@ -64,14 +64,19 @@ pub(super) async fn search(subject: &Subject, refused: RedisRefusal) -> Option<F
     None
 }
 
-/// Whether the server takes anybody: the password keeps nobody out then.
-pub(super) async fn without_password(subject: &Subject) -> Option<Finding> {
-    if subject.config.password.is_none() || server(&subject.config.address).is_none() {
+/// Whether the server lets anybody write: the password keeps nobody out then.
+pub(super) async fn without_password(subject: &Subject, mark: u64) -> Option<Finding> {
+    let has_client = subject.config.tls.as_ref().is_some_and(|tls| tls.client.is_some());
+    if subject.config.password.is_none() || has_client || server(&subject.config.address).is_none()
+    {
         return None;
     }
     let mut config = subject.config.clone();
     (config.username, config.password) = (None, None);
-    inspector(&config).ok()?.visit().await.ok()?;
+    let visit = inspector(&config).ok()?.visit().await.ok()?;
+    if visit.unmet_needs(mark).await.iter().any(|unmet| unmet.command == "set") {
+        return None;
+    }
     let why = "has a password, and the server takes anybody without one: set `requirepass` there";
     Some(Finding::new("redis-password-not-needed", Warn, why))
 }
@@ -95,7 +100,8 @@ fn attempts(subject: &Subject, refused: RedisRefusal) -> Vec<Attempt> {
             how: "with database 0".to_owned(),
             url: RedisUrl { database: Some(0), ..subject.url.clone() },
             is_trusted: true,
-            may_be_written: true,
+            // Others may keep something there.
+            may_be_written: false,
         }],
         (_, Some(RedisCause::OneDatabase)) => Vec::new(),
         (Class::AuthRequired | Class::AuthFailed, _) => of_login(subject),
@@ -117,20 +123,24 @@ fn attempts(subject: &Subject, refused: RedisRefusal) -> Vec<Attempt> {
 fn of_login(subject: &Subject) -> Vec<Attempt> {
     let RedisUrl { username, password, .. } = &subject.url;
     let mut attempts: Vec<Attempt> = Vec::new();
-    let mut add = |how: &str, username: Option<Secret<String>>, password: Secret<String>| {
-        let url = RedisUrl { username, password: Some(password), ..subject.url.clone() };
-        let how = how.to_owned();
-        attempts.push(Attempt { how, url, is_trusted: true, may_be_written: true });
-    };
-    for Credentials { from, username, password } in &subject.elsewhere {
-        add(&format!("with the password of {from}"), username.clone(), password.clone());
+    let mut add =
+        |how: &str, username: Option<Secret<String>>, password: Secret<String>, may_be_written| {
+            let url = RedisUrl { username, password: Some(password), ..subject.url.clone() };
+            attempts.push(Attempt { how: how.to_owned(), url, is_trusted: true, may_be_written });
+        };
+    for Credentials { from, is_in_file, username: other, password } in &subject.elsewhere {
+        // Another user has other rights.
+        let is_same = username.as_ref().map(Secret::expose) == other.as_ref().map(Secret::expose);
+        let how = format!("with the password of {from}");
+        add(&how, other.clone(), password.clone(), *is_in_file && is_same);
     }
     if let (Some(user), None) = (username, password) {
-        add("with what stands there as the password, behind a colon", None, user.clone());
+        let how = "with what stands there as the password, behind a colon";
+        add(how, None, user.clone(), true);
     }
     let Some(password) = password else { return attempts };
     if username.as_ref().is_some_and(|user| user.expose() != "default") {
-        add("without the user, as the default one", None, password.clone());
+        add("without the user, as the default one", None, password.clone(), false);
     }
     let text = password.expose();
     let raw = raw_password(subject.text.expose());
@@ -142,7 +152,7 @@ fn of_login(subject: &Subject) -> Vec<Attempt> {
     ] {
         let other = other.filter(|other| other != text && !other.is_empty());
         if let Some(other) = other {
-            add(how, username.clone(), Secret::new(other));
+            add(how, username.clone(), Secret::new(other), true);
         }
     }
     attempts

@@ -156,32 +156,28 @@ fn sentence(class: Class, subject: &Subject, at: &Evidence<'_>) -> String {
 fn of_way(class: Class, at: &Evidence<'_>, place: &str) -> String {
     match class {
         Class::Dns => {
-            let why = format!("names the host of {place}, which no name server here knows");
-            why
+            format!("names the host of {place}, which no name server here knows")
         }
         Class::Unreachable if at.reached.is_empty() => {
             "names a socket where nobody listens".to_owned()
         }
         Class::Unreachable => {
-            let why = format!(
+            format!(
                 "leads to {place}, which refuses the connection: Redis is not running there, or \
                  listens on another port or address (`bind`)"
-            );
-            why
+            )
         }
         Class::Timeout if at.is_connected() => {
-            let why = format!(
+            format!(
                 "leads to {place}, which takes the connection and then says nothing: the server \
                  hangs, as in a long command, or is no Redis"
-            );
-            why
+            )
         }
         Class::Timeout => {
-            let why = format!(
+            format!(
                 "leads to {place}, from where nothing comes back within 2 s: a firewall drops it, or \
                  the machine is down"
-            );
-            why
+            )
         }
         Class::Closed => {
             format!("leads to {place}, which ends the connection without a word")
@@ -193,29 +189,22 @@ fn of_way(class: Class, at: &Evidence<'_>, place: &str) -> String {
 fn of_tls(class: Class, place: &str) -> String {
     let what = match class {
         Class::TlsUntrusted => {
-            let what = "shows a certificate of an authority that is not trusted here; name the \
-                        authority's file with ?ssl_ca_certs=/path/to/ca.pem";
-            what
+            "shows a certificate of an authority that is not trusted here; name the \
+                        authority's file with ?ssl_ca_certs=/path/to/ca.pem"
         }
         Class::TlsExpired => {
-            let what = "shows a certificate that has expired, or is not valid yet: renew it there, \
-                        or set this machine's clock";
-            what
+            "shows a certificate that has expired, or is not valid yet: renew it there, \
+                        or set this machine's clock"
         }
-        Class::TlsHostname => {
-            let what = "shows a certificate for another name: write the name that it is for";
-            what
-        }
+        Class::TlsHostname => "shows a certificate for another name: write the name that it is for",
         Class::TlsNotSpoken => {
-            let what = "speaks no TLS there: set it up in the server (`tls-port`), or name its port \
-                        for TLS; redis:// would send everything, the password too, in the clear";
-            what
+            "speaks no TLS there: set it up in the server (`tls-port`), or name its port \
+                        for TLS; redis:// would send everything, the password too, in the clear"
         }
         Class::TlsRequired => "speaks only TLS: write rediss://",
         Class::TlsClientCert => {
-            let what = "wants a certificate of ours: ?ssl_certfile=/path/to/client.pem&\
-                        ssl_keyfile=/path/to/client.key";
-            what
+            "wants a certificate of ours: ?ssl_certfile=/path/to/client.pem&\
+                        ssl_keyfile=/path/to/client.key"
         }
         _ => "speaks no version of TLS from 1.2 on",
     };
@@ -226,27 +215,22 @@ fn of_login(class: Class, subject: &Subject, place: &str) -> String {
     let has_password = subject.config.password.is_some();
     match class {
         Class::AuthRequired if has_password => {
-            let why = format!("is answered NOAUTH by {place} although it has a password");
-            why
+            format!("is answered NOAUTH by {place} although it has a password")
         }
         Class::AuthRequired => {
-            let why = format!("has no password, and {place} wants one (NOAUTH)");
-            why
+            format!("has no password, and {place} wants one (NOAUTH)")
         }
         Class::AuthFailed if subject.config.username.is_none() => {
-            let why = format!(
+            format!(
                 "has a password that {place} refuses (WRONGPASS): it is not the default user's. A \
                  user of an ACL needs its name before the password"
-            );
-            why
+            )
         }
         Class::AuthFailed => {
-            let why = format!("has a user and password that {place} refuses (WRONGPASS)");
-            why
+            format!("has a user and password that {place} refuses (WRONGPASS)")
         }
         _ => {
-            let why = format!("logs in at {place} as a user who may not even do that (NOPERM)");
-            why
+            format!("logs in at {place} as a user who may not even do that (NOPERM)")
         }
     }
 }
@@ -257,14 +241,8 @@ fn of_state(class: Class, place: &str) -> String {
         Class::Readonly => "is a replica, which takes no writes",
         Class::OutOfMemory => "is at its limit of memory (OOM)",
         Class::Busy => "is busy with a script that does not end (SCRIPT KILL)",
-        Class::Misconf => {
-            let what = "cannot write its snapshot to the disk and takes no changes until it can";
-            what
-        }
-        Class::MasterDown => {
-            let what = "knows no primary now: it is down, or its name is another one";
-            what
-        }
+        Class::Misconf => "cannot write its snapshot to the disk and takes no changes until it can",
+        Class::MasterDown => "knows no primary now: it is down, or its name is another one",
         Class::NoReplicas => "has too few replicas (`min-replicas-to-write`) to take changes",
         Class::MaxClients => "takes no more clients (`maxclients`)",
         Class::ClusterDown => "is in a Cluster that is not whole",

@@ -6,6 +6,7 @@ use nightlatch_store::redis::inspect::{Lack, RedisState, Unmet};
 
 use super::super::finding::Finding;
 use super::super::shown::is_host;
+use super::refusal::place;
 use super::server;
 use super::subject::Subject;
 use crate::config::ProblemLevel::{self, Error, Info, Warn};
@@ -24,7 +25,6 @@ pub(super) fn judge(subject: &Subject, state: &RedisState) -> Vec<Finding> {
         of_role(subject, state),
         of_memory(state),
         of_clients(state),
-        of_disk(state),
         of_version(state),
     ];
     found.into_iter().flatten().collect()
@@ -36,19 +36,13 @@ fn of_mode(subject: &Subject, state: &RedisState) -> Option<Finding> {
             let why = "leads to a Sentinel, which knows where Redis is and is none";
             let name = state.watched.first().filter(|name| is_host(name));
             let name = name.map_or("mymaster", String::as_str);
-            let (host, port) = server(&subject.config.address)?;
-            let user = user_info(subject);
-            let fix = format!("{}=redis+sentinel://{user}{host}:{port}/{name}", subject.name);
             let finding = Finding::new("redis-is-sentinel", Error, why);
-            Some(if is_host(host) { finding.fix(fix) } else { finding })
+            Some(Finding { fix: otherwise(subject, "sentinel", &format!("/{name}")), ..finding })
         }
         (Some("cluster"), RedisAddress::Tcp { .. }) => {
             let why = "leads to one server of a Cluster, which has only some of the keys";
-            let (host, port) = server(&subject.config.address)?;
-            let user = user_info(subject);
-            let fix = format!("{}=redis+cluster://{user}{host}:{port}", subject.name);
             let finding = Finding::new("redis-is-cluster", Error, why);
-            Some(if is_host(host) && subject.is_ours { finding.fix(fix) } else { finding })
+            Some(Finding { fix: otherwise(subject, "cluster", ""), ..finding })
         }
         (Some("standalone"), RedisAddress::Cluster(_)) => {
             let why = "is written for a Cluster, and the server is none";
@@ -62,9 +56,18 @@ fn of_mode(subject: &Subject, state: &RedisState) -> Option<Finding> {
     }
 }
 
-/// What stands before the host, as far as it may be shown.
-fn user_info(subject: &Subject) -> &'static str {
-    if subject.config.password.is_some() { ":PASSWORD@" } else { "" }
+/// The line in a notation of ours. Over TLS more would have to be said, and elsewhere it is another.
+fn otherwise(subject: &Subject, kind: &str, path: &str) -> Option<String> {
+    let (host, port) = server(&subject.config.address)?;
+    let config = &subject.config;
+    let is_simple = config.tls.is_none() && is_host(host) && subject.name == "REDIS_URL";
+    let user_info = match (&config.username, &config.password) {
+        (Some(_), Some(_)) => "USER:PASSWORD@",
+        (None, Some(_)) => ":PASSWORD@",
+        (_, None) => "",
+    };
+    let at = place(host, port);
+    is_simple.then(|| format!("REDIS_URL=redis+{kind}://{user_info}{at}{path}"))
 }
 
 fn of_role(subject: &Subject, state: &RedisState) -> Option<Finding> {
@@ -77,7 +80,9 @@ fn of_role(subject: &Subject, state: &RedisState) -> Option<Finding> {
         return Some(Finding::new("redis-masterdown", Error, why));
     }
     let why = "leads to a replica, which takes no writes (READONLY)";
-    let finding = Finding::new("redis-readonly", Error, why);
+    // Who reads there may mean it.
+    let is_meant = ["REPLICA", "READ", "SLAVE"].iter().any(|word| subject.name.contains(word));
+    let finding = Finding::new("redis-readonly", if is_meant { Info } else { Error }, why);
     let Some((host, port)) = state.primary.clone().filter(|(host, _)| is_host(host)) else {
         return Some(finding);
     };
@@ -110,14 +115,6 @@ fn of_clients(state: &RedisState) -> Option<Finding> {
     (now.saturating_mul(100) >= most.saturating_mul(TAKEN_MAX)).then(|| {
         let why = format!("leads to a server with {now} of {most} clients: soon it takes no more");
         Finding::new("redis-maxclients", Warn, why)
-    })
-}
-
-fn of_disk(state: &RedisState) -> Option<Finding> {
-    (state.was_saved == Some(false)).then(|| {
-        let why = "leads to a server that could not write its last snapshot: as it comes it takes no \
-                   changes then (MISCONF); look at its disk and its log";
-        Finding::new("redis-misconf", Error, why)
     })
 }
 

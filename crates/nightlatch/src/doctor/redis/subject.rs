@@ -1,7 +1,7 @@
 //! Which Redis the settings lead to, and what else they say of each.
 
 use nightlatch_core::Secret;
-use nightlatch_store::redis::RedisAddress;
+use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::super::env::{is_redis, role};
 use super::super::finding::Finding;
@@ -12,15 +12,17 @@ use super::super::sources::Sources;
 use super::super::written::{Last, Place};
 use super::server;
 use crate::config::RedisConfig;
-use crate::config::redis_url::RedisUrl;
+use crate::config::redis_url::{self, RedisUrl};
 
 /// A Redis that a setting leads to.
 pub(super) struct Subject {
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) url: RedisUrl,
-    /// As it was written.
+    /// As it was written, without what was pasted around it.
     pub(super) text: Secret<String>,
+    /// As it stands there.
+    pub(super) was: Option<Secret<String>>,
     pub(super) config: RedisConfig,
     /// Whether it is there for Nightlatch.
     pub(super) is_ours: bool,
@@ -32,6 +34,8 @@ pub(super) struct Subject {
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) from: String,
+    /// What the environment holds stays out of files.
+    pub(super) is_in_file: bool,
     pub(super) username: Option<Secret<String>>,
     pub(super) password: Secret<String>,
 }
@@ -40,7 +44,7 @@ const URL: &str = "REDIS_URL";
 const HOST: &str = "REDIS_HOST";
 
 /// Settings that hold nothing but a password.
-const PASSWORDS: [&str; 3] = ["REDIS_PASSWORD", "REDIS_ACCESS_KEY", "REDISCLI_AUTH"];
+const PASSWORDS: [&str; 2] = ["REDIS_PASSWORD", "REDIS_ACCESS_KEY"];
 
 impl Subject {
     /// Where it leads, without its secrets.
@@ -52,7 +56,8 @@ impl Subject {
     pub(super) fn told(&self, finding: Finding) -> Finding {
         let Place { source, line, column } = self.place.clone();
         let text = finding.text.or_else(|| shown(&self.url));
-        Finding { name: Some(self.name.clone()), source, line, column, text, ..finding }
+        let was = self.was.clone();
+        Finding { name: Some(self.name.clone()), source, line, column, text, was, ..finding }
     }
 
     /// Whether its setting holds a URL, which can be written anew.
@@ -87,10 +92,11 @@ pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
         subjects.push(Subject {
             name: written.name.clone(),
             place: written.place.clone(),
+            was: Some(written.value.clone()),
             config: RedisConfig::of_url(&url, deadline, key_prefix.clone()),
             is_ours: role == Role::Sessions || written.name == URL && sources.is_ours(),
             url,
-            text,
+            text: Secret::new(redis_url::unwrapped(text.expose()).1.to_owned()),
             elsewhere: Vec::new(),
         });
     }
@@ -124,36 +130,44 @@ fn configured(sources: &Sources) -> Option<Subject> {
         config: config.clone(),
         url,
         text: Secret::new(String::new()),
+        was: None,
         is_ours: sources.is_ours(),
         elsewhere: Vec::new(),
     })
 }
 
-/// Each with the address that it is for; `None`: it does not say.
-fn credentials(subjects: &[Subject], last: &Last<'_>) -> Vec<(Option<RedisAddress>, Credentials)> {
+/// Where a password may be sent, and how: nowhere else, and not in the clear if it is not sent so now.
+type Way = (RedisAddress, Option<RedisTls>);
+
+/// Each with where it is for; `None`: it does not say.
+fn credentials(subjects: &[Subject], last: &Last<'_>) -> Vec<(Option<Way>, Credentials)> {
     let of_urls = subjects.iter().filter_map(|subject| {
         let (from, username) = (subject.name.clone(), subject.url.username.clone());
-        let password = subject.url.password.clone()?;
-        Some((Some(subject.url.address.clone()), Credentials { from, username, password }))
+        let (password, is_in_file) = (subject.url.password.clone()?, subject.place.line.is_some());
+        let way = (subject.url.address.clone(), subject.url.tls.clone());
+        Some((Some(way), Credentials { from, is_in_file, username, password }))
     });
-    let alone = PASSWORDS.iter().filter_map(|name| {
+    // What says where to connect is the place that a password beside it is for.
+    let is_placed = [HOST, "REDIS_PORT", "REDIS_TLS"].iter().any(|name| last.has(name));
+    let alone = PASSWORDS.iter().filter(|_| !is_placed).filter_map(|name| {
         let password = last.value(name).filter(|text| !text.is_empty())?;
         let text = |text: &str| Secret::new(text.to_owned());
         let username = last.value("REDIS_USERNAME").filter(|text| !text.is_empty()).map(text);
-        let from = (*name).to_owned();
-        Some((None, Credentials { from, username, password: text(password) }))
+        let (from, is_in_file) = ((*name).to_owned(), last.is_in_file(name));
+        Some((None, Credentials { from, is_in_file, username, password: text(password) }))
     });
     of_urls.chain(alone).collect()
 }
 
-/// A password that stands alone is for the server of the setting it stands beside.
-fn known_of(subject: &Subject, all: &[(Option<RedisAddress>, Credentials)]) -> Vec<Credentials> {
-    let is_beside = subject.name.starts_with("REDIS_");
-    let is_of_it = |address: &Option<RedisAddress>| match address {
-        Some(address) => server(address).is_some() && *address == subject.url.address,
-        None => is_beside,
+/// A password that stands alone is for the server of `REDIS_URL`.
+fn known_of(subject: &Subject, all: &[(Option<Way>, Credentials)]) -> Vec<Credentials> {
+    let is_of_it = |way: &Option<Way>| match way {
+        Some((address, tls)) => {
+            server(address).is_some() && *address == subject.url.address && *tls == subject.url.tls
+        }
+        None => subject.name == URL,
     };
-    let others = all.iter().filter(|(address, it)| it.from != subject.name && is_of_it(address));
+    let others = all.iter().filter(|(way, it)| it.from != subject.name && is_of_it(way));
     others.map(|(_, it)| it.clone()).collect()
 }
 

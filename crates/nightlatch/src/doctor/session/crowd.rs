@@ -59,7 +59,7 @@ async fn judge_ends(client: &Arc<Client>, logins: &[Arc<Login>]) -> Result<(), F
     if taken == 0 {
         return Ok(());
     }
-    let why = format!("{taken} of {SESSIONS} sessions are taken after their logout");
+    let why = format!("{taken} of {SESSIONS} sessions are not refused after their logout");
     Err(Failure::new("session-not-revoked", why))
 }
 
@@ -108,13 +108,14 @@ async fn judge_reads(client: &Arc<Client>, logins: &[Arc<Login>]) -> Result<Dura
     Ok(slowest)
 }
 
-/// How many are taken although all nodes should know by now.
+/// How many are not refused although all nodes should know by now.
 async fn still_taken(client: &Arc<Client>, logins: &[Arc<Login>]) -> usize {
     let began = Instant::now();
     loop {
         let asked = ask_all(client, logins, Method::GET, SESSION).await;
-        let is_taken = |asked: &&Asked| asked.as_ref().is_ok_and(|it| it.status == StatusCode::OK);
-        let taken = asked.iter().filter(is_taken).count();
+        let is_refused =
+            |it: &Asked| it.as_ref().is_ok_and(|it| it.status == StatusCode::UNAUTHORIZED);
+        let taken = asked.iter().filter(|it| !is_refused(it)).count();
         if taken == 0 || began.elapsed() >= REVOKED_WITHIN {
             return taken;
         }

@@ -41,11 +41,13 @@ pub(super) struct Journey<'a> {
     steps: Vec<Seen>,
     /// Sessions that have not ended yet.
     open: Vec<Login>,
+    /// The refresh token that was not revoked yet.
+    refresh: Option<Secret<String>>,
 }
 
 impl<'a> Journey<'a> {
     pub(super) const fn new(client: &'a Client, canary: &'a Canary) -> Self {
-        Self { client, canary, steps: Vec::new(), open: Vec::new() }
+        Self { client, canary, steps: Vec::new(), open: Vec::new(), refresh: None }
     }
 
     pub(super) fn steps(&self) -> &[Seen] {
@@ -65,6 +67,9 @@ impl<'a> Journey<'a> {
 
     /// Logs out whatever is still open; that it fails was told by then.
     pub(super) async fn clean_up(&mut self) {
+        if self.refresh.is_some() {
+            let _ = self.post("/api/v1/auth/revoke", self.refresh_body()).await;
+        }
         for login in self.open.drain(..) {
             let shows = Shows::Cookie(&login);
             let _ = self.client.send(Method::POST, "/api/v1/auth/logout", &shows, None).await;
@@ -120,39 +125,64 @@ impl<'a> Journey<'a> {
 
     async fn exchange_tokens(&mut self) -> Result<(), Failure> {
         let body = json!({"username": self.canary.name, "password": self.canary.password.expose()});
-        let (access, refresh) = self.pair("/api/v1/auth/token", body, "get tokens").await?;
-        let shows = Shows::Bearer(&access);
-        let what = "read by access token";
-        let answer = self.client.send(Method::GET, SESSION, &shows, None).await;
-        self.expect(what, answer, StatusCode::OK)?;
-        let body = json!({"refresh": refresh.expose()});
-        let (_, refresh) = self.pair("/api/v1/auth/refresh", body, "refresh").await?;
-        let body = json!({"refresh": refresh.expose()});
-        let end = |path| self.client.send(Method::POST, path, &Shows::Nothing, Some(body.clone()));
-        let (revoked, again) =
-            (end("/api/v1/auth/revoke").await, end("/api/v1/auth/refresh").await);
-        self.expect("revoke the tokens", revoked, StatusCode::OK)?;
-        let refused = again.as_ref().map(|answer| answer.status);
-        if refused == Ok(StatusCode::OK) {
-            return Err(not_revoked("refresh with a token that was revoked"));
-        }
-        self.expect("refused after that", again, StatusCode::UNAUTHORIZED)
+        let access = self.pair("/api/v1/auth/token", body, "get tokens").await?;
+        let answer = self.read_by(&access).await;
+        self.expect("read by access token", answer, StatusCode::OK)?;
+        let access = self.pair("/api/v1/auth/refresh", self.refresh_body(), "refresh").await?;
+        let body = self.refresh_body();
+        let answer = self.post("/api/v1/auth/revoke", body.clone()).await;
+        self.expect("revoke the tokens", answer, StatusCode::OK)?;
+        self.refresh = None;
+        let again = self.post("/api/v1/auth/refresh", body).await;
+        self.expect("refresh refused after that", again, StatusCode::UNAUTHORIZED)?;
+        self.see_token_refused("access token refused after that", &access).await
     }
 
+    async fn see_token_refused(
+        &mut self,
+        what: &'static str,
+        access: &Secret<String>,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            let answer = self.read_by(access).await;
+            if !answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::OK) {
+                return self.expect(what, answer, StatusCode::UNAUTHORIZED);
+            }
+            if began.elapsed() >= REVOKED_WITHIN {
+                return Err(not_revoked(what));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn read_by(&self, access: &Secret<String>) -> Result<Answer, FailureClass> {
+        self.client.send(Method::GET, SESSION, &Shows::Bearer(access), None).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Answer, FailureClass> {
+        self.client.send(Method::POST, path, &Shows::Nothing, Some(body)).await
+    }
+
+    fn refresh_body(&self) -> Value {
+        json!({"refresh": self.refresh.as_ref().map(Secret::expose)})
+    }
+
+    /// The access token; the refresh token is kept until it is revoked.
     async fn pair(
         &mut self,
         path: &str,
         body: Value,
         what: &'static str,
-    ) -> Result<(Secret<String>, Secret<String>), Failure> {
+    ) -> Result<Secret<String>, Failure> {
         let answer = self.client.send(Method::POST, path, &Shows::Nothing, Some(body)).await;
         let answer = checked(what, answer, StatusCode::OK)?;
         self.note(what, answer.took);
         let token =
             |name: &str| answer.body[name].as_str().map(|text| Secret::new(text.to_owned()));
-        token("access")
-            .zip(token("refresh"))
-            .ok_or_else(|| Failure::new("session-step-failed", format!("{what}: no tokens came")))
+        let missing = || Failure::new("session-step-failed", format!("{what}: no tokens came"));
+        self.refresh = Some(token("refresh").ok_or_else(missing)?);
+        token("access").ok_or_else(missing)
     }
 
     /// Whichever node answers: it may hear of it a little later.
@@ -233,11 +263,16 @@ pub(super) async fn log_in(client: &Client, canary: &Canary) -> Result<(Login, D
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(NoLogin::Incomplete);
     let id = text(&answer.body["session"]["id"])?;
     let csrf_token = Secret::new(text(&answer.body["csrf_token"])?);
-    let is_session = |cookie: &&Secret<String>| {
-        cookie.expose().contains("nightlatch") && !cookie.expose().contains("-pre=")
-    };
-    let cookie = answer.cookies.iter().find(is_session).or_else(|| answer.cookies.first());
-    let cookie = cookie.cloned().ok_or(NoLogin::Incomplete)?;
+    // All that are set, as browsers send them: a balancer may have one of its own.
+    let mut cookie = Secret::new(String::new());
+    for pair in &answer.cookies {
+        let mark = if cookie.expose().is_empty() { "" } else { "; " };
+        cookie.expose_mut().push_str(mark);
+        cookie.expose_mut().push_str(pair.expose());
+    }
+    if cookie.expose().is_empty() {
+        return Err(NoLogin::Incomplete);
+    }
     Ok((Login { id, csrf_token, cookie }, answer.took))
 }
 

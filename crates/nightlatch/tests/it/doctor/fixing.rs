@@ -35,7 +35,7 @@ fn a_wrong_password_is_replaced_by_the_one_that_works_and_the_file_is_kept() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains(".env:2: REDIS_URL is corrected"), "{told}");
     let corrected = format!(
-        "# kept\nREDIS_URL=redis://:sesame%2F1%40%23%25@127.0.0.1:{port}/0 # why\n\
+        "# kept\nREDIS_URL=\"redis://:sesame%2F1%40%23%25@127.0.0.1:{port}/0\" # why\n\
          REDIS_PASSWORD='{PASSWORD}'\nA=b\n"
     );
     assert_eq!(fs::read_to_string(&file).expect("it is there"), corrected);
