@@ -4,7 +4,7 @@ mod print;
 mod session;
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nightlatch_core::{Entropy, SystemEntropy};
 
@@ -26,7 +26,7 @@ pub(super) fn run(
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<u8> {
-    let file = env_file(load);
+    let file = load.env_file();
     let mut diagnosis = examine(args, load, console)?;
     for _ in 0..REPAIRS_MAX {
         if !args.flags.fix || !repair(&file, &diagnosis, console) {
@@ -50,7 +50,7 @@ fn examine(
 ) -> anyhow::Result<Diagnosis> {
     let findings = match args.topic {
         DoctorTopic::All => examine_all(args, load, console)?,
-        DoctorTopic::Env => doctor::examine_env_file(&env_file(load), args.flags.with_env),
+        DoctorTopic::Env => doctor::examine_env_file(&load.env_file(), args.flags.with_env),
         DoctorTopic::Redis => {
             let sources = Sources::read(load, args.flags.with_env);
             block_on(async { Ok(examine_redis(&sources, console).await) })?
@@ -67,7 +67,7 @@ fn examine_all(
     console: &mut Console<'_>,
 ) -> anyhow::Result<Vec<Finding>> {
     let origin = args.server.url.as_deref().map(session::origin).transpose()?;
-    let file = env_file(load);
+    let file = load.env_file();
     let mut findings = Vec::new();
     if load.env_file.is_some() || file.is_file() {
         findings.extend(doctor::examine_env_file(&file, args.flags.with_env));
@@ -85,10 +85,6 @@ fn examine_all(
 
 async fn examine_redis(sources: &Sources, console: &mut Console<'_>) -> Vec<Finding> {
     doctor::examine_redis(sources, SystemEntropy.bits(), &mut progress(console)).await
-}
-
-fn env_file(load: &LoadArgs) -> PathBuf {
-    load.env_file.clone().unwrap_or_else(|| PathBuf::from(".env"))
 }
 
 /// Says what is being done, to a person who waits for it.

@@ -148,7 +148,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn shown_host(host: &str, port: u16) -> String {
+/// Host and port, an IPv6 address in brackets.
+pub(crate) fn shown_host(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

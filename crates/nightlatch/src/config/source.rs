@@ -23,6 +23,14 @@ pub struct LoadArgs {
     pub listen: Option<String>,
 }
 
+impl LoadArgs {
+    /// The env file that is read: the one that is named, else that of the working directory.
+    #[must_use]
+    pub fn env_file(&self) -> PathBuf {
+        self.env_file.clone().unwrap_or_else(|| PathBuf::from(ENV_FILE))
+    }
+}
+
 /// The environment of this process.
 pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()

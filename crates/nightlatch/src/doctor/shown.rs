@@ -8,7 +8,7 @@ use nightlatch_core::Secret;
 use nightlatch_store::redis::RedisAddress;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::redis_url::RedisUrl;
+use crate::config::redis_url::{RedisUrl, shown_host};
 
 /// What needs no encoding in a password (RFC 3986, 2.3).
 pub(super) const UNRESERVED: &AsciiSet =
@@ -106,7 +106,7 @@ fn written(url: &RedisUrl, user_info: &str) -> Option<String> {
     let has_user = url.username.is_some() || url.password.is_some();
     let user_info = if has_user { user_info } else { "" };
     let scheme = if url.tls.is_some() { "rediss" } else { "redis" };
-    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let at = shown_host(host, *port);
     let number = url.database.map_or(String::new(), |number| format!("/{number}"));
-    Some(format!("{scheme}://{user_info}{host}:{port}{number}"))
+    Some(format!("{scheme}://{user_info}{at}{number}"))
 }

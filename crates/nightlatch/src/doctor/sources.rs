@@ -1,6 +1,6 @@
 //! What there is to examine: the settings as they were written, and what the server makes of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::env::{self, read_lines};
@@ -8,9 +8,6 @@ use super::file_text;
 use super::finding::Finding;
 use super::written::Written;
 use crate::config::{Config, LoadArgs, Loaded, ProblemLevel};
-
-/// The file that is read when nobody names another.
-const ENV_FILE: &str = ".env";
 
 /// Names that nobody else has.
 const OURS: [&str; 3] = ["SESSION_SECRET_KEY", "NIGHTLATCH_LISTEN", "CSRF_SECRET_KEY"];
@@ -29,8 +26,7 @@ impl Sources {
     #[must_use]
     pub fn read(args: &LoadArgs, with_environment: bool) -> Self {
         let is_alone = args.env_file.is_some() && !with_environment;
-        let path = args.env_file.clone().unwrap_or_else(|| PathBuf::from(ENV_FILE));
-        let (mut written, of_file) = read_file(&path, args.env_file.is_some());
+        let (mut written, of_file) = read_file(&args.env_file(), args.env_file.is_some());
         if !is_alone {
             written.extend(Written::in_environment());
         }

@@ -10,6 +10,7 @@ use super::super::shown::is_host;
 use super::subject::Subject;
 use super::{milliseconds, server};
 use crate::config::ProblemLevel::{Error, Warn};
+use crate::config::redis_url::shown_host;
 
 /// The sentence continues the name of the setting.
 pub(super) async fn explain(
@@ -98,11 +99,7 @@ impl Evidence<'_> {
 
 /// A host and port, where they may be shown.
 pub(super) fn place(host: &str, port: u16) -> String {
-    match (is_host(host), host.contains(':')) {
-        (true, true) => format!("[{host}]:{port}"),
-        (true, false) => format!("{host}:{port}"),
-        (false, _) => format!("port {port} of that host"),
-    }
+    if is_host(host) { shown_host(host, port) } else { format!("port {port} of that host") }
 }
 
 fn of_cause(subject: &Subject, cause: RedisCause, at: &Evidence<'_>) -> Finding {

@@ -110,15 +110,15 @@ pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
     for subject in &mut subjects {
         subject.elsewhere = known_of(subject, &known);
     }
-    without_twins(subjects, findings)
+    (without_twins(subjects), findings)
 }
 
 /// What the server itself would use, where that is said otherwise than by a URL.
 fn configured(sources: &Sources) -> Option<Subject> {
     let config = sources.loaded.config.redis.as_ref()?;
     let origin = |name: &str| {
-        let in_force = sources.loaded.report.in_force.iter();
-        in_force.filter(|it| it.setting.name == name).map(|it| it.origin.clone()).next()
+        let mut in_force = sources.loaded.report.in_force.iter();
+        in_force.find(|it| it.setting.name == name).map(|it| it.origin.clone())
     };
     let is_set = |name: &str| origin(name).is_some_and(|it| it != crate::config::Origin::Default);
     let name = if is_set(URL) { URL } else { HOST };
@@ -172,7 +172,7 @@ fn known_of(subject: &Subject, all: &[(Option<Way>, Credentials)]) -> Vec<Creden
 }
 
 /// Several settings may say the same of one Redis: it is visited once.
-fn without_twins(subjects: Vec<Subject>, findings: Vec<Finding>) -> (Vec<Subject>, Vec<Finding>) {
+fn without_twins(subjects: Vec<Subject>) -> Vec<Subject> {
     let text = |secret: &Option<Secret<String>>| secret.as_ref().map(|it| it.expose().clone());
     let same = |one: &Subject, other: &Subject| {
         one.config.address == other.config.address
@@ -187,5 +187,5 @@ fn without_twins(subjects: Vec<Subject>, findings: Vec<Finding>) -> (Vec<Subject
             kept.push(subject);
         }
     }
-    (kept, findings)
+    kept
 }

@@ -124,6 +124,7 @@ impl<'a> Journey<'a> {
     }
 
     async fn exchange_tokens(&mut self) -> Result<(), Failure> {
+        const LAST: &str = "access token refused after that";
         let body = json!({"username": self.canary.name, "password": self.canary.password.expose()});
         let access = self.pair("/api/v1/auth/token", body, "get tokens").await?;
         let answer = self.read_by(&access).await;
@@ -135,25 +136,9 @@ impl<'a> Journey<'a> {
         self.refresh = None;
         let again = self.post("/api/v1/auth/refresh", body).await;
         self.expect("refresh refused after that", again, StatusCode::UNAUTHORIZED)?;
-        self.see_token_refused("access token refused after that", &access).await
-    }
-
-    async fn see_token_refused(
-        &mut self,
-        what: &'static str,
-        access: &Secret<String>,
-    ) -> Result<(), Failure> {
-        let began = Instant::now();
-        loop {
-            let answer = self.read_by(access).await;
-            if !answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::OK) {
-                return self.expect(what, answer, StatusCode::UNAUTHORIZED);
-            }
-            if began.elapsed() >= REVOKED_WITHIN {
-                return Err(not_revoked(what));
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let took = until_refused(self.client, &Shows::Bearer(&access), LAST).await?;
+        self.note(LAST, took);
+        Ok(())
     }
 
     async fn read_by(&self, access: &Secret<String>) -> Result<Answer, FailureClass> {
@@ -175,7 +160,7 @@ impl<'a> Journey<'a> {
         body: Value,
         what: &'static str,
     ) -> Result<Secret<String>, Failure> {
-        let answer = self.client.send(Method::POST, path, &Shows::Nothing, Some(body)).await;
+        let answer = self.post(path, body).await;
         let answer = checked(what, answer, StatusCode::OK)?;
         self.note(what, answer.took);
         let token =
@@ -185,23 +170,10 @@ impl<'a> Journey<'a> {
         token("access").ok_or_else(missing)
     }
 
-    /// Whichever node answers: it may hear of it a little later.
     async fn see_refused(&mut self, what: &'static str, number: usize) -> Result<(), Failure> {
-        let began = Instant::now();
-        loop {
-            let shows = Shows::Cookie(&self.open[number]);
-            let answer = self.client.send(Method::GET, SESSION, &shows, None).await;
-            let status = answer.as_ref().map(|answer| answer.status);
-            if status == Ok(StatusCode::OK) && began.elapsed() < REVOKED_WITHIN {
-                sleep(LOOK_EVERY).await;
-            } else if status == Ok(StatusCode::OK) {
-                return Err(not_revoked(what));
-            } else {
-                checked(what, answer, StatusCode::UNAUTHORIZED)?;
-                self.note(what, began.elapsed());
-                return Ok(());
-            }
-        }
+        let took = until_refused(self.client, &Shows::Cookie(&self.open[number]), what).await?;
+        self.note(what, took);
+        Ok(())
     }
 
     async fn ask(
@@ -228,6 +200,26 @@ impl<'a> Journey<'a> {
 
     fn note(&mut self, what: &'static str, took: Duration) {
         self.steps.push(Seen { what, took });
+    }
+}
+
+/// How long it took until whoever answers refused: a node may hear of an end a little later.
+async fn until_refused(
+    client: &Client,
+    shows: &Shows<'_>,
+    what: &'static str,
+) -> Result<Duration, Failure> {
+    let began = Instant::now();
+    loop {
+        let answer = client.send(Method::GET, SESSION, shows, None).await;
+        if !answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::OK) {
+            checked(what, answer, StatusCode::UNAUTHORIZED)?;
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() >= REVOKED_WITHIN {
+            return Err(not_revoked(what));
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
