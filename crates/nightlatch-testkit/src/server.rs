@@ -147,7 +147,7 @@ impl Launch {
         command
     }
 
-    fn run_in(&self, folder: &Path) -> (ServerProcess, SocketAddr) {
+    fn begin(&self, folder: &Path, arguments: &[&str]) -> ServerProcess {
         let mut command = Command::new("setpriv");
         if self.is_unprivileged && is_root() {
             give_to_server(folder);
@@ -155,8 +155,12 @@ impl Launch {
         }
         command.arg("--").args(&self.wrapper).args(["env", "-i"]);
         command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
-        command.arg(&self.binary).arg("serve").current_dir(folder);
-        let process = ServerProcess::spawn_logging(command, LOG_LINES_MAX);
+        command.arg(&self.binary).args(arguments).current_dir(folder);
+        ServerProcess::spawn_logging(command, LOG_LINES_MAX)
+    }
+
+    fn run_in(&self, folder: &Path) -> (ServerProcess, SocketAddr) {
+        let process = self.begin(folder, &["serve"]);
         let address = if self.is_silent {
             self.wait_until_it_accepts(&process)
         } else {
@@ -288,6 +292,12 @@ impl NightlatchServer {
     #[must_use = "or bind it to _"]
     pub fn command(&self, arguments: &[&str]) -> String {
         crate::process::run(&mut self.launch.command(self.folder.path(), arguments))
+    }
+
+    /// The same while the caller goes on.
+    #[must_use]
+    pub fn command_begun(&self, arguments: &[&str]) -> ServerProcess {
+        self.launch.begin(self.folder.path(), arguments)
     }
 
     /// The same with `input` on stdin, whatever comes of it.

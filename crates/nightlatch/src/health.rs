@@ -4,7 +4,6 @@
 
 mod auth_service;
 mod cache;
-mod remedy;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use auth_service::AuthServiceState;
 use cache::CacheState;
+
+use crate::remedy::{self, Remedy};
 
 /// Its name among the dependencies.
 pub(crate) const AUTH_SERVICE: &str = "auth_service";
@@ -107,6 +108,17 @@ pub enum OptionalStatus {
     Failed(&'static str),
 }
 
+/// A dependency that fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failing {
+    /// By its name among the dependencies.
+    pub(crate) dependency: &'static str,
+    /// In this way.
+    pub(crate) class: FailureClass,
+    /// And what to do about it.
+    pub(crate) remedy: Remedy,
+}
+
 /// The state at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -118,6 +130,8 @@ pub struct Snapshot {
     pub cache: OptionalStatus,
     /// How it is with the auth service.
     pub auth_service: OptionalStatus,
+    /// What fails, and what to do about it.
+    pub(crate) failing: Vec<Failing>,
     /// Since when the status is what it is.
     pub since: Timestamp,
     /// How far the wall clock is from record time.
@@ -154,10 +168,7 @@ impl Health {
     #[must_use]
     pub fn degraded(&self) -> Vec<&'static str> {
         let state = self.lock();
-        let database = state.class.map(|_| "database");
-        let redis = state.cache_class().map(|_| "redis");
-        let auth_service = state.auth_service_class().map(|_| AUTH_SERVICE);
-        database.into_iter().chain(redis).chain(auth_service).collect()
+        state.failing().map(|failing| failing.dependency).collect()
     }
 
     /// Whether session checks can be served and no stop has begun.
@@ -203,6 +214,7 @@ impl Health {
                 .auth_service
                 .as_ref()
                 .map_or(OptionalStatus::Disabled, AuthServiceState::status),
+            failing: state.failing().collect(),
             since: state.since.min(now),
             clock_skew,
             staleness: unconfirmed.filter(|age| *age > LEASE).unwrap_or_default(),
@@ -266,7 +278,7 @@ impl Health {
         let line = state.database.observe(outcome, asked, answered);
         drop(state);
         if let Some(line) = line {
-            tell(&line, None);
+            tell(&line, class.map(remedy::of_database));
         }
     }
 
@@ -308,6 +320,18 @@ impl State {
         self.auth_service.as_ref().and_then(AuthServiceState::class)
     }
 
+    /// What fails, the record first.
+    fn failing(&self) -> impl Iterator<Item = Failing> + use<> {
+        let failing = |dependency, class: Option<FailureClass>, remedy: fn(_) -> Remedy| {
+            class.map(|class| Failing { dependency, class, remedy: remedy(class) })
+        };
+        let database = failing("database", self.class, remedy::of_database);
+        let redis = failing("redis", self.cache_class(), remedy::of_redis);
+        let auth_service =
+            failing(AUTH_SERVICE, self.auth_service_class(), remedy::of_auth_service);
+        [database, redis, auth_service].into_iter().flatten()
+    }
+
     /// Whether session checks can be served: by the record, or from copies.
     fn serves_checks(&self, copies: Option<CopiesState>) -> bool {
         let by_record = self.answers && self.lookups.sessions.is_none();
@@ -322,7 +346,7 @@ impl State {
 }
 
 /// One line for a change of state, or for several within ten seconds, with what to try.
-fn tell(line: &HealthLine, fix: Option<&'static str>) {
+fn tell(line: &HealthLine, remedy: Option<Remedy>) {
     let HealthLine { dependency, changes, .. } = *line;
     let was_down_s = line.was_down_for.map(|span| span.as_secs());
     match line.state {
@@ -330,7 +354,9 @@ fn tell(line: &HealthLine, fix: Option<&'static str>) {
             tracing::info!(event = "dependency.up", dependency, changes, was_down_s);
         }
         HealthState::Down { class } => {
-            tracing::warn!(event = "dependency.down", dependency, class, changes, fix);
+            let finding = remedy.map(|remedy| remedy.finding);
+            let fix = remedy.and_then(|remedy| remedy.fix);
+            tracing::warn!(event = "dependency.down", dependency, class, changes, finding, fix);
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod import;
 pub mod json_lines;
 pub mod jwt;
 pub mod metrics;
+mod remedy;
 pub mod serve;
 pub mod standing;
 pub mod strength;

@@ -311,7 +311,7 @@ fn announce(config: &Config, report: &Report, bound: SocketAddr) {
         tracing::info!(event = "server.configured", "{line}");
     }
     for problem in &report.problems {
-        tracing::warn!(event = "config.problem", "{problem}");
+        tracing::warn!(event = "config.problem", finding = problem.id, "{problem}");
     }
     if let Some(warning) = report.env_file_warning() {
         tracing::warn!(event = "config.env_files", "{warning}");

@@ -106,3 +106,50 @@ fn copy_aside(path: &Path, text: &[&str]) -> io::Result<PathBuf> {
     }
     Err(io::Error::other("there are too many copies of it"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::ProblemLevel::Error;
+
+    /// What the file says after the correction of `was`, which an examination found in line 1.
+    fn repaired(text: &str, was: &str, correction: &str) -> String {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join(".env");
+        fs::write(&path, text).expect("our folder takes a file");
+        let secret = |text: &str| Some(Secret::new(text.to_owned()));
+        let finding = Finding {
+            name: Some("REDIS_URL".to_owned()),
+            source: Some(path.display().to_string()),
+            line: Some(1),
+            was: secret(was),
+            correction: secret(correction),
+            ..Finding::new("redis-auth-failed", Error, "is wrong")
+        };
+        let _ = repair(&path, &[finding]).expect("it can be written");
+        fs::read_to_string(&path).expect("it is there")
+    }
+
+    #[test]
+    fn what_somebody_wrote_meanwhile_stays() {
+        assert_eq!(repaired("REDIS_URL=a\n", "a", "b"), "REDIS_URL=b\n");
+        assert_eq!(repaired("REDIS_URL=theirs\n", "a", "b"), "REDIS_URL=theirs\n");
+        assert_eq!(repaired("A=1\nREDIS_URL=a\n", "a", "b"), "A=1\nREDIS_URL=a\n");
+        assert_eq!(repaired("REDIS_URL=${OTHER}\n", "${OTHER}", "b"), "REDIS_URL=${OTHER}\n");
+    }
+
+    #[test]
+    fn quotes_comments_and_line_ends_are_kept() {
+        assert_eq!(repaired("REDIS_URL='a' # why\r\nB=1", "a", "b"), "REDIS_URL='b' # why\r\nB=1");
+        assert_eq!(repaired("export REDIS_URL=\"a\"\n", "a", "b"), "export REDIS_URL=\"b\"\n");
+        // In quotes it would be read as something else.
+        assert_eq!(repaired("REDIS_URL=\"a\"\n", "a", "b$c"), "REDIS_URL=b$c\n");
+    }
+
+    #[test]
+    fn a_mark_at_the_beginning_stays() {
+        assert_eq!(repaired("\u{feff}REDIS_URL=a\n", "a", "b"), "\u{feff}REDIS_URL=b\n");
+    }
+}

@@ -8,8 +8,9 @@ use std::time::Duration;
 use nightlatch_core::FailureClass;
 use nightlatch_resilience::{Dependency, HealthLine};
 
-use super::{AUTH_SERVICE, Health, OptionalStatus, remedy, tell};
+use super::{AUTH_SERVICE, Health, OptionalStatus, tell};
 use crate::auth_service::AuthServiceObserver;
+use crate::remedy;
 
 /// What is known of it.
 pub(super) struct AuthServiceState {
@@ -95,7 +96,7 @@ impl Health {
         }
         drop(state);
         if let Some(line) = line {
-            tell(&line, outcome.err().and_then(remedy::of_auth_service));
+            tell(&line, outcome.err().map(remedy::of_auth_service));
         }
     }
 }

@@ -6,7 +6,8 @@ use nightlatch_core::FailureClass;
 use nightlatch_resilience::Dependency;
 use nightlatch_store::redis::{LinkObserver, Observation};
 
-use super::{Health, OptionalStatus, remedy, tell};
+use super::{Health, OptionalStatus, tell};
+use crate::remedy;
 
 /// What is known of Redis.
 pub(super) struct CacheState {
@@ -48,7 +49,7 @@ impl LinkObserver for Health {
         }
         drop(state);
         if let Some(line) = line {
-            tell(&line, seen.outcome.err().and_then(remedy::of_redis));
+            tell(&line, seen.outcome.err().map(remedy::of_redis));
         }
     }
 

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::health::{Health, OptionalStatus, Status};
+use crate::config::Environment;
+use crate::health::{Failing, Health, OptionalStatus, Status};
 use crate::http::app::App;
 
 #[derive(Serialize)]
@@ -31,12 +32,31 @@ struct HealthAnswer {
     /// How often the database was found to have gone back in time since the start.
     history_forks: u64,
     warnings: Vec<&'static str>,
+    /// What the doctor calls that which fails, and what to try: for who sets it up, so not in production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<FailingAnswer>>,
+}
+
+#[derive(Serialize)]
+struct FailingAnswer {
+    /// A page of `docs/findings.md`.
+    id: &'static str,
+    dependency: &'static str,
+    class: &'static str,
+    fix: Option<&'static str>,
+}
+
+impl From<Failing> for FailingAnswer {
+    fn from(failing: Failing) -> Self {
+        let Failing { dependency, class, remedy } = failing;
+        Self { id: remedy.finding, dependency, class: class.as_str(), fix: remedy.fix }
+    }
 }
 
 /// GET /health
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     app.traffic.count_health();
-    answer(&app.health)
+    answer(&app.health, app.settings.environment)
 }
 
 /// GET /health/live
@@ -52,7 +72,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// All that is known.
-pub(crate) fn answer(health: &Health) -> Response {
+pub(crate) fn answer(health: &Health, environment: Environment) -> Response {
     let snapshot = health.snapshot();
     let status = match snapshot.status {
         Status::Healthy | Status::Degraded => StatusCode::OK,
@@ -77,6 +97,8 @@ pub(crate) fn answer(health: &Health) -> Response {
         staleness_ms: whole_millis(snapshot.staleness),
         history_forks: snapshot.forks,
         warnings: snapshot.warnings,
+        findings: (!environment.is_production())
+            .then(|| snapshot.failing.into_iter().map(FailingAnswer::from).collect()),
     };
     (status, axum::Json(answer)).into_response()
 }

@@ -24,20 +24,27 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything that a connection is served with until there are keys.
 pub fn waiting_routes(settings: &Settings, health: Arc<Health>, metrics: Arc<Metrics>) -> Routes {
+    let environment = settings.environment;
     let mut router = Router::new();
     if settings.serves_metrics {
         router = router.route("/metrics", get(move || async move { metrics::answer(&metrics) }));
     }
-    let router = router
-        .route("/health", get(|State(health): State<Arc<Health>>| async move { answer(&health) }))
-        .route("/health/live", get(|| async { live_answer() }))
-        .route(
-            "/health/ready",
-            get(|State(health): State<Arc<Health>>| async move { ready_answer(&health) }),
-        )
-        .merge(pages::files())
-        .fallback(|| async { not_yet() })
-        .with_state(health);
+    let router =
+        router
+            .route(
+                "/health",
+                get(move |State(health): State<Arc<Health>>| async move {
+                    answer(&health, environment)
+                }),
+            )
+            .route("/health/live", get(|| async { live_answer() }))
+            .route(
+                "/health/ready",
+                get(|State(health): State<Arc<Health>>| async move { ready_answer(&health) }),
+            )
+            .merge(pages::files())
+            .fallback(|| async { not_yet() })
+            .with_state(health);
     behind(Layers::new(settings), router)
 }
 

@@ -2,7 +2,7 @@
 
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::wait::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::person::{LIMIT, Person};
 use crate::record::launch;
@@ -15,7 +15,7 @@ async fn what_is_wrong_with_redis_is_told_once_with_the_line_to_change() {
         (format!("redis://127.0.0.1:{port}"), "auth_required", "redis://:PASSWORD@"),
         (format!("redis://:guess@127.0.0.1:{port}"), "auth_failed", "password in REDIS_URL"),
         (format!("redis+cluster://:right-password@127.0.0.1:{port}"), "cluster_down", "redis://"),
-        (format!("rediss://127.0.0.1:{port}"), "tls_not_spoken", "redis://"),
+        (format!("rediss://127.0.0.1:{port}"), "tls_not_spoken", "port for TLS in REDIS_URL"),
         ("redis://nowhere.invalid".to_owned(), "dns", "host name in REDIS_URL"),
     ] {
         let server = launch().set("REDIS_URL", &url).ready().await;
@@ -29,8 +29,31 @@ async fn what_is_wrong_with_redis_is_told_once_with_the_line_to_change() {
         let told = about();
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0]["class"], class, "{told:?}");
+        let finding = format!("redis-{}", class.replace('_', "-"));
+        assert_eq!(told[0]["finding"], finding.as_str(), "{told:?}");
         let told_fix = told[0]["fix"].as_str().unwrap_or_default();
         assert!(told_fix.contains(fix) && told_fix.contains("REDIS_URL"), "{told_fix}");
+        let health = server.client().get("/health").await.json();
+        let of_health = json!({
+            "id": finding, "dependency": "redis", "class": class, "fix": told_fix,
+        });
+        assert_eq!(health["findings"], json!([of_health]));
         assert!(!server.log().contains("guess") && !server.log().contains("right-password"));
     }
+}
+
+#[tokio::test]
+async fn in_production_health_tells_the_class_and_nothing_of_what_is_beneath() {
+    let server = launch()
+        .set("ENVIRONMENT", "production")
+        .set("PUBLIC_URL", "https://login.example.com")
+        .set("SESSION_SECRET_KEY", "production-secret-production-secret-1")
+        .set("REDIS_URL", "redis://127.0.0.1:1")
+        .ready()
+        .await;
+    let told = || server.log().contains("dependency.down");
+    wait_until("Redis is told to be down", LIMIT, async || told()).await;
+    let health = server.client().get("/health").await.json();
+    assert_eq!(health["cache_class"], "unreachable");
+    assert_eq!(health["findings"], Value::Null);
 }

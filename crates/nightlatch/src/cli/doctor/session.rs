@@ -11,7 +11,7 @@ use nightlatch_core::{
     DisplayName, Entropy, Groups, Password, Secret, SystemEntropy, User, Username,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::super::args::DoctorServer;
 use super::super::console::Console;
@@ -76,16 +76,17 @@ fn with_people(
     let mut findings = Vec::new();
     with_node(loaded, IfAbsent::Refuse, console, async |node, console| {
         let (mut users, mut people, mut was_interrupted) = (Vec::new(), Vec::new(), Ok(()));
+        // Before anybody is made: who is made is removed, however this ends.
+        let mut request = StopRequest::listen()?;
         let made = make(node, &mut users, &mut people).await;
         if made.is_ok() {
             let mut tell = progress(console);
             let trying = examine_session(origin, &people, &mut tell);
             tokio::select! {
                 found = Box::pin(trying) => findings = found,
-                // Whoever is made is removed, however this ends.
-                interrupted = asked_to_stop() => {
+                () = request.received() => {
                     let why = "interrupted: what was made is removed, and nothing is known";
-                    was_interrupted = interrupted.and(Err(anyhow!(why)));
+                    was_interrupted = Err(anyhow!(why));
                 }
             }
         }
@@ -96,14 +97,29 @@ fn with_people(
     Ok(findings)
 }
 
-/// Ends with the first signal that would end the process.
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("waiting for SIGHUP")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-        _ = hang_up.recv() => Ok(()),
+/// The signals that would end the process.
+struct StopRequest {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl StopRequest {
+    /// From now on they are kept for whoever asks.
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            hang_up: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::subject::Subject;
 use super::{milliseconds, server};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::redis_url::shown_host;
+use crate::remedy;
 
 /// The sentence continues the name of the setting.
 pub(super) async fn explain(
@@ -34,41 +35,9 @@ pub(super) async fn explain(
     let level = if refused.class == Class::Loading { Warn } else { Error };
     let id = match refused.class {
         Class::Timeout if !at.is_connected() => "redis-no-answer",
-        class => redis_finding(class),
+        class => remedy::of_redis(class).finding,
     };
     Finding::new(id, level, sentence(refused.class, subject, &at))
-}
-
-/// The finding of a class, as the server's log and health name it, too.
-pub(crate) const fn redis_finding(class: Class) -> &'static str {
-    match class {
-        Class::Unreachable => "redis-unreachable",
-        Class::Dns => "redis-dns",
-        Class::Timeout => "redis-hangs",
-        Class::Slow => "redis-slow",
-        Class::Closed => "redis-closed",
-        Class::TlsUntrusted => "redis-tls-untrusted",
-        Class::TlsExpired => "redis-tls-expired",
-        Class::TlsHostname => "redis-tls-hostname",
-        Class::TlsNotSpoken => "redis-tls-not-spoken",
-        Class::TlsRequired => "redis-tls-required",
-        Class::TlsClientCert => "redis-tls-client-cert",
-        Class::TlsVersion => "redis-tls-version",
-        Class::AuthRequired => "redis-auth-required",
-        Class::AuthFailed => "redis-auth-failed",
-        Class::Forbidden => "redis-forbidden",
-        Class::Readonly => "redis-readonly",
-        Class::Loading => "redis-loading",
-        Class::OutOfMemory => "redis-memory-full",
-        Class::Busy => "redis-busy",
-        Class::Misconf => "redis-misconf",
-        Class::MasterDown => "redis-masterdown",
-        Class::NoReplicas => "redis-noreplicas",
-        Class::MaxClients => "redis-maxclients",
-        Class::ClusterDown => "redis-cluster-down",
-        // The others are not of Redis.
-        _ => "redis-protocol",
-    }
 }
 
 /// What was seen on the way.

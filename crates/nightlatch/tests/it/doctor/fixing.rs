@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::redis::RedisServer;
 
-use super::{doctor_in, run};
+use super::{doctor, doctor_in, run};
 
 /// What a password holds that needs encoding.
 const PASSWORD: &str = "sesame/1@#%";
@@ -85,4 +85,35 @@ fn nothing_is_weakened() {
         assert_eq!(after, text, "{id}");
         assert_eq!(fs::read_dir(folder.path()).expect("ours").count(), 1, "{id}");
     }
+}
+
+/// Redis keeps the refused logins in its ACL log, so each password that came would be there.
+#[test]
+fn a_password_is_sent_nowhere_but_where_its_setting_leads() {
+    const RIGHT: &str = "sesame-of-the-right-one";
+    let asked = RedisServer::launch_with(&[("requirepass", RIGHT)]);
+    let other = RedisServer::launch_with(&[("requirepass", "sesame-of-another")]);
+    let (port, elsewhere) = (asked.port(), other.port());
+    for beside in [
+        format!("REDIS_CACHE_URL=redis://:sesame-b@127.0.0.1:{elsewhere}/1"),
+        format!("REDIS_CACHE_URL=redis://:sesame-b@localhost:{port}/1"),
+        format!("REDIS_CACHE_URL=rediss://:sesame-b@127.0.0.1:{port}/1"),
+        format!("REDIS_HOST=127.0.0.1\nREDIS_PORT={elsewhere}\nREDIS_PASSWORD=sesame-b"),
+        format!("REDIS_CHANNELS_URL=redis://:sesame/@127.0.0.1:{port}/x@127.0.0.1:{elsewhere}/0"),
+    ] {
+        asked.tell(&["--no-auth-warning", "-a", RIGHT, "ACL", "LOG", "RESET"]);
+        let found = doctor("redis", &format!("REDIS_URL=redis://127.0.0.1:{port}/0\n{beside}\n"));
+        found.find("redis-auth-required");
+        // By its other name the second one leads to the same server, with what is its own.
+        let log = asked.ask(&["--no-auth-warning", "-a", RIGHT, "ACL", "LOG"]);
+        let is_its_own = beside.contains("localhost");
+        assert_eq!(log.matches("auth").count() > 0, is_its_own, "{beside}: {log}");
+    }
+    // A password of its own, which stands apart, is for REDIS_URL.
+    let text = format!("REDIS_URL=redis://127.0.0.1:{port}/0\nREDIS_PASSWORD={RIGHT}\n");
+    let why = doctor("redis", &text).find("redis-auth-required")["why"].clone();
+    assert!(
+        why.as_str().is_some_and(|why| why.contains("the password of REDIS_PASSWORD")),
+        "{why}"
+    );
 }

@@ -1,14 +1,18 @@
 //! `doctor session` against a running server: what works is timed, what does not is named, and nobody and
 //! nothing is left behind.
 
+use std::net::TcpListener;
+
 use nightlatch_testkit::nginx::Nginx;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::server::NightlatchServer;
+use nightlatch_testkit::wait::wait_until;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Verdict, judged};
-use crate::person::Person;
+use crate::person::{LIMIT, Person};
 use crate::record::{Record, launch, on_each_record};
 
 /// Runs it beside the server, with its configuration.
@@ -83,4 +87,21 @@ async fn nobody_somebody_else_and_what_mixes_up_answers_are_named() {
     let found = doctor(&server, &["--url", &url], "");
     assert_eq!(found.wrong(), ["session-mixed", "session-not-revoked"], "{:#?}", found.findings);
     assert_eq!(count(&server, &["user", "list", "--json"], "users"), 0);
+}
+
+/// As an operator's Ctrl-C, or a job that takes too long, may do at any moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_examination_that_is_ended_early_leaves_nobody_behind() {
+    let server = launch().ready().await;
+    // The examination waits for somebody who takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let users = || count(&server, &["user", "list", "--json"], "users");
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let examination = server.command_begun(&["doctor", "session", "--url", &url]);
+        wait_until("somebody is made", LIMIT, async || users() > 0).await;
+        examination.signal(signal);
+        assert!(examination.exit_within(LIMIT).is_some_and(|status| status.code() == Some(1)));
+        assert_eq!(users(), 0, "{signal:?}");
+    }
 }

@@ -18,7 +18,7 @@ async fn a_server_whose_record_answers_is_healthy_live_and_ready(record: Record)
     assert_eq!((known("database"), known("database_class")), (json!("connected"), json!("none")));
     assert_eq!((known("cache"), known("cache_class")), (json!("disabled"), json!("none")));
     assert_eq!(known("auth_service"), "disabled");
-    assert_eq!(known("warnings"), json!([]));
+    assert_eq!((known("warnings"), known("findings")), (json!([]), json!([])));
     assert!(known("since").as_str().is_some_and(|since| since.ends_with('Z')), "{body}");
     assert_eq!(client.get("/health/live").await.status, 200);
     assert_eq!(client.get("/health/ready").await.status, 200);
@@ -56,6 +56,12 @@ async fn a_server_that_still_waits_for_its_keys_answers_like_every_other() {
     let body = health.json();
     assert_eq!((health.status, &body["status"]), (503, &json!("unhealthy")));
     assert_eq!(body["database_class"], "unreachable");
+    let finding = &body["findings"][0];
+    assert_eq!(
+        (&finding["id"], &finding["dependency"]),
+        (&json!("database-unreachable"), &json!("database"))
+    );
+    assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("DATABASE_URL")), "{body}");
 }
 
 #[tokio::test]
