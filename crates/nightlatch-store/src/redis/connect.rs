@@ -144,6 +144,11 @@ impl Connector {
         self.sentinels.is_some()
     }
 
+    /// Where Sentinels say that it is, if they are asked.
+    pub(super) async fn primary(&self) -> Option<Result<HostAndPort, FailureClass>> {
+        Some(self.sentinels.as_ref()?.find_primary().await)
+    }
+
     /// Whether the primary is somewhere else by now, as far as a Sentinel answers.
     pub(super) async fn has_moved(&self, connection: &Connection) -> bool {
         let (Some(sentinels), Some(found_at)) = (&self.sentinels, &connection.found_at) else {

@@ -96,7 +96,11 @@ impl RedisCause {
         let detail = error.detail().unwrap_or_default();
         match error.code()? {
             "DENIED" => Some(Self::ProtectedMode),
-            "ERR" if detail.contains("without any password configured") => {
+            // The second one until Redis 5.
+            "ERR"
+                if detail.contains("without any password configured")
+                    || detail.contains("but no password is set") =>
+            {
                 Some(Self::NoPasswordSet)
             }
             "ERR" if detail.contains("DB index") => Some(Self::NoSuchDatabase),

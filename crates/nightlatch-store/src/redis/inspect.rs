@@ -7,12 +7,15 @@ mod needs;
 mod service;
 mod state;
 
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use nightlatch_core::FailureClass;
 use redis::{Cmd, Value};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{Connection, Connector, Target};
@@ -88,15 +91,31 @@ impl RedisInspector {
     /// Which of the hosts that are configured take us: servers, or Sentinels. Empty: a socket of this
     /// machine.
     pub async fn reach(&self) -> Vec<Reached> {
-        let mut reached = Vec::new();
-        for (host, port) in self.hosts() {
-            let began = Instant::now();
-            let connected = timeout(REACH_LIMIT, tcp::connect(&host, port)).await;
-            let connected = connected.unwrap_or(Err(FailureClass::Timeout));
-            let outcome = connected.map(|(_, address)| (address, began.elapsed()));
-            reached.push(Reached { host, port, outcome });
+        let mut calls = JoinSet::new();
+        for (number, (host, port)) in self.hosts().into_iter().enumerate() {
+            calls.spawn(async move { (number, reach(host, port).await) });
         }
-        reached
+        let mut reached = calls.join_all().await;
+        reached.sort_by_key(|(number, _)| *number);
+        reached.into_iter().map(|(_, reached)| reached).collect()
+    }
+
+    /// The server that Sentinels name, and whether it takes us, or why they name none. `None`: no Sentinel
+    /// is asked.
+    pub async fn primary(&self) -> Option<Result<Reached, FailureClass>> {
+        match self.connector.primary().await? {
+            Ok((host, port)) => Some(Ok(reach(host, port).await)),
+            Err(class) => Some(Err(class)),
+        }
+    }
+
+    /// Why a socket of this machine does not take us, if it is one that is configured.
+    pub async fn socket_fault(&self) -> Option<io::ErrorKind> {
+        let RedisAddress::Unix(path) = &self.options.address else { return None };
+        match timeout(REACH_LIMIT, UnixStream::connect(path)).await {
+            Ok(connected) => connected.err().map(|error| error.kind()),
+            Err(_) => Some(io::ErrorKind::TimedOut),
+        }
     }
 
     fn hosts(&self) -> Vec<(String, u16)> {
@@ -146,6 +165,14 @@ impl RedisInspector {
             Err(Answered { class, cause, .. }) => Err(RedisRefusal { class, cause }),
         }
     }
+}
+
+async fn reach(host: String, port: u16) -> Reached {
+    let began = Instant::now();
+    let connected = timeout(REACH_LIMIT, tcp::connect(&host, port)).await;
+    let connected = connected.unwrap_or(Err(FailureClass::Timeout));
+    let outcome = connected.map(|(_, address)| (address, began.elapsed()));
+    Reached { host, port, outcome }
 }
 
 /// An answer that is an error.

@@ -46,6 +46,13 @@ pub async fn examine_redis(
         let why = "no Redis is configured: Nightlatch runs without one";
         findings.push(Finding::new("redis-none", Info, why));
     }
+    if let Some(first) = subjects.get(VISITED_MAX) {
+        let why = format!(
+            "and {} more are not visited: the first {VISITED_MAX} are",
+            subjects.len() - VISITED_MAX - 1
+        );
+        findings.push(first.told(Finding::new("redis-not-visited", Info, why)));
+    }
     for subject in subjects.iter().take(VISITED_MAX) {
         tell(&format!("{}: visiting {}", subject.name, subject.shown()));
         let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark)).await;
@@ -97,14 +104,26 @@ async fn examine_one(subject: &Subject, mark: u64) -> Vec<Finding> {
     match visit {
         Ok(visit) => findings.extend(examine_visit(subject, &visit, mark).await),
         Err(refused) => {
-            let mut finding = refusal::explain(subject, &reached, refused).await;
-            if let Some(found) = attempt::search(subject, refused).await {
+            let mut finding = refusal::explain(subject, &inspector, &reached, refused).await;
+            if let Some(told) = told_by_sentinel(subject, refused).await {
+                finding = told;
+            } else if let Some(found) = attempt::search(subject, refused).await {
                 finding = found.add_to(finding);
             }
             findings.push(finding);
         }
     }
     findings
+}
+
+/// A Sentinel has no databases, so that one is named is all that it hears before it is known.
+async fn told_by_sentinel(subject: &Subject, refused: RedisRefusal) -> Option<Finding> {
+    let is_asked = refused.class == FailureClass::Protocol && subject.config.database > 0;
+    let mut config = subject.config.clone();
+    config.database = 0;
+    let visit = if is_asked { inspector(&config).ok()?.visit().await.ok()? } else { return None };
+    let state = visit.state().await;
+    if state.is_sentinel() { state::judge(subject, &state).into_iter().next() } else { None }
 }
 
 async fn examine_visit(subject: &Subject, visit: &RedisVisit, mark: u64) -> Vec<Finding> {
@@ -115,6 +134,10 @@ async fn examine_visit(subject: &Subject, visit: &RedisVisit, mark: u64) -> Vec<
         let needs = state::judge_needs(subject, &visit.unmet_needs(mark).await);
         let is_known = |need: &Finding| findings.iter().any(|known| known.id == need.id);
         findings.extend(needs.filter(|need| !is_known(need)));
+        let keeping = state::judge_keeping(subject, &state);
+        let is_known = |one: &Finding| findings.iter().any(|known| known.id == one.id);
+        let keeping: Vec<Finding> = keeping.into_iter().filter(|one| !is_known(one)).collect();
+        findings.extend(keeping);
     }
     findings.extend(attempt::without_password(subject, mark).await);
     findings.push(latency::judge(subject, &state, visit.round_trips(ROUND_TRIPS).await));

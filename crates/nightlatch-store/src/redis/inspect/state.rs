@@ -21,8 +21,6 @@ pub struct RedisState {
     pub primary: Option<(String, u16)>,
     /// Whether it hears of whom it follows.
     pub is_primary_heard: Option<bool>,
-    /// Whether it is still reading its data.
-    pub is_loading: bool,
     /// In bytes.
     pub memory_used: Option<u64>,
     /// In bytes; 0: no limit but the machine's.
@@ -85,7 +83,6 @@ impl RedisState {
             role: text("role"),
             primary: text("master_host").zip(port),
             is_primary_heard: facts.get("master_link_status").map(|status| *status == "up"),
-            is_loading: flag("loading").unwrap_or_default(),
             memory_used: number("used_memory"),
             memory_max: number("maxmemory"),
             eviction_policy: text("maxmemory_policy"),

@@ -2,8 +2,12 @@
 //!
 //! The class alone is for dashboards; a person wants to know who said so, and what to do about it.
 
+use std::io;
+
 use nightlatch_core::FailureClass as Class;
-use nightlatch_store::redis::inspect::{Reached, RedisCause, RedisRefusal, other_service};
+use nightlatch_store::redis::inspect::{
+    Reached, RedisCause, RedisInspector, RedisRefusal, other_service,
+};
 
 use super::super::finding::Finding;
 use super::super::shown::is_host;
@@ -16,10 +20,23 @@ use crate::remedy;
 /// The sentence continues the name of the setting.
 pub(super) async fn explain(
     subject: &Subject,
+    inspector: &RedisInspector,
     reached: &[Reached],
     refused: RedisRefusal,
 ) -> Finding {
-    let at = Evidence { reached };
+    let named = match inspector.primary().await {
+        Some(Err(class @ (Class::AuthRequired | Class::AuthFailed))) => {
+            return of_sentinels(class, &Evidence { reached, is_by_sentinels: false });
+        }
+        Some(Ok(primary)) => Some([primary]),
+        Some(Err(_)) | None => None,
+    };
+    let is_by_sentinels = named.is_some();
+    let reached = named.as_ref().map_or(reached, |named| &named[..]);
+    let at = Evidence { reached, is_by_sentinels };
+    if let Some(fault) = inspector.socket_fault().await {
+        return of_socket(fault);
+    }
     if let Some(cause) = refused.cause {
         return of_cause(subject, cause, &at);
     }
@@ -40,9 +57,38 @@ pub(super) async fn explain(
     Finding::new(id, level, sentence(refused.class, subject, &at))
 }
 
+/// They may have a password that is not the one of what they watch.
+fn of_sentinels(class: Class, at: &Evidence<'_>) -> Finding {
+    let said = match class {
+        Class::AuthRequired => "want a password of their own (NOAUTH)",
+        _ => "refuse the password that is given for them (WRONGPASS)",
+    };
+    let why = format!("leads to Sentinels ({}) that {said}: ?sentinel_password=", at.place());
+    Finding::new("redis-sentinel-auth", Error, why)
+}
+
+/// A socket of this machine that does not take us.
+fn of_socket(fault: io::ErrorKind) -> Finding {
+    let what = match fault {
+        io::ErrorKind::NotFound => {
+            "is not there: Redis is not running, or has another `unixsocket`"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this user may not use: see the modes of the socket (`unixsocketperm`) and of its folders"
+        }
+        io::ErrorKind::ConnectionRefused => "nobody listens at any more: Redis is not running",
+        io::ErrorKind::TimedOut => "takes no more connections: the server hangs",
+        _ => "cannot be used: is it a socket?",
+    };
+    let id = if fault == io::ErrorKind::TimedOut { "redis-hangs" } else { "redis-socket" };
+    Finding::new(id, Error, format!("names a socket that {what}"))
+}
+
 /// What was seen on the way.
 struct Evidence<'a> {
     reached: &'a [Reached],
+    /// Whether Sentinels have named it.
+    is_by_sentinels: bool,
 }
 
 impl Evidence<'_> {
@@ -53,7 +99,10 @@ impl Evidence<'_> {
     /// The server, with the address that its name led to.
     fn place(&self) -> String {
         let Some(one) = self.reached.first() else { return "the socket".to_owned() };
-        let named = place(&one.host, one.port);
+        let mut named = place(&one.host, one.port);
+        if self.is_by_sentinels {
+            named.push_str(", the primary as its Sentinels say,");
+        }
         match &one.outcome {
             Ok((address, took)) if address.to_string() == one.host => {
                 format!("{named} (connected in {})", milliseconds(*took))

@@ -5,6 +5,7 @@ use nightlatch_store::redis::RedisAddress;
 use nightlatch_store::redis::inspect::{Lack, RedisState, Unmet};
 
 use super::super::finding::Finding;
+use super::super::redis_urls::Role;
 use super::super::shown::is_host;
 use super::refusal::place;
 use super::server;
@@ -108,6 +109,56 @@ fn of_memory(state: &RedisState) -> Option<Finding> {
     };
     let why = format!("leads to a server that uses {percent} % of its `maxmemory` {what}");
     Some(Finding::new("redis-memory-full", level, why))
+}
+
+/// What becomes of what is kept there, when memory ends or the server does.
+pub(super) fn judge_keeping(subject: &Subject, state: &RedisState) -> Vec<Finding> {
+    let unsaved = (state.was_saved == Some(false)).then(|| {
+        let why = "leads to a server whose last snapshot could not be written: with \
+                   `stop-writes-on-bgsave-error` it takes no changes until one can";
+        Finding::new("redis-misconf", Warn, why)
+    });
+    // Nightlatch keeps there what it can do without.
+    let role = subject.role.filter(|_| !subject.is_ours);
+    let kept = role.and_then(|role| of_eviction(role, state));
+    let lost = role.and_then(|role| of_restart(role, state));
+    [unsaved, kept, lost].into_iter().flatten().collect()
+}
+
+/// What is thrown away when the memory that it may use is full.
+fn of_eviction(role: Role, state: &RedisState) -> Option<Finding> {
+    let policy = state.eviction_policy.as_deref()?;
+    let is_limited = state.memory_max.is_some_and(|most| most > 0);
+    let (level, what) = match role {
+        Role::Broker | Role::Results if policy.starts_with("allkeys") => {
+            (Warn, "throws away whole queues when its memory is full: `noeviction` is for queues")
+        }
+        Role::Sessions if policy.starts_with("allkeys") => {
+            (Info, "ends sessions early when its memory is full")
+        }
+        Role::Sessions if policy == "noeviction" => {
+            (Info, "fails logins when its memory is full (OOM)")
+        }
+        _ => return None,
+    };
+    let why = format!("leads to a server that, with `maxmemory-policy {policy}`, {what}");
+    is_limited.then(|| Finding::new("redis-eviction", level, why))
+}
+
+/// What is lost when it ends without warning.
+fn of_restart(role: Role, state: &RedisState) -> Option<Finding> {
+    let what = match role {
+        Role::Sessions => "sessions",
+        Role::Broker => "tasks",
+        _ => return None,
+    };
+    (state.keeps_log == Some(false)).then(|| {
+        let why = format!(
+            "leads to a server without a log of its changes (`appendonly no`): {what} since its last \
+             snapshot are lost when it ends without warning"
+        );
+        Finding::new("redis-persistence", Info, why)
+    })
 }
 
 fn of_clients(state: &RedisState) -> Option<Finding> {

@@ -24,6 +24,8 @@ pub(super) struct Subject {
     /// As it stands there.
     pub(super) was: Option<Secret<String>>,
     pub(super) config: RedisConfig,
+    /// What it is for, as its name says.
+    pub(super) role: Option<Role>,
     /// Whether it is there for Nightlatch.
     pub(super) is_ours: bool,
     /// What other settings know of the same server.
@@ -94,7 +96,9 @@ pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
             place: written.place.clone(),
             was: Some(written.value.clone()),
             config: RedisConfig::of_url(&url, deadline, key_prefix.clone()),
-            is_ours: role == Role::Sessions || written.name == URL && sources.is_ours(),
+            role: Some(role),
+            is_ours: role == Role::Sessions && sources.is_ours()
+                || written.name == URL && sources.is_ours(),
             url,
             text: Secret::new(redis_url::unwrapped(text.expose()).1.to_owned()),
             elsewhere: Vec::new(),
@@ -131,6 +135,7 @@ fn configured(sources: &Sources) -> Option<Subject> {
         url,
         text: Secret::new(String::new()),
         was: None,
+        role: None,
         is_ours: sources.is_ours(),
         elsewhere: Vec::new(),
     })

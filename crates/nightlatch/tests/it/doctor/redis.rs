@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
@@ -174,6 +175,33 @@ async fn nobody_somebody_else_and_silence_are_told_apart() {
     assert_wrong(&url, &["redis-protected-mode"]);
 }
 
+/// That the Sentinels are there says little about whom they name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_is_gone_is_told_apart_from_its_sentinels() {
+    let primary = RedisServer::launch();
+    let sentinel = Sentinel::launch(&primary, None);
+    let url = format!("redis+sentinel://127.0.0.1:{}/{PRIMARY}/0", sentinel.port());
+    assert_wrong(&url, &[]);
+    primary.kill_9();
+    let why = assert_wrong(&url, &["redis-unreachable"]).find("redis-unreachable")["why"].clone();
+    let place = format!("127.0.0.1:{}, the primary as its Sentinels say", primary.port());
+    assert!(why.as_str().is_some_and(|why| why.contains(&place)), "{why}");
+}
+
+#[test]
+fn a_socket_that_cannot_be_used_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("redis.sock");
+    let url = format!("unix://{}", path.display());
+    let why = || {
+        let found = assert_wrong(&url, &["redis-socket"]);
+        found.find("redis-socket")["why"].as_str().expect("a text").to_owned()
+    };
+    assert!(why().contains("is not there"), "{}", why());
+    drop(UnixListener::bind(&path).expect("our folder takes a socket"));
+    assert!(why().contains("nobody listens"), "{}", why());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_redis_suffers_from_is_named() {
     let redis = RedisServer::launch();
@@ -188,6 +216,17 @@ async fn what_a_redis_suffers_from_is_named() {
     assert_wrong(&url, &["redis-memory-full"]);
     redis.tell(&["CONFIG", "SET", "maxmemory", "0"]);
 
+    // Full, a queue would lose tasks; a cache is there to lose what it has.
+    let of_queue = || doctor("redis", &format!("CELERY_BROKER_URL={url}\nREDIS_CACHE_URL={url}\n"));
+    redis.tell(&["CONFIG", "SET", "maxmemory", "1gb"]);
+    assert!(!of_queue().wrong().contains(&"redis-eviction"));
+    redis.tell(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let found = of_queue();
+    assert_eq!(found.find("redis-eviction")["name"], "CELERY_BROKER_URL");
+    assert_eq!(found.find("redis-persistence")["level"], "info");
+    assert_wrong(&url, &[]);
+    redis.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+
     redis.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     assert_wrong(&url, &["redis-noreplicas"]);
     redis.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
@@ -200,6 +239,8 @@ async fn what_a_redis_suffers_from_is_named() {
     })
     .await;
     assert_wrong(&url, &["redis-misconf"]);
+    redis.tell(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+    assert_eq!(assert_wrong(&url, &["redis-misconf"]).find("redis-misconf")["level"], "warn");
     fs::set_permissions(redis.folder(), fs::Permissions::from_mode(0o700)).expect("it is ours");
     redis.tell(&["CONFIG", "SET", "save", ""]);
     redis.tell(&["CONFIG", "RESETSTAT"]);
@@ -258,9 +299,18 @@ async fn replicas_sentinels_and_clusters_are_told_apart() {
         assert_wrong(&format!("redis://127.0.0.1:{}", sentinel.port()), &["redis-is-sentinel"]);
     let fix = found.find("redis-is-sentinel")["fix"].to_string();
     assert!(fix.contains("redis+sentinel://") && fix.contains(PRIMARY), "{fix}");
+    assert_wrong(&format!("redis://127.0.0.1:{}/1", sentinel.port()), &["redis-is-sentinel"]);
     assert_wrong(&format!("redis+sentinel://127.0.0.1:{}/{PRIMARY}/0", sentinel.port()), &[]);
     let url = format!("redis+sentinel://127.0.0.1:{}/nobody/0", sentinel.port());
     assert_wrong(&url, &["redis-masterdown"]);
+    let guarded = Sentinel::launch(&primary, Some("sesame-of-sentinels"));
+    for (query, said) in [("", "NOAUTH"), ("?sentinel_password=sesame", "WRONGPASS")] {
+        let url = format!("redis+sentinel://127.0.0.1:{}/{PRIMARY}/0{query}", guarded.port());
+        let found = assert_wrong(&url, &["redis-sentinel-auth"]);
+        let why = found.find("redis-sentinel-auth")["why"].to_string();
+        assert!(why.contains(said) && why.contains("sentinel_password="), "{why}");
+    }
+    drop(guarded);
     primary.kill_9();
     wait_until("it hears nothing", LIMIT, async || {
         replica.ask(&["INFO", "replication"]).contains("master_link_status:down")
