@@ -1,4 +1,6 @@
-//! What a Redis that answers says of itself, judged: what will fail soon, or already does for writes.
+//! What a Redis that answers says of itself, judged.
+//!
+//! That it answers says little: writes may fail already, or will as soon as its memory ends.
 
 use nightlatch_core::FailureClass as Class;
 use nightlatch_store::redis::RedisAddress;
