@@ -11,6 +11,7 @@ mod heads;
 mod layers;
 mod leaks;
 mod links;
+mod log_events;
 mod manifests;
 mod map;
 mod names;
@@ -46,6 +47,7 @@ const RULES: &[(&str, Rule)] = &[
     ("unfinished", unfinished::check),
     ("routes", routes::check),
     ("error-codes", error_codes::check),
+    ("log-events", log_events::check),
     ("map", map::check),
     ("links", links::check),
     ("leaks", leaks::check),
