@@ -24,6 +24,7 @@ mod revoke;
 mod revoke_refresh;
 mod standing;
 mod unknown_key;
+mod watch_session;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -39,6 +40,7 @@ pub use manage_user::{AddUser, AddUserError, SetPasswordError};
 pub use refresh::Refreshed;
 pub use register::{RegisterError, RegisterRequest};
 pub use standing::{RecheckError, Rechecked};
+pub use watch_session::WatchedSession;
 
 use crate::service::last_seen::LastSeen;
 use crate::service::pending::PendingEnds;

@@ -19,6 +19,7 @@ pub mod redis;
 pub mod resolver;
 pub mod sentinel;
 pub mod server;
+pub mod socket;
 pub mod sqlite;
 pub mod strace;
 mod told;

@@ -26,6 +26,7 @@ pub(crate) mod request_id;
 pub(crate) mod security_headers;
 pub mod server;
 pub(crate) mod session;
+pub mod sockets;
 pub mod traffic;
 pub mod waiting;
 

@@ -284,6 +284,7 @@ impl Starting {
             tasks: self.tasks.clone(),
             traffic: Arc::default(),
             metrics: Arc::clone(&self.metrics),
+            sockets: Arc::default(),
         })
     }
 }

@@ -126,7 +126,12 @@ impl Service {
         spent.map_err(|retry_after| CheckError::Overloaded { retry_after })
     }
 
-    fn judge(&self, found: &FoundSession, last_use: Timestamp, now: Timestamp) -> SessionVerdict {
+    pub(super) fn judge(
+        &self,
+        found: &FoundSession,
+        last_use: Timestamp,
+        now: Timestamp,
+    ) -> SessionVerdict {
         let unwritten = self.last_seen.unwritten_at(now);
         found.session.verdict_at(last_use, now, self.policy.idle_timeout, unwritten)
     }

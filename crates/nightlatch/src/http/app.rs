@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Environment, WebOrigin};
 use crate::health::Health;
 use crate::http::cookie::CookieNames;
+use crate::http::sockets::Sockets;
 use crate::http::traffic::Traffic;
 use crate::jwt::Jwt;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct App {
     pub traffic: Arc<Traffic>,
     /// What is counted and measured.
     pub metrics: Arc<Metrics>,
+    /// Sockets that are open.
+    pub sockets: Arc<Sockets>,
 }
 
 /// What the HTTP layer needs of the configuration.

@@ -9,7 +9,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::api::{login, logout, password, register, session, sessions, token, token_alias};
+use crate::http::api::{
+    events, login, logout, password, register, session, sessions, token, token_alias,
+};
 use crate::http::app::App;
 
 /// What stands around the endpoints.
@@ -37,6 +39,7 @@ pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(logout::logout))
         .routes(routes!(password::change))
         .routes(routes!(session::session))
+        .routes(routes!(events::events))
         .routes(routes!(sessions::list, sessions::revoke_all))
         .routes(routes!(sessions::revoke_one))
         .routes(routes!(token::token))

@@ -20,12 +20,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::http::Routes;
 use crate::http::client::Peer;
+use crate::http::sockets::Upgradable;
 
 pub use drain::{Drain, DrainDriver, Phase};
 use linger::Lingering;
@@ -75,8 +76,9 @@ pub async fn serve(
         };
         match Arc::clone(&connections).try_acquire_owned() {
             Ok(permit) => {
-                let served = connection(stream, peer, routes.clone(), drain.clone(), permit);
-                tasks.spawn(served);
+                let upgradable =
+                    Upgradable { _place: permit, drain: drain.clone(), tasks: tasks.clone() };
+                tasks.spawn(connection(stream, peer, routes.clone(), upgradable));
             }
             Err(_) => shed(stream),
         }
@@ -100,15 +102,15 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     routes: watch::Receiver<Routes>,
-    drain: Drain,
-    _permit: OwnedSemaphorePermit,
+    upgradable: Upgradable,
 ) {
+    let upgradable = Arc::new(upgradable);
     // Answers are small and complete: waiting to fill a segment only adds delay.
     let _ = stream.set_nodelay(true);
-    let closing = drain.clone();
+    let drain = upgradable.drain.clone();
     let service = service_fn(move |request| {
         let routes = routes.borrow().clone();
-        answer(request, peer, routes, closing.clone())
+        answer(request, peer, routes, Arc::clone(&upgradable))
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -135,14 +137,17 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     routes: Routes,
-    drain: Drain,
+    upgradable: Arc<Upgradable>,
 ) -> Result<Response<Body>, Infallible> {
     let request = request.map(WatchedBody::new);
     let body_end = request.body().end();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
+    if request.headers().contains_key(header::UPGRADE) {
+        request.extensions_mut().insert(Arc::clone(&upgradable));
+    }
     let mut response = routes.oneshot(request).await?;
-    if drain.is_reached(Phase::Closing) || !body_end.is_reached() {
+    if upgradable.drain.is_reached(Phase::Closing) || !body_end.is_reached() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

@@ -8,6 +8,7 @@ mod cli;
 mod delegated;
 mod doctor;
 mod drain;
+mod events;
 mod journey;
 mod kill;
 mod malformed;

@@ -1,8 +1,9 @@
 //! The whole journey in a real browser, with and without scripts.
 
 use nightlatch_testkit::browser::{Browser, Scripts};
+use nightlatch_testkit::wait::wait_until;
 
-use crate::person::{PASSWORD, Person};
+use crate::person::{LIMIT, PASSWORD, Person};
 use crate::problem::assert_problem;
 use crate::record::{Record, Stand};
 
@@ -16,6 +17,27 @@ async fn a_person_does_everything_in_a_browser() {
 #[tokio::test]
 async fn a_person_does_everything_in_a_browser_without_scripts() {
     Box::pin(journey(Scripts::Off, Record::Postgres)).await;
+}
+
+#[tokio::test]
+async fn a_page_is_left_by_itself_when_its_session_is_ended_elsewhere() {
+    let visit =
+        Visit { stand: Record::Sqlite.serve().await, browser: Browser::launch(Scripts::On).await };
+    let (browser, server) = (&visit.browser, &visit.stand.server);
+    let mut elsewhere = Person::logged_in(server, "hypatia").await;
+    visit.open("/auth/sessions").await;
+    let logs_in = async || {
+        browser.fill("username", "hypatia").await;
+        browser.fill("password", PASSWORD).await;
+        browser.press("main form", "Log in").await;
+        assert_eq!(browser.path().await, "/auth/sessions");
+    };
+    logs_in().await;
+    assert_eq!(elsewhere.revoke("/api/v1/sessions").await.status, 200);
+    wait_until("the page is left", LIMIT, async || browser.path().await == "/auth/login").await;
+    // And leads back.
+    logs_in().await;
+    visit.browser.close().await;
 }
 
 /// A person in front of a browser.

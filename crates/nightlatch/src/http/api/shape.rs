@@ -107,6 +107,13 @@ impl<'a> SessionShape<'a> {
             current: session.id == current,
         }
     }
+
+    /// Of a request that has it.
+    pub(crate) fn of_active(active: &'a ActiveSession) -> Self {
+        let session = active.session();
+        let shape = Self::new(session, session.id, active.idle_expires_at);
+        Self { last_seen_at: Moment(active.last_seen_at), ..shape }
+    }
 }
 
 /// A user with the session of this request.
@@ -120,10 +127,7 @@ pub(crate) struct SessionAnswer<'a> {
 
 impl<'a> SessionAnswer<'a> {
     pub(crate) fn of_active(active: &'a ActiveSession, csrf_token: &'a str) -> Self {
-        let session = active.session();
-        let mut shape = SessionShape::new(session, session.id, active.idle_expires_at);
-        shape.last_seen_at = Moment(active.last_seen_at);
-        Self { session: shape, user: active.user().into(), csrf_token }
+        Self { session: SessionShape::of_active(active), user: active.user().into(), csrf_token }
     }
 
     pub(crate) fn of_login(logged_in: &'a LoggedIn, idle_expires_at: Option<Timestamp>) -> Self {

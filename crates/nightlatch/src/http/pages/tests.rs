@@ -156,6 +156,7 @@ fn app() -> Arc<App> {
         health: Arc::new(Health::new(clock, Optional::default(), false)),
         tasks: TaskTracker::new(),
         traffic: Arc::default(),
+        sockets: Arc::default(),
         metrics: Arc::default(),
     })
 }
