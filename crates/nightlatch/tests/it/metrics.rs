@@ -1,5 +1,9 @@
 //! What `/metrics` tells, and where.
 
+mod alerts;
+mod dashboard;
+mod promql;
+mod recorded;
 mod reference;
 mod scrape;
 
