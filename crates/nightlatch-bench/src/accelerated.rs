@@ -124,8 +124,12 @@ async fn start_with_redis(program: &Program, home: &Path, redis: &Redis) -> anyh
 
 /// Of the sessions that were asked for, how many of a hundred came from Redis.
 async fn share_from_redis(server: SocketAddr) -> anyhow::Result<f64> {
-    let redis = metric(server, r#"nightlatch_session_lookups_total{source="redis"}"#).await?;
-    let database = metric(server, r#"nightlatch_session_lookups_total{source="database"}"#).await?;
+    let redis =
+        metric(server, r#"nightlatch_session_lookups_total{source="redis",outcome="session"}"#)
+            .await?;
+    let database =
+        metric(server, r#"nightlatch_session_lookups_total{source="database",outcome="session"}"#)
+            .await?;
     Ok(100.0 * f64::from(redis) / f64::from((redis + database).max(1)))
 }
 

@@ -1,4 +1,7 @@
 //! How a dependency failed, classified once where the failure enters.
+//!
+//! Health, metrics, logs and answers have to call it by one name, and nobody behind that place may have to
+//! read a driver's text to know what happened.
 
 use std::fmt;
 
@@ -75,6 +78,43 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// All of them, in their order.
+    pub const ALL: [Self; 33] = [
+        Self::Unreachable,
+        Self::Dns,
+        Self::Timeout,
+        Self::Slow,
+        Self::Closed,
+        Self::Protocol,
+        Self::TlsUntrusted,
+        Self::TlsExpired,
+        Self::TlsHostname,
+        Self::TlsNotSpoken,
+        Self::TlsRequired,
+        Self::TlsClientCert,
+        Self::TlsVersion,
+        Self::AuthRequired,
+        Self::AuthFailed,
+        Self::Forbidden,
+        Self::Readonly,
+        Self::Loading,
+        Self::OutOfMemory,
+        Self::Busy,
+        Self::Misconf,
+        Self::MasterDown,
+        Self::NoReplicas,
+        Self::MaxClients,
+        Self::ClusterDown,
+        Self::TooManyConnections,
+        Self::Locked,
+        Self::DiskFull,
+        Self::IoError,
+        Self::Corrupt,
+        Self::Missing,
+        Self::Schema,
+        Self::FeedStalled,
+    ];
+
     /// The name in health, metrics, logs and `doctor`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -160,5 +200,16 @@ impl FailureClass {
 impl fmt::Display for FailureClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_in_their_order() {
+        assert!((0..).zip(FailureClass::ALL).all(|(index, class)| class as usize == index));
+        assert_eq!(FailureClass::FeedStalled as usize + 1, FailureClass::ALL.len());
     }
 }

@@ -20,6 +20,7 @@ mod announcer;
 mod auth_service;
 mod clock;
 pub mod coherence;
+mod counters;
 mod csrf;
 mod device;
 mod email;
@@ -49,6 +50,7 @@ pub use auth_service::{
     AuthService, AuthServiceError, AuthServiceFailure, HandedOn, Person, Standing, Vouched,
 };
 pub use clock::{Clock, Deadline, RecordClock, Rfc3339, Timestamp};
+pub use counters::Counters;
 pub use csrf::{CsrfTokens, PreSession};
 pub use device::{Device, DeviceCookies};
 pub use email::{Email, EmailError};

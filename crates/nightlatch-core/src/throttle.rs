@@ -120,6 +120,28 @@ pub enum ThrottleScope {
 }
 
 impl ThrottleScope {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Login, Self::Address, Self::Account, Self::Register, Self::Device];
+
+    /// Its place among them.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Address => "address",
+            Self::Account => "account",
+            Self::Register => "register",
+            Self::Device => "device",
+        }
+    }
+
     /// From the stored number.
     #[must_use]
     pub const fn from_code(code: i16) -> Option<Self> {
@@ -210,6 +232,8 @@ pub struct Failure {
 pub enum Refused {
     /// Too many have failed.
     Throttled {
+        /// What it counts for.
+        scope: ThrottleScope,
         /// The limit that is used up.
         limit: Limit,
         /// When there is room again.

@@ -51,6 +51,12 @@ impl RetryBudget {
         self.saved = left.unwrap_or(self.saved);
         left.is_some()
     }
+
+    /// How many retries are saved up, in hundredths.
+    #[must_use]
+    pub const fn saved_hundredths(&self) -> u32 {
+        self.saved
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod news;
 mod ports;
 mod shared;
 mod sources;
+mod state;
 mod tail;
 mod token;
 mod turns;
@@ -37,8 +38,8 @@ use self::copies::{Copies, Copy};
 use self::flights::{Boarding, Flights, Landing};
 pub use self::news::{Announcement, Announcements, News};
 pub use self::shared::{SharedCopies, SharedCopy};
-pub use self::sources::SourceTallies;
-use self::sources::{Source, Sources};
+pub use self::sources::{EndCause, Found, SessionTallies, Source};
+pub use self::state::CopiesState;
 use self::tail::Looks;
 pub use self::tail::{Look, LookObserver};
 use self::turns::Turns;
@@ -62,7 +63,7 @@ pub struct CachedRecord {
     turns: Turns,
     flights: Flights,
     looks: Looks,
-    sources: Sources,
+    tallies: SessionTallies,
 }
 
 /// Whether a copy will do.
@@ -95,18 +96,6 @@ struct Loaded {
     began: Duration,
 }
 
-/// The state of the copies at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CopiesState {
-    /// Whether checks of sessions that are known here can be answered.
-    pub serves: bool,
-    /// For how long the record has not confirmed what is known of revocations; `None`: nothing is
-    /// known of them yet.
-    pub unconfirmed_for: Option<Duration>,
-    /// How often the record's history was found to have forked.
-    pub forks: u64,
-}
-
 impl CachedRecord {
     /// Puts copies, at most `copies_bytes_max` of them, in front of a record. Nothing is believed
     /// before [`Self::tail`] runs.
@@ -129,7 +118,7 @@ impl CachedRecord {
             turns: Turns::default(),
             flights: Flights::default(),
             looks: Looks::default(),
-            sources: Sources::default(),
+            tallies: SessionTallies::default(),
         }
     }
 
@@ -143,24 +132,6 @@ impl CachedRecord {
     /// Somebody is interested in the record: it is looked at as often as under traffic.
     pub fn note_use(&self) {
         self.looks.used(self.now());
-    }
-
-    /// How it is with the copies.
-    #[must_use]
-    pub fn copies_state(&self) -> CopiesState {
-        let now = self.now();
-        let rule = self.rule();
-        CopiesState {
-            serves: rule.serves_copies(now) && !self.copies.is_empty(),
-            unconfirmed_for: rule.unconfirmed_for(now),
-            forks: rule.forks(),
-        }
-    }
-
-    /// Where sessions that were asked for came from, since the start.
-    #[must_use]
-    pub fn tallies(&self) -> SourceTallies {
-        self.sources.tallies()
     }
 
     /// Which record this is; `None`: it has not answered yet.
@@ -187,6 +158,19 @@ impl CachedRecord {
         sight: Sight,
         deadline: Deadline,
     ) -> Result<Option<Arc<FoundSession>>, StoreError> {
+        let mut source = Source::Memory;
+        let found = self.find_by(&mut source, token, sight, deadline).await;
+        self.tallies.looked_up(source, Found::of(&found));
+        found
+    }
+
+    async fn find_by(
+        &self,
+        source: &mut Source,
+        token: TokenHash,
+        sight: Sight,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<FoundSession>>, StoreError> {
         for round in 0..ROUNDS_MAX {
             if let Some(known) = self.find_sighted(&token, sight) {
                 return Ok(known.into_answer());
@@ -208,14 +192,11 @@ impl CachedRecord {
                 && self.find_shared(token, deadline).await
                 && let Some(known) = self.find_copy(&token)
             {
-                self.sources.count(Source::Shared);
+                *source = Source::Shared;
                 return Ok(known.into_answer());
             }
-            let loaded = self.load(token, deadline).await;
-            if loaded.is_ok() && round == 0 {
-                self.sources.count(Source::Record);
-            }
-            match loaded {
+            *source = Source::Record;
+            match self.load(token, deadline).await {
                 Ok(Loaded { found: None, .. }) => {
                     // A copy of other nodes that was read before must not bring it back while the feed
                     // has not told.
@@ -237,7 +218,9 @@ impl CachedRecord {
                 }
                 Err(error) => {
                     self.note_failure(&error);
-                    return self.find_sighted(&token, sight).map(Known::into_answer).ok_or(error);
+                    let known = self.find_sighted(&token, sight).ok_or(error)?;
+                    *source = Source::Memory;
+                    return Ok(known.into_answer());
                 }
             }
         }

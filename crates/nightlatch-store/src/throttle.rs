@@ -180,7 +180,8 @@ impl Shared {
                     let now = self.boot_now();
                     let until = now.after(retry_after);
                     self.counters().turnstile.refuse_until(key, until, now);
-                    return Err(Refused::Throttled { limit, retry_after });
+                    let scope = key.scope;
+                    return Err(Refused::Throttled { scope, limit, retry_after });
                 }
                 // What is left is in the hands of others: a share beside that would be more.
                 Together::Wait => return Err(Refused::Busy),

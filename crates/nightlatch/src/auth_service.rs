@@ -26,6 +26,7 @@ use crate::config::AuthServiceConfig;
 use crate::metrics::Calls;
 use connection::Connections;
 use failure::Failure;
+pub use gate::Retries;
 use gate::{Gate, Passed};
 use request::LoginRequest;
 
@@ -75,6 +76,12 @@ impl HttpAuthService {
     #[must_use]
     pub fn is_refusing(&self) -> bool {
         self.gate.is_shut()
+    }
+
+    /// What became of those who wanted to ask again, since the start.
+    #[must_use]
+    pub fn retries(&self) -> Retries {
+        self.gate.retries()
     }
 
     /// Looks beside the logins whether it is back, or still there; the caller ends it by dropping it.

@@ -40,6 +40,7 @@ pub use self::debug::verify_lines;
 pub(crate) use self::memory::Memory;
 use self::memory::OutOfMemory;
 pub(crate) use self::pace::Expected;
+pub use self::queue::PoolState;
 use self::queue::{Queue, Queued};
 use self::stored::{Stored, argon2};
 pub use self::stored::{StoredHashError, check_stored};
@@ -151,6 +152,12 @@ impl HashPool {
     #[must_use]
     pub fn busy_threads(&self) -> usize {
         self.shared.queue.busy()
+    }
+
+    /// How it is with the threads and what waits for them.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        self.shared.queue.pool_state()
     }
 
     /// Has `work` done by one of the threads within the deadline, twice perhaps if the first to do

@@ -139,6 +139,8 @@ pub struct Snapshot {
     /// For how long the record has not confirmed what is known of revocations, where that is longer
     /// than it should be.
     pub staleness: Duration,
+    /// How long ago the look at the feed began that confirmed what is known of revocations.
+    pub feed_lag: Option<Duration>,
     /// How often the record was found to have gone back in time.
     pub forks: u64,
     /// What an operator should know.
@@ -218,6 +220,7 @@ impl Health {
             since: state.since.min(now),
             clock_skew,
             staleness: unconfirmed.filter(|age| *age > LEASE).unwrap_or_default(),
+            feed_lag: unconfirmed,
             forks: copies.map_or(0, |copies| copies.forks),
             warnings,
         }

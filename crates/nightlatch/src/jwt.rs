@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use jsonwebtoken::Header;
 use nightlatch_core::{
     AccessCheck, AccessClaims, AccessTokens, BoxFuture, Deadline, NoSigningKey, StoreError,
+    Timestamp,
 };
 
 use claims::Claims;
@@ -69,6 +70,13 @@ impl Jwt {
     #[must_use]
     pub fn jwks(&self) -> Option<Arc<str>> {
         self.keys.load().jwks()
+    }
+
+    /// From when on the key signs that signs now; `None`: nobody has said when, as of a key of the
+    /// configuration.
+    #[must_use]
+    pub fn signs_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.keys.load().signs_since(now)
     }
 
     fn read(&self, presented: &str) -> Option<AccessCheck> {

@@ -5,28 +5,36 @@
 //! looked up is counted where it happens, and read when somebody asks.
 
 mod calls;
+mod encode;
+mod histogram;
+mod process;
 mod state;
+mod watched;
 
 use std::fmt;
 use std::sync::Arc;
 
+use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::health::Health;
 
 use calls::AllCalls;
 pub use calls::Calls;
-pub use state::Watched;
+pub(crate) use histogram::Histogram;
+use process::Process;
 use state::{State, describe_build};
+pub use watched::Watched;
 
-/// What all names begin with.
+/// What all names of ours begin with.
 const PREFIX: &str = "nightlatch";
 
 /// All that is counted and measured.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls: AllCalls,
+    process: Registry,
+    calls: Arc<AllCalls>,
     state: Arc<State>,
 }
 
@@ -36,10 +44,13 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         describe_build(&mut registry);
-        let calls = AllCalls::register(&mut registry);
+        let calls = Arc::<AllCalls>::default();
+        registry.register_collector(Box::new(Arc::clone(&calls)));
         let state = Arc::<State>::default();
         registry.register_collector(Box::new(Arc::clone(&state)));
-        Self { registry, calls, state }
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        Self { registry, process, calls, state }
     }
 
     /// Measures the calls of the dependency of this name.
@@ -63,8 +74,10 @@ impl Metrics {
     /// # Errors
     /// Something could not be written, which is a mistake in this program.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::with_capacity(16 * 1024);
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        let mut text = String::with_capacity(32 * 1024);
+        text::encode_registry(&mut text, &self.registry)?;
+        text::encode_registry(&mut text, &self.process)?;
+        text::encode_eof(&mut text)?;
         Ok(text)
     }
 }

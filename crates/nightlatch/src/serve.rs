@@ -183,12 +183,16 @@ impl Starting {
             tasks.spawn(stop.clone().run_until_cancelled_owned(running));
         }
         let app = self.app(&node, Arc::clone(&jwt));
+        let hasher = Arc::clone(&node.hasher);
         self.metrics.watch(Watched {
             copies: Arc::clone(&copies),
             record: node.base.record.clone(),
             accelerator: self.accelerator.clone(),
             auth_service,
             throttle: Arc::clone(&node.throttle),
+            hashing: Box::new(move || hasher.state()),
+            service: Arc::clone(&node.service),
+            jwt: Arc::clone(&jwt),
             traffic: Arc::clone(&app.traffic),
         });
         publish.send_replace(routes(&app));

@@ -10,6 +10,12 @@ use crate::{Deadline, StoreError};
 const FIND_SPAN: Duration = Duration::from_millis(250);
 
 impl Service {
+    /// Nodes that live, as the last heartbeat told it.
+    #[must_use]
+    pub fn live_nodes(&self) -> u32 {
+        self.live_nodes.load(Ordering::Relaxed)
+    }
+
     /// Says in the record that this node lives, and shares the limits of tries with all who do.
     /// How many that are, this one included.
     ///

@@ -113,7 +113,7 @@ impl From<AuthServiceError> for LoginError {
 impl From<Refused> for LoginError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Throttled { limit, retry_after } => Self::Throttled { limit, retry_after },
+            Refused::Throttled { limit, retry_after, .. } => Self::Throttled { limit, retry_after },
             Refused::Busy => Self::Busy { retry_after: BUSY_RETRY_AFTER },
         }
     }

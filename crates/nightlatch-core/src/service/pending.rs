@@ -112,7 +112,11 @@ impl PendingEnds {
 
 impl Waiting {
     fn has_room(&self) -> bool {
-        self.tokens.len() + self.sessions.len() < WAITING_MAX
+        self.len() < WAITING_MAX
+    }
+
+    fn len(&self) -> usize {
+        self.tokens.len() + self.sessions.len()
     }
 
     fn is_empty(&self) -> bool {
@@ -121,6 +125,12 @@ impl Waiting {
 }
 
 impl Service {
+    /// Revocations that wait for the record.
+    #[must_use]
+    pub fn pending_ends(&self) -> usize {
+        self.pending.lock().len()
+    }
+
     /// Refuses what a logout names until the record has it, here and on every node that hears of it;
     /// `false` when too many wait.
     pub(super) fn wait_for_record(&self, end: SessionEnd) -> bool {

@@ -74,7 +74,7 @@ impl From<HashError> for RegisterError {
 impl From<Refused> for RegisterError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Throttled { limit, retry_after } => Self::Throttled { limit, retry_after },
+            Refused::Throttled { limit, retry_after, .. } => Self::Throttled { limit, retry_after },
             Refused::Busy => Self::Busy { retry_after: BUSY_RETRY_AFTER },
         }
     }

@@ -16,8 +16,7 @@ use nightlatch_core::{
     ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
-use super::sources::Source;
-use super::{CachedRecord, Sight};
+use super::{CachedRecord, EndCause, Found, Sight, Source};
 
 const ENDING: &str = "ending sessions";
 const CHANGING: &str = "changing a password";
@@ -35,8 +34,10 @@ impl SessionStore for CachedRecord {
             let created = self.heard(created)?.map(|created| self.wrote(created));
             if let (Some(replaced), Some(created)) = (replaces, &created) {
                 self.drop_untold(SessionEnd::Token(replaced), &created.rows);
+                self.tallies.ended(EndCause::Replaced, u64::from(!created.rows.is_empty()));
             }
             if let Some(created) = &created {
+                self.tallies.started();
                 self.keep_created(token, &created.value, began);
             }
             Ok(created)
@@ -51,8 +52,9 @@ impl SessionStore for CachedRecord {
         self.note_use();
         match self.find_copy(&token) {
             Some(known) => {
-                self.sources.count(Source::Memory);
-                Box::pin(ready(Ok(known.into_answer())))
+                let answer = Ok(known.into_answer());
+                self.tallies.looked_up(Source::Memory, Found::of(&answer));
+                Box::pin(ready(answer))
             }
             None => Box::pin(self.find(token, Sight::Copy, deadline)),
         }
@@ -95,6 +97,7 @@ impl SessionStore for CachedRecord {
         Box::pin(async move {
             let ended = self.record.end_sessions(which, now, deadline).await;
             let ended = self.wrote(self.heard(ended)?);
+            self.tallies.ended(EndCause::of(which), ended.value);
             self.drop_untold(which, &ended.rows);
             if ended.rows.is_empty() {
                 // Whatever it names has ended before, here or elsewhere, perhaps in an answer that
@@ -205,6 +208,8 @@ impl UserStore for CachedRecord {
             }
             let next = changed.as_ref().and_then(|changed| changed.value.next.as_ref());
             if let (Some(token), Some(next)) = (token, next) {
+                self.tallies.started();
+                self.tallies.ended(EndCause::PasswordChange, 1);
                 self.keep_created(token, next, began);
             }
             Ok(changed)

@@ -12,7 +12,7 @@ use nightlatch_core::{
     StoreError, StoreErrorKind, StoreResult, StoredKey, TokenHash, TokenStore, Written,
 };
 
-use super::{CachedRecord, ROUNDS_MAX};
+use super::{CachedRecord, EndCause, Found, ROUNDS_MAX, Source};
 
 const EXCHANGING: &str = "exchanging a refresh token";
 
@@ -32,16 +32,14 @@ impl TokenStore for CachedRecord {
 
     fn judge_carried(&self, copy: &AccessClaims, read_at: Duration) -> Option<bool> {
         self.note_use();
-        let AccessClaims { session, user, generation, history, as_of, .. } = *copy;
-        let stamp = Stamp { session, user, generation, history, as_of, read_at };
-        let verdict = self.judge_stamp(&stamp);
-        match verdict {
-            Verdict::Revoked => Some(false),
-            // What has ended without a word of the feed only the record knows.
-            _ if self.untold.names(&copy.token(), (session, user), copy.issued_at) => None,
-            Verdict::Believed | Verdict::BelievedStale => Some(true),
-            Verdict::Miss | Verdict::Unconfirmed | Verdict::TooStale => None,
+        let is_good = self.judge_carried_copy(copy, read_at);
+        // Who is not known by it is looked up, and counted there.
+        match is_good {
+            Some(true) => self.tallies.looked_up(Source::Carried, Found::Session),
+            Some(false) => self.tallies.looked_up(Source::Carried, Found::None),
+            None => {}
         }
+        is_good
     }
 
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>> {
@@ -63,6 +61,19 @@ impl TokenStore for CachedRecord {
 }
 
 impl CachedRecord {
+    fn judge_carried_copy(&self, copy: &AccessClaims, read_at: Duration) -> Option<bool> {
+        let AccessClaims { session, user, generation, history, as_of, .. } = *copy;
+        let stamp = Stamp { session, user, generation, history, as_of, read_at };
+        let verdict = self.judge_stamp(&stamp);
+        match verdict {
+            Verdict::Revoked => Some(false),
+            // What has ended without a word of the feed only the record knows.
+            _ if self.untold.names(&copy.token(), (session, user), copy.issued_at) => None,
+            Verdict::Believed | Verdict::BelievedStale => Some(true),
+            Verdict::Miss | Verdict::Unconfirmed | Verdict::TooStale => None,
+        }
+    }
+
     /// What the record answers is judged as whatever is read: where that cannot be told, it is asked
     /// again, which says the same again.
     async fn rotate_judged(
@@ -82,6 +93,8 @@ impl CachedRecord {
             let rotated = self.record.rotate(rotation.clone(), deadline).await;
             let mut rotated = self.wrote(self.heard(rotated)?);
             let Rotated::Renewed { found, .. } = &rotated.value else {
+                let is_reuse = matches!(rotated.value, Rotated::Reused);
+                self.tallies.ended(EndCause::Reuse, u64::from(is_reuse));
                 self.drop_untold(SessionEnd::Token(token), &rotated.rows);
                 return Ok(rotated);
             };

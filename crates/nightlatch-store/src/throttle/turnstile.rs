@@ -89,8 +89,8 @@ impl<W> Turnstile<W> {
         let decision = self.windows.reserve(&wants, |key| allowance(&whole, key), now);
         let entry = match decision {
             Decision::Reserved => Entry::Reserved(wants),
-            Decision::Throttled { limit, retry_after, .. } => {
-                Entry::Refused(Refused::Throttled { limit, retry_after })
+            Decision::Throttled { scope, limit, retry_after } => {
+                Entry::Refused(Refused::Throttled { scope, limit, retry_after })
             }
             Decision::Wait(_) if self.places.len() >= WAITING_MAX => Entry::Refused(Refused::Busy),
             Decision::Wait(full) => {
@@ -164,8 +164,8 @@ impl<W> Turnstile<W> {
                 let may_use = |key: &ThrottleKey| allowance(&waiter.whole, key);
                 match self.windows.reserve(&waiter.wants, may_use, now) {
                     Decision::Reserved => turns.push(Turn::Reserved(waiter.handle, waiter.wants)),
-                    Decision::Throttled { limit, retry_after, .. } => {
-                        let refused = Refused::Throttled { limit, retry_after };
+                    Decision::Throttled { scope, limit, retry_after } => {
+                        let refused = Refused::Throttled { scope, limit, retry_after };
                         turns.push(Turn::Refused(waiter.handle, refused));
                     }
                     Decision::Wait(full) => {
@@ -271,7 +271,8 @@ mod tests {
         turnstile.enter(wants.clone(), (Vec::new(), 0), at(0));
         turnstile.enter(wants.clone(), (Vec::new(), 1), at(0));
         turnstile.enter(wants.clone(), (Vec::new(), 2), at(0));
-        let refused = Refused::Throttled { limit: wants[0].1, retry_after: SPAN };
+        let (key, limit) = wants[0];
+        let refused = Refused::Throttled { scope: key.scope, limit, retry_after: SPAN };
         let turns = turnstile.fail(&wants, at(0));
         assert_eq!(turns, [Turn::Refused(1, refused), Turn::Refused(2, refused)]);
     }

@@ -39,6 +39,18 @@ pub(super) struct Gate {
 struct State {
     breaker: Breaker<Failure>,
     budget: RetryBudget,
+    retries: Retries,
+}
+
+/// What became of those who wanted to ask again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retries {
+    /// They did.
+    pub made: u64,
+    /// They would have been too many.
+    pub refused: u64,
+    /// How many more may, in hundredths.
+    pub left_hundredths: u32,
 }
 
 /// The right to ask once. Dropped without a word it has shown nothing: its login was given up.
@@ -55,7 +67,11 @@ impl Gate {
         Self {
             places: Semaphore::new(AT_ONCE_MAX),
             waiting: Semaphore::new(WAITING_MAX),
-            state: Mutex::new(State { breaker: Breaker::new(POLICY), budget }),
+            state: Mutex::new(State {
+                breaker: Breaker::new(POLICY),
+                budget,
+                retries: Retries::default(),
+            }),
         }
     }
 
@@ -79,7 +95,17 @@ impl Gate {
 
     /// Whether somebody may ask once more; then it is counted.
     pub(super) fn may_retry(&self) -> bool {
-        self.lock().budget.withdraw()
+        let mut state = self.lock();
+        let may = state.budget.withdraw();
+        let retries = &mut state.retries;
+        *(if may { &mut retries.made } else { &mut retries.refused }) += 1;
+        may
+    }
+
+    /// What became of those who wanted to ask again, since the start.
+    pub(super) fn retries(&self) -> Retries {
+        let state = self.lock();
+        Retries { left_hundredths: state.budget.saved_hundredths(), ..state.retries }
     }
 
     /// It was heard, though by no login.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use nightlatch_core::{Clock, Deadline, HashError};
 
+pub use self::state::PoolState;
 use self::state::{Popped, State};
 use super::memory::Memory;
 use super::pace::Expected;
@@ -184,7 +185,7 @@ impl Queue {
         let waiting = self.lock().stop();
         self.wake.notify_all();
         self.wake_lifeguard.notify_all();
-        for queued in waiting {
+        for (queued, _) in waiting {
             queued.job.refuse(HashError::Stopped);
         }
     }
@@ -210,6 +211,11 @@ impl Queue {
     /// Jobs that wait.
     pub(super) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// How it is with the threads and what waits for them.
+    pub(super) fn pool_state(&self) -> PoolState {
+        self.lock().pool_state()
     }
 
     /// Threads that are at work.

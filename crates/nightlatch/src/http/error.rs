@@ -28,13 +28,18 @@ pub(crate) const DATABASE: &str = "database";
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let code = match error.kind() {
-            StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => Code::StoreUnavailable,
-            StoreErrorKind::Overloaded => Code::Overloaded,
-            StoreErrorKind::Deadline => Code::Deadline,
-            StoreErrorKind::TooStale => Code::StalenessExceeded,
-        };
-        Self::new(code).with_retry_after(STORE_RETRY_AFTER).with_cause(cause_of(&error))
+        Self::new(code_of_store(&error))
+            .with_retry_after(STORE_RETRY_AFTER)
+            .with_cause(cause_of(&error))
+    }
+}
+
+const fn code_of_store(error: &StoreError) -> Code {
+    match error.kind() {
+        StoreErrorKind::Unavailable | StoreErrorKind::Corrupt => Code::StoreUnavailable,
+        StoreErrorKind::Overloaded => Code::Overloaded,
+        StoreErrorKind::Deadline => Code::Deadline,
+        StoreErrorKind::TooStale => Code::StalenessExceeded,
     }
 }
 
@@ -80,41 +85,56 @@ impl Problem {
     }
 }
 
+/// The code that a failed login is told.
+pub(crate) fn code_of_login(error: &LoginError) -> Code {
+    match error {
+        LoginError::InvalidCredentials => Code::InvalidCredentials,
+        LoginError::Throttled { .. } => Code::Throttled,
+        LoginError::Busy { .. } => Code::LoginBusy,
+        LoginError::AuthService(error) => code_of_auth_service(error),
+        LoginError::Record(error) => code_of_store(error),
+    }
+}
+
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
+        let code = code_of_login(&error);
         match error {
-            LoginError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            LoginError::InvalidCredentials => Self::new(code),
             LoginError::Throttled { limit, retry_after } => {
-                Self::new(Code::Throttled).with_limit(limit).with_retry_after(retry_after)
+                Self::new(code).with_limit(limit).with_retry_after(retry_after)
             }
-            LoginError::Busy { retry_after } => {
-                Self::new(Code::LoginBusy).with_retry_after(retry_after)
-            }
+            LoginError::Busy { retry_after } => Self::new(code).with_retry_after(retry_after),
             LoginError::AuthService(error) => (*error).into(),
             LoginError::Record(error) => error.into(),
         }
     }
 }
 
+const fn code_of_auth_service(error: &AuthServiceError) -> Code {
+    Code::Upstream(match error.failure {
+        AuthServiceFailure::Overloaded => return Code::LoginBusy,
+        AuthServiceFailure::Unreachable => Upstream::Unreachable,
+        AuthServiceFailure::Dns => Upstream::Dns,
+        AuthServiceFailure::Tls => Upstream::Tls,
+        AuthServiceFailure::ConnectTimeout => Upstream::ConnectTimeout,
+        AuthServiceFailure::ReadTimeout => Upstream::ReadTimeout,
+        AuthServiceFailure::Unavailable => Upstream::Unavailable,
+        AuthServiceFailure::Throttled => Upstream::Throttled,
+        AuthServiceFailure::ServiceCredentials => Upstream::ServiceCredentials,
+        AuthServiceFailure::EndpointMissing => Upstream::EndpointMissing,
+        AuthServiceFailure::Error => Upstream::Error,
+        AuthServiceFailure::BadResponse => Upstream::BadResponse,
+    })
+}
+
 impl From<AuthServiceError> for Problem {
     fn from(error: AuthServiceError) -> Self {
-        let upstream = match error.failure {
-            AuthServiceFailure::Overloaded => {
-                return Self::new(Code::LoginBusy).with_retry_after(AUTH_SERVICE_RETRY_AFTER);
-            }
-            AuthServiceFailure::Unreachable => Upstream::Unreachable,
-            AuthServiceFailure::Dns => Upstream::Dns,
-            AuthServiceFailure::Tls => Upstream::Tls,
-            AuthServiceFailure::ConnectTimeout => Upstream::ConnectTimeout,
-            AuthServiceFailure::ReadTimeout => Upstream::ReadTimeout,
-            AuthServiceFailure::Unavailable => Upstream::Unavailable,
-            AuthServiceFailure::Throttled => Upstream::Throttled,
-            AuthServiceFailure::ServiceCredentials => Upstream::ServiceCredentials,
-            AuthServiceFailure::EndpointMissing => Upstream::EndpointMissing,
-            AuthServiceFailure::Error => Upstream::Error,
-            AuthServiceFailure::BadResponse => Upstream::BadResponse,
-        };
-        let problem = Self::new(Code::Upstream(upstream)).with_cause(Cause {
+        let code = code_of_auth_service(&error);
+        if code == Code::LoginBusy {
+            return Self::new(code).with_retry_after(AUTH_SERVICE_RETRY_AFTER);
+        }
+        let problem = Self::new(code).with_cause(Cause {
             dependency: AUTH_SERVICE,
             class: error.class.as_str(),
             original: error.to_string(),

@@ -55,19 +55,16 @@ impl From<Failing> for FailingAnswer {
 
 /// GET /health
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    app.traffic.count_health();
     answer(&app.health, app.settings.environment)
 }
 
 /// GET /health/live
-pub(crate) async fn live(State(app): State<Arc<App>>) -> Response {
-    app.traffic.count_health();
+pub(crate) async fn live() -> Response {
     live_answer()
 }
 
 /// GET /health/ready
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    app.traffic.count_health();
     ready_answer(&app.health)
 }
 

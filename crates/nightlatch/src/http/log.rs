@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode};
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
+use crate::http::traffic::Endpoint;
 
 /// The line of a request that is under way. Of the path only the route is told: what people type
 /// behind it may be anything.
@@ -19,7 +20,6 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn begin(app: &App, request: &Request) -> Self {
-        app.traffic.count_request();
         Self {
             started: app.service.clock().boottime(),
             method: request.method().clone(),
@@ -30,6 +30,7 @@ impl Line {
     /// Logs what was asked and what was answered.
     pub(crate) fn end(self, app: &App, id: &RequestId, (status, problem): Answered<'_>) {
         let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        app.traffic.count_answer(Endpoint::of(route), status);
         let status = status.as_u16();
         if is_counted_only(route, status) {
             return;

@@ -11,11 +11,12 @@ use nightlatch_core::service::{
 
 use crate::http::app::App;
 use crate::http::cookie;
+use crate::http::error::code_of_login;
+use crate::http::traffic::LoginOutcome;
 
 /// Logs in.
 pub(crate) async fn login(app: &Arc<App>, request: LoginRequest) -> Result<LoggedIn, LoginError> {
-    let login = app.service.login(request, app.login_deadline());
-    as_late_as_any(app, login, |error| matches!(error, LoginError::InvalidCredentials)).await
+    counted(app, app.service.login(request, app.login_deadline())).await
 }
 
 /// Logs in for tokens.
@@ -23,9 +24,7 @@ pub(crate) async fn issue_tokens(
     app: &Arc<App>,
     request: TokenRequest,
 ) -> Result<TokenPair, LoginError> {
-    let login = app.service.issue_tokens(request, app.login_deadline());
-    let is_wrong = |error: &LoginError| matches!(error, LoginError::InvalidCredentials);
-    let issued = as_late_as_any(app, login, is_wrong).await?;
+    let issued = counted(app, app.service.issue_tokens(request, app.login_deadline())).await?;
     if let Some(upgrade) = issued.upgrade {
         replace_hash(app, upgrade);
     }
@@ -42,6 +41,23 @@ pub(crate) async fn change_password(
         matches!(error, ChangePasswordError::Login(LoginError::InvalidCredentials))
     };
     as_late_as_any(app, change, is_wrong).await
+}
+
+/// A login, counted by what became of it.
+async fn counted<T>(
+    app: &App,
+    login: impl Future<Output = Result<T, LoginError>>,
+) -> Result<T, LoginError> {
+    let arrived = app.service.clock().boottime();
+    let is_wrong = |error: &LoginError| matches!(error, LoginError::InvalidCredentials);
+    let result = as_late_as_any(app, login, is_wrong).await;
+    let outcome = match &result {
+        Ok(_) => LoginOutcome::SUCCESS,
+        Err(error) => LoginOutcome::failed(code_of_login(error)),
+    };
+    let took = app.service.clock().boottime().saturating_sub(arrived);
+    app.traffic.count_login(outcome, took);
+    result
 }
 
 /// A wrong password is answered at a moment that tells nothing about the account: no thread and no lock

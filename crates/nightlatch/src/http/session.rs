@@ -15,6 +15,7 @@ use crate::http::cookie;
 use crate::http::csrf;
 use crate::http::problem::{Code, Problem};
 use crate::http::request_id::HandedOnId;
+use crate::http::traffic::CheckOutcome;
 
 /// A request with a good session.
 pub(crate) struct Authenticated(pub(crate) ActiveSession);
@@ -100,14 +101,16 @@ async fn find_by(app: &App, headers: &HeaderMap) -> Result<Option<(By, ActiveSes
         return Ok(None);
     };
     let found = match by {
-        By::Cookie => app.service.check_session(token, app.check_deadline()).await?,
+        By::Cookie => app.service.check_session(token, app.check_deadline()).await,
         // Boxed: a cookie's check, which is more frequent, is not made larger by it.
-        By::Bearer => Box::pin(app.service.check_bearer(token, app.check_deadline())).await?,
+        By::Bearer => Box::pin(app.service.check_bearer(token, app.check_deadline())).await,
     };
-    if found.is_some() {
-        app.traffic.count_session_check();
-    }
-    Ok(found.map(|active| (by, active)))
+    app.traffic.count_session_check(match &found {
+        Ok(Some(_)) => CheckOutcome::Session,
+        Ok(None) => CheckOutcome::None,
+        Err(_) => CheckOutcome::Unknown,
+    });
+    Ok(found?.map(|active| (by, active)))
 }
 
 async fn require(app: &App, headers: &HeaderMap) -> Result<(By, ActiveSession), Problem> {

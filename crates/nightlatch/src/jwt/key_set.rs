@@ -41,6 +41,12 @@ impl KeySet {
         signing.or(self.keys.first()).map(|(_, key)| key)
     }
 
+    /// From when on the key signs that signs at a time; `None`: nobody has said when.
+    pub(super) fn signs_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let signing = self.keys.iter().rev().find(|(from, _)| *from <= now);
+        signing.or(self.keys.first()).map(|(from, _)| *from).filter(|from| *from > Timestamp::EPOCH)
+    }
+
     pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
         self.keys.iter().map(|(_, key)| key).find(|key| key.id == id)
     }

@@ -1,76 +1,48 @@
 //! Calls of what is beneath: how long its answers take, and how it fails.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nightlatch_core::{FailureClass, StoreError};
+use nightlatch_core::{Counters, FailureClass, StoreError};
 use nightlatch_store::intercepted::Interceptor;
 use nightlatch_store::redis::CallObserver;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 
-/// From a local answer to the longest that a request waits, in seconds.
-const BUCKETS: [f64; 14] =
-    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+use super::encode::{DEPENDENCY, counters, histograms};
+use super::histogram::Histogram;
 
 /// The calls of all that is beneath.
-#[derive(Debug)]
-pub(super) struct AllCalls {
-    durations: Family<Of, Histogram, fn() -> Histogram>,
-    errors: Family<OfClass, Counter>,
-}
+#[derive(Debug, Default)]
+pub(super) struct AllCalls(Mutex<Vec<Arc<Calls>>>);
 
-/// The calls of one dependency.
+/// The calls of one dependency. Counted without a lock: a session check may be among them.
 #[derive(Debug)]
 pub struct Calls {
     dependency: &'static str,
-    durations: Histogram,
-    errors: Family<OfClass, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
-    dependency: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfClass {
-    dependency: &'static str,
-    class: &'static str,
+    spans: Histogram,
+    errors: Counters<{ FailureClass::ALL.len() }>,
 }
 
 impl AllCalls {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let durations: fn() -> Histogram = || Histogram::new(BUCKETS);
-        let (durations, errors) = (Family::new_with_constructor(durations), Family::default());
-        registry.register_with_unit(
-            "dependency_call_duration",
-            "How long answers take of what is beneath",
-            Unit::Seconds,
-            durations.clone(),
-        );
-        registry.register(
-            "dependency_errors",
-            "Calls that were not done, or not in time, or not even begun",
-            errors.clone(),
-        );
-        Self { durations, errors }
-    }
-
     /// Of the dependency of this name.
     pub(super) fn of(&self, dependency: &'static str) -> Arc<Calls> {
-        let durations = self.durations.get_or_create_owned(&Of { dependency });
-        Arc::new(Calls { dependency, durations, errors: self.errors.clone() })
+        let calls =
+            Arc::new(Calls { dependency, spans: Histogram::default(), errors: Counters::new() });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&calls));
+        calls
     }
 }
 
 impl Calls {
     fn count(&self, class: FailureClass) {
-        let labels = OfClass { dependency: self.dependency, class: class.as_str() };
-        self.errors.get_or_create(&labels).inc();
+        self.errors.count(class as usize);
+    }
+
+    /// Those that there were, by class.
+    fn errors(&self) -> impl Iterator<Item = (FailureClass, u64)> {
+        FailureClass::ALL.into_iter().zip(self.errors.read()).filter(|(_, count)| *count > 0)
     }
 }
 
@@ -79,7 +51,7 @@ impl Calls {
     /// A call has taken so long, and was answered or has failed.
     pub(crate) fn asked(&self, took: Duration, outcome: Result<(), FailureClass>) {
         match outcome {
-            Ok(()) => self.durations.observe(took.as_secs_f64()),
+            Ok(()) => self.spans.observe(took),
             Err(class) => self.count(class),
         }
     }
@@ -88,7 +60,7 @@ impl Calls {
 /// Redis.
 impl CallObserver for Calls {
     fn answered(&self, took: Duration) {
-        self.durations.observe(took.as_secs_f64());
+        self.spans.observe(took);
     }
 
     fn failed(&self, class: FailureClass) {
@@ -100,8 +72,31 @@ impl CallObserver for Calls {
 impl Interceptor for Calls {
     fn answered(&self, took: Duration, outcome: Result<(), &StoreError>) {
         match outcome {
-            Ok(()) => self.durations.observe(took.as_secs_f64()),
+            Ok(()) => self.spans.observe(took),
             Err(error) => self.count(error.class()),
         }
+    }
+}
+
+impl Collector for AllCalls {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        histograms(
+            &mut encoder,
+            "dependency_call_duration",
+            "How long answers take of what is beneath",
+            all.iter().map(|calls| ([(DEPENDENCY, calls.dependency)], calls.spans.read())),
+        )?;
+        let errors = all.iter().flat_map(|calls| {
+            calls.errors().map(|(class, count)| {
+                ([(DEPENDENCY, calls.dependency), ("class", class.as_str())], count)
+            })
+        });
+        counters(
+            &mut encoder,
+            "dependency_errors",
+            "Calls that were not done, or not in time, or not even begun",
+            errors,
+        )
     }
 }

@@ -1,6 +1,11 @@
 //! What `/metrics` tells, and where.
 
-use std::collections::BTreeSet;
+mod alerts;
+mod dashboard;
+mod promql;
+mod recorded;
+mod reference;
+mod scrape;
 
 use nightlatch_testkit::client::Client;
 use nightlatch_testkit::process::free_port;
@@ -8,8 +13,11 @@ use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::server::{Launch, NightlatchServer};
 use nightlatch_testkit::wait::wait_until;
 
-use crate::person::{LIMIT, Person};
+use crate::person::{LIMIT, PASSWORD, Person};
 use crate::record::launch;
+
+use reference::Reference;
+use scrape::Scrape;
 
 /// The value of a line of the text, by everything that stands before it.
 async fn value(client: &mut Client, series: &str) -> Option<u64> {
@@ -35,7 +43,7 @@ async fn it_is_told_where_sessions_come_from_and_how_redis_does() {
     becomes(&server, r#"nightlatch_dependency_up{dependency="redis"}"#, |up| up == 1).await;
     becomes(&server, r#"nightlatch_breaker_state{dependency="redis"}"#, |open| open == 0).await;
     let mut person = Person::logged_in(&server, "alice").await;
-    let checks = r#"nightlatch_session_lookups_total{source="memory"}"#;
+    let checks = r#"nightlatch_session_lookups_total{source="memory",outcome="session"}"#;
     let before = value(&mut server.client(), checks).await.expect("it is told");
     for _ in 0..10 {
         assert_eq!(person.session().await.status, 200);
@@ -85,38 +93,72 @@ async fn with_an_address_of_their_own_metrics_are_nowhere_else() {
     }
 }
 
-/// Names and kinds as documented: dashboards and alerts are written by them.
+/// Names, kinds, units and labels as documented: dashboards and alerts are written by them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_is_what_the_reference_says() {
     let redis = RedisServer::launch();
-    let server = with_redis(launch(), &redis).ready().await;
-    let mut alice = Person::logged_in(&server, "alice").await;
+    let launch = with_redis(launch(), &redis);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let server = launch
+        .set("AUTH_SERVICE_URL", &nobody)
+        .set("SERVICE_ID", "nightlatch")
+        .set("SERVICE_SECRET", "violet-anchor-parade-47-violet-anchor")
+        .ready()
+        .await;
     // What has not happened yet has no kind.
     redis.kill_9();
-    let mut text = String::new();
-    wait_until("an error is counted", LIMIT, async || {
-        alice.log_in().await;
-        text = server.client().get("/metrics").await.text();
-        text.contains("nightlatch_dependency_errors_total{")
+    let mut alice = Person::new(&server, "alice");
+    let mut told = Scrape::default();
+    wait_until("an error is counted, and the key known", LIMIT, async || {
+        alice.try_password(PASSWORD).await;
+        told = Scrape::of(&mut server.client()).await;
+        ["nightlatch_dependency_errors_total", "nightlatch_signing_key_start_timestamp_seconds"]
+            .iter()
+            .all(|name| told.series.iter().any(|series| series.name == *name))
     })
     .await;
-    let told: BTreeSet<String> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .map(|family| match family.split_once(' ').expect("a name and a kind") {
-            (name, "counter") => format!("{name}_total counter"),
-            (name, "info") => format!("{name}_info info"),
-            (name, kind) => format!("{name} {kind}"),
-        })
-        .collect();
-    let reference = include_str!("../../../../docs/metrics.md");
-    let documented: BTreeSet<String> = reference
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"))
-        .filter_map(|row| {
-            let (name, rest) = row.split_once('`')?;
-            Some(format!("{name} {}", rest.split('|').nth(1)?.trim()))
-        })
-        .collect();
-    assert_eq!(told, documented);
+    let reference = Reference::read();
+    assert_eq!(told.families(), reference.families());
+    for series in &told.series {
+        reference.check_series(series);
+    }
+    for (metric, label, value) in reference.values_always_told() {
+        let is_told = told.series.iter().any(|series| {
+            reference.family_of(&series.name) == Some(metric)
+                && series.labels.iter().any(|(name, told)| name == label && told == value)
+        });
+        assert!(is_told, "{metric} is told with no {label}={value}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_do_is_counted_by_what_became_of_it() {
+    let server = launch().ready().await;
+    let mut alice = Person::logged_in(&server, "alice").await;
+    let mut elsewhere = alice.on_another_device(&server).await;
+    alice.try_password("wrong").await;
+    alice.session().await;
+    elsewhere.log_out().await;
+    let told = Scrape::of(&mut server.client()).await;
+    for (series, expected) in [
+        (r#"nightlatch_logins_total{outcome="invalid_credentials"}"#, 1.0),
+        (r#"nightlatch_logins_total{outcome="upstream_dns"}"#, 0.0),
+        (r#"nightlatch_http_requests_total{endpoint="login",status="401"}"#, 1.0),
+        (r#"nightlatch_http_requests_total{endpoint="login",status="500"}"#, 0.0),
+        (r#"nightlatch_http_requests_total{endpoint="logout",status="200"}"#, 1.0),
+        (r#"nightlatch_sessions_ended_total{cause="logout"}"#, 1.0),
+        (r#"nightlatch_throttle_refusals_total{rule="login"}"#, 0.0),
+        ("nightlatch_logouts_pending", 0.0),
+        ("nightlatch_nodes_live", 1.0),
+        ("nightlatch_hash_queue_jobs", 0.0),
+    ] {
+        assert_eq!(told.value(series), Some(expected), "{series}");
+    }
+    let begun = told.value("nightlatch_sessions_started_total");
+    assert_eq!(told.value(r#"nightlatch_logins_total{outcome="success"}"#), begun);
+    assert_eq!(told.value("nightlatch_login_duration_seconds_count"), begun);
+    assert!(told.value("nightlatch_hash_wait_seconds_count").is_some_and(|count| count >= 3.0));
+    assert!(told.value("process_open_fds").is_some_and(|open| open > 5.0));
+    assert!(told.value("process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
+    assert!(told.value("process_start_time_seconds").is_some_and(|at| at > 1.7e9));
 }

@@ -10,6 +10,7 @@ use nightlatch_core::{Clock, Deadline, HashError};
 
 use super::{Begun, Doer, Job, Queued, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 use crate::hashing::pace::{Expected, Pace};
+use crate::metrics::Histogram;
 
 /// The most jobs that wait for one thread. It does about sixty hashes a second, so this is more
 /// than the five seconds that any login waits; it bounds the memory should that estimate be off.
@@ -18,11 +19,29 @@ pub(super) const JOBS_PER_THREAD_MAX: usize = 256;
 /// A free thread that has not come for a waiting job in this time does not get the core.
 const COMES_WITHIN: Duration = Duration::from_millis(50);
 
+/// How it is with the threads and what waits for them.
+pub struct PoolState {
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// Threads, without the lifeguard.
+    pub threads: u32,
+    /// Those of them that are at work.
+    pub busy: usize,
+    /// Jobs that nobody had the time for, since the start.
+    pub refused: u64,
+    /// How long jobs waited that somebody took.
+    pub(crate) waits: Arc<Histogram>,
+}
+
 pub(super) struct State {
     threads: u32,
     /// Threads that have entered and not left, the lifeguard among them.
     pub(super) present: usize,
-    jobs: VecDeque<Queued>,
+    /// Each with when (boot time) it began to wait.
+    jobs: VecDeque<(Queued, Duration)>,
+    /// How long jobs waited that somebody took, and how many were refused.
+    waits: Arc<Histogram>,
+    refused: u64,
     running: Vec<Running>,
     /// Expected time of all jobs that wait, and of those that somebody does.
     waiting: Duration,
@@ -71,6 +90,8 @@ impl State {
             threads,
             present: 0,
             jobs: VecDeque::new(),
+            waits: Arc::default(),
+            refused: 0,
             running: Vec::new(),
             waiting: Duration::ZERO,
             begun: Duration::ZERO,
@@ -101,6 +122,7 @@ impl State {
         if !remaining.is_zero() && (is_free || (is_in_time && has_room)) {
             return Ok(());
         }
+        self.refused += 1;
         Err(HashError::Busy { retry_after: self.promise(wait, expected.span(), now) })
     }
 
@@ -109,7 +131,7 @@ impl State {
             self.could_come_since = now;
         }
         self.waiting += queued.expected.span();
-        self.jobs.push_back(queued);
+        self.jobs.push_back((queued, now));
     }
 
     /// The next job, for a thread of the pool.
@@ -161,7 +183,7 @@ impl State {
         }
     }
 
-    pub(super) fn stop(&mut self) -> VecDeque<Queued> {
+    pub(super) fn stop(&mut self) -> VecDeque<(Queued, Duration)> {
         self.is_stopped = true;
         std::mem::take(&mut self.jobs)
     }
@@ -184,6 +206,16 @@ impl State {
         self.jobs.len()
     }
 
+    pub(super) fn pool_state(&self) -> PoolState {
+        PoolState {
+            waiting: self.jobs.len(),
+            threads: self.threads,
+            busy: self.busy(),
+            refused: self.refused,
+            waits: Arc::clone(&self.waits),
+        }
+    }
+
     pub(super) fn busy(&self) -> usize {
         self.running.len()
     }
@@ -195,16 +227,18 @@ impl State {
     fn take(&mut self, by: Doer, clock: &dyn Clock) -> Popped {
         let now = clock.boottime();
         let (mut begun, mut late) = (None, Vec::new());
-        while let Some(Queued { job, expected, deadline }) = self.jobs.pop_front() {
+        while let Some((Queued { job, expected, deadline }, pushed)) = self.jobs.pop_front() {
             self.waiting = self.waiting.saturating_sub(expected.span());
             if job.is_over() {
                 continue;
             }
             if deadline.is_over(clock) {
                 late.push(job);
+                self.refused += 1;
                 continue;
             }
             self.begun += expected.span();
+            self.waits.observe(now.saturating_sub(pushed));
             begun = Some(Begun { job, expected, since: now, by });
             break;
         }
