@@ -179,6 +179,8 @@ pub enum DoctorTopic {
     Env,
     /// Each Redis that is configured: whether it can be used, how well, and if not, why
     Redis,
+    /// The database that is configured: whether it can be used, how well, and if not, why
+    Database,
     /// Sessions of a running server: made, read, listed, refreshed, revoked and refused
     Session,
 }
