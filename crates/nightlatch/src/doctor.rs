@@ -3,6 +3,8 @@
 //! What it reads it reads with the server's own parsers, so that both are of one opinion. A finding never
 //! holds a secret: neither what is wrong about one nor what to write instead.
 
+mod auth_service;
+mod configured;
 mod database;
 pub mod diagnosis;
 mod env;
@@ -19,6 +21,7 @@ mod sources;
 mod spread;
 mod written;
 
+pub use auth_service::{examine_auth_service, is_auth_service_ours};
 pub use database::{examine_database, is_database_ours};
 pub use env::examine_env_file;
 pub use redis::examine_redis;

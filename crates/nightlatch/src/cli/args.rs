@@ -181,6 +181,8 @@ pub enum DoctorTopic {
     Redis,
     /// The database that is configured: whether it can be used, how well, and if not, why
     Database,
+    /// The service that logins are delegated to, asked about a user who cannot exist
+    AuthService,
     /// Sessions of a running server: made, read, listed, refreshed, revoked and refused
     Session,
 }

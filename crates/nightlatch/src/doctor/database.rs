@@ -10,18 +10,20 @@ mod refusal;
 mod rights;
 mod sqlite;
 mod state;
-mod subject;
 mod url;
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use self::subject::Subject;
+use super::configured::{Configured, problems};
 use super::finding::Finding;
 use super::sources::Sources;
 use crate::config::Database;
 use crate::config::ProblemLevel::Error;
+
+/// The setting that says where it is.
+const URL: &str = "DATABASE_URL";
 
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(19);
@@ -34,14 +36,15 @@ pub fn is_database_ours(sources: &Sources) -> bool {
 
 /// Looks at it. `tell` hears what is being done.
 pub async fn examine_database(sources: &Sources, tell: &mut dyn FnMut(&str)) -> Vec<Finding> {
-    let mut findings = subject::problems(&sources.loaded.report);
+    let ids = ("database-url-unreadable", "database-setting-doubtful");
+    let mut findings = problems(&sources.loaded.report, &["DATABASE_"], ids);
     findings.extend(sources.of_file.iter().filter(|finding| finding.level == Error).cloned());
     // What stands in place of a setting that makes no sense is nobody's database.
     if findings.iter().any(|finding| finding.level == Error) {
         return findings;
     }
-    let subject = Subject::of(&sources.loaded);
-    tell(&format!("{}: looking at {}", subject::URL, subject.shown()));
+    let subject = Configured::of(&sources.loaded, URL);
+    tell(&format!("{URL}: looking at {}", subject.shown()));
     let mut found = Vec::new();
     let looking = async {
         match &sources.loaded.config.database {

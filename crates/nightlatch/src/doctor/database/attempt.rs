@@ -6,11 +6,11 @@
 use nightlatch_core::{FailureClass as Class, Secret};
 use nightlatch_store::postgres::inspect::PostgresCause as Cause;
 
+use super::super::configured::Configured;
 use super::super::finding::{Finding, Remedy};
 use super::super::shown::place;
 use super::postgres::Failed;
 use super::refusal::Met;
-use super::subject::Subject;
 use super::url;
 use crate::app::postgres_inspector;
 use crate::config::PostgresDatabase;
@@ -54,7 +54,7 @@ impl Found {
 
 /// The first correction that works.
 pub(super) async fn search(
-    subject: &Subject,
+    subject: &Configured,
     database: &PostgresDatabase,
     met: &Met,
 ) -> Option<Found> {
@@ -76,7 +76,7 @@ async fn works(attempt: &Attempt) -> bool {
     }
 }
 
-fn attempts(subject: &Subject, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
+fn attempts(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
     match met.failed {
         Failed::Unreached(Class::Unreachable | Class::Dns | Class::Timeout) => {
             of_place(database, met)
@@ -92,7 +92,7 @@ fn attempts(subject: &Subject, database: &PostgresDatabase, met: &Met) -> Vec<At
 }
 
 /// With the same password, host and transport.
-fn of_pool(subject: &Subject, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
+fn of_pool(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
     let pooled = |url: &str| url::with_parameter(url, "pgbouncer", "true");
     let database = PostgresDatabase {
         url: Secret::new(pooled(database.url.expose())),
@@ -100,7 +100,13 @@ fn of_pool(subject: &Subject, database: &PostgresDatabase, met: &Met) -> Vec<Att
         ..database.clone()
     };
     let how = "with pgbouncer=true".to_owned();
-    vec![Attempt { how, database, host: met.number, is_whole: true, fix: subject.line(pooled) }]
+    vec![Attempt {
+        how,
+        database,
+        host: met.number,
+        is_whole: true,
+        fix: subject.line(|url| pooled(&url::with_placeholder(url))),
+    }]
 }
 
 /// Other readings of the password that stands there.
@@ -129,12 +135,12 @@ fn of_password(database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
 }
 
 /// Better protected, but another transport.
-fn of_tls(subject: &Subject, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
+fn of_tls(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
     let of_one = |mode: &'static str| {
         let with_mode = |url: &str| url::with_parameter(url, "sslmode", mode);
         let bare = without_password(database);
         let database = PostgresDatabase { url: Secret::new(with_mode(bare.url.expose())), ..bare };
-        let fix = subject.line(with_mode);
+        let fix = subject.line(|url| with_mode(&url::with_placeholder(url)));
         let how = format!("with sslmode={mode}");
         Attempt { how, database, host: met.number, is_whole: false, fix }
     };

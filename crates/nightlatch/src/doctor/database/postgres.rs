@@ -9,16 +9,17 @@ use nightlatch_store::postgres::inspect::{
 };
 use tokio::time::timeout;
 
+use super::super::configured::Configured;
 use super::super::finding::Finding;
 use super::super::spread::Spread;
 use super::attempt;
 use super::refusal::{self, Met};
 use super::rights;
 use super::state::{self, Seen};
-use super::subject::Subject;
 use crate::app::postgres_inspector;
 use crate::config::PostgresDatabase;
 use crate::config::ProblemLevel::{Error, Info, Warn};
+use crate::remedy::of_database;
 
 /// The most hosts that are visited.
 const HOSTS_MAX: usize = 4;
@@ -37,7 +38,7 @@ const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(30);
 
 /// Visits them, and tells what is wrong.
 pub(super) async fn examine(
-    subject: &Subject,
+    subject: &Configured,
     database: &PostgresDatabase,
     found: &mut Vec<Finding>,
 ) {
@@ -110,7 +111,7 @@ fn passed_over(refused: &[Met]) -> Option<Finding> {
 }
 
 async fn examine_visit(
-    subject: &Subject,
+    subject: &Configured,
     (inspector, number): (&PostgresInspector, usize),
     visit: &PostgresVisit<'_>,
     found: &mut Vec<Finding>,
@@ -134,7 +135,7 @@ async fn examine_visit(
 
 fn stopped(class: Class) -> Finding {
     let why = format!("lets us in and does not answer what it is asked then ({class})");
-    Finding::new(refusal::finding_of(class), Error, why)
+    Finding::new(of_database(class).finding, Error, why)
 }
 
 /// Sessions go by the database's clock; tokens and certificates are judged by others.

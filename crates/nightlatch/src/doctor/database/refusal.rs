@@ -13,6 +13,7 @@ use super::super::shown::place;
 use super::postgres::Failed;
 use super::rights::identifier;
 use crate::config::ProblemLevel::{Error, Warn};
+use crate::remedy::of_database;
 
 /// A host that cannot be used.
 pub(super) struct Met {
@@ -140,12 +141,12 @@ fn of_cause(
         }
         Cause::RoleLimit => {
             let why = format!("logs in as {role}, who has as many connections as the role may");
-            finding("database-connections-full", why)
+            finding("database-too-many-connections", why)
                 .run(format!("ALTER ROLE {role} CONNECTION LIMIT -1;"))
         }
         Cause::DatabaseLimit => {
             let why = format!("names {database}, which has as many connections as it may");
-            finding("database-connections-full", why)
+            finding("database-too-many-connections", why)
                 .run(format!("ALTER DATABASE {database} CONNECTION LIMIT -1;"))
         }
         Cause::Pool => {
@@ -195,30 +196,5 @@ fn of_class(class: Class, place: &str) -> Finding {
         _ => "answers something that is no PostgreSQL, or one that fails",
     };
     let level = if class == Class::Loading { Warn } else { Error };
-    Finding::new(finding_of(class), level, format!("leads to {place}, which {what}"))
-}
-
-/// The finding of a class.
-pub(super) const fn finding_of(class: Class) -> &'static str {
-    match class {
-        Class::Unreachable => "database-unreachable",
-        Class::Dns => "database-dns",
-        Class::Timeout => "database-hangs",
-        Class::Closed => "database-closed",
-        Class::TlsUntrusted => "database-tls-untrusted",
-        Class::TlsExpired => "database-tls-expired",
-        Class::TlsHostname => "database-tls-hostname",
-        Class::TlsNotSpoken => "database-tls-not-spoken",
-        Class::TlsRequired => "database-tls-required",
-        Class::TlsClientCert => "database-tls-client-cert",
-        Class::TlsVersion => "database-tls-version",
-        Class::AuthRequired => "database-auth-required",
-        Class::AuthFailed => "database-auth-failed",
-        Class::Forbidden => "database-forbidden",
-        Class::Readonly => "database-readonly",
-        Class::Loading => "database-loading",
-        Class::TooManyConnections => "database-connections-full",
-        Class::DiskFull => "database-disk-full",
-        _ => "database-protocol",
-    }
+    Finding::new(of_database(class).finding, level, format!("leads to {place}, which {what}"))
 }

@@ -154,7 +154,7 @@ fn damaged() -> Finding {
     let why = "names a file that is damaged: stop the server, keep a copy, and put a backup in its \
                place, or save what can be read";
     let saved = "sqlite3 FILE .recover | sqlite3 NEW_FILE";
-    Finding::new("database-damaged", Error, why).run(saved)
+    Finding::new("database-corrupt", Error, why).run(saved)
 }
 
 fn judge_refusal(place: &SqlitePlace, refused: SqliteRefusal) -> Finding {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use nightlatch_core::FailureClass;
 use nightlatch_store::postgres::inspect::{Pooling, PostgresInspector, PostgresState};
 
+use super::super::configured::Configured;
 use super::super::finding::Finding;
 use super::refusal::place_of;
 use super::rights::identifier;
-use super::subject::Subject;
-use super::url::with_parameter;
+use super::url::{with_parameter, with_placeholder};
 use crate::config::ProblemLevel::{Info, Warn};
 
 /// The least version that is maintained by anybody.
@@ -31,7 +31,7 @@ pub(super) struct Seen<'a> {
 
 /// What it says of itself.
 pub(super) fn judge(
-    subject: &Subject,
+    subject: &Configured,
     inspector: &PostgresInspector,
     seen: &Seen<'_>,
 ) -> Vec<Finding> {
@@ -46,7 +46,10 @@ pub(super) fn judge(
 }
 
 /// What the way to the server hides and proves. On this machine nobody is in between.
-pub(super) fn judge_transport(subject: &Subject, inspector: &PostgresInspector) -> Option<Finding> {
+pub(super) fn judge_transport(
+    subject: &Configured,
+    inspector: &PostgresInspector,
+) -> Option<Finding> {
     if inspector.is_proven() || !subject.environment.is_production() {
         return None;
     }
@@ -64,7 +67,7 @@ pub(super) fn judge_transport(subject: &Subject, inspector: &PostgresInspector) 
          changes everything",
         place_of(elsewhere)
     );
-    let fix = subject.line(|url| with_parameter(url, "sslmode", "verify-full"));
+    let fix = subject.line(|url| with_parameter(&with_placeholder(url), "sslmode", "verify-full"));
     Some(Finding { fix, ..Finding::new("database-tls-weak", Warn, why) })
 }
 
@@ -91,12 +94,17 @@ fn of_connections(state: &PostgresState) -> Option<Finding> {
     Some(Finding::new("database-connections-low", Warn, why))
 }
 
-fn of_pool(subject: &Subject, inspector: &PostgresInspector, seen: &Seen<'_>) -> Option<Finding> {
+fn of_pool(
+    subject: &Configured,
+    inspector: &PostgresInspector,
+    seen: &Seen<'_>,
+) -> Option<Finding> {
     match (inspector.is_pooled(), seen.pooling?) {
         (false, Pooling::Seen) => {
             let why = "leads to a pool that changes connections with each transaction (PgBouncer): \
                        what is left in one would meet others, and news of other nodes come late";
-            let fix = subject.line(|url| with_parameter(url, "pgbouncer", "true"));
+            let fix =
+                subject.line(|url| with_parameter(&with_placeholder(url), "pgbouncer", "true"));
             Some(Finding { fix, ..Finding::new("database-pool-undeclared", Warn, why) })
         }
         (true, Pooling::NotSeen) => {

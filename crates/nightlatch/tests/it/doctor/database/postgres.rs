@@ -131,15 +131,15 @@ async fn connections_that_are_taken_are_counted() {
     for _ in 0..2 {
         held.push(server.try_session(&url).await.expect("there is room"));
     }
-    let found = assert_wrong(&url, &["database-connections-full"]);
-    assert!(why(&found, "database-connections-full").contains("max_connections"));
+    let found = assert_wrong(&url, &["database-too-many-connections"]);
+    assert!(why(&found, "database-too-many-connections").contains("max_connections"));
     drop(held);
     server.sql("postgres", "ALTER ROLE app CONNECTION LIMIT 0");
-    let found = assert_wrong(&url, &["database-connections-full"]);
-    server.sql("postgres", fix(&found, "database-connections-full"));
+    let found = assert_wrong(&url, &["database-too-many-connections"]);
+    server.sql("postgres", fix(&found, "database-too-many-connections"));
     server.sql("postgres", "ALTER DATABASE postgres CONNECTION LIMIT 0");
-    let found = assert_wrong(&url, &["database-connections-full"]);
-    server.sql("postgres", fix(&found, "database-connections-full"));
+    let found = assert_wrong(&url, &["database-too-many-connections"]);
+    server.sql("postgres", fix(&found, "database-too-many-connections"));
     assert_wrong(&url, &[]);
 }
 

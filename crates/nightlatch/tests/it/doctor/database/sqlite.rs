@@ -99,7 +99,7 @@ fn what_is_in_a_file_is_told_apart() {
     let damaged = copy("damaged.db");
     let page = Intruder::open(&damaged).root_page("sessions");
     let _was = damage(&damaged, page);
-    assert_wrong(&url(&damaged), &["database-damaged"]);
+    assert_wrong(&url(&damaged), &["database-corrupt"]);
 
     let locked = copy("locked.db");
     let intruder = Intruder::open(&locked);
