@@ -3,6 +3,8 @@
 //! Public, so that whoever else has to reach one resolves, trusts and classifies as the record and the
 //! accelerator do.
 
+mod service;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tcp::{self, LOOKUPS_MAX, Resolving};
 use crate::tls;
+
+pub use self::service::{OtherService, other_service};
 
 /// Why a certificate authority is of no use.
 pub type Unusable = tls::Unusable;

@@ -11,6 +11,7 @@ mod failure;
 mod feed;
 mod gather;
 mod guard;
+pub mod inspect;
 mod listen;
 mod migrate;
 mod mirror;

@@ -11,6 +11,7 @@ mod connection;
 mod failure;
 mod feed;
 mod file;
+pub mod inspect;
 mod job;
 mod limit;
 mod log;

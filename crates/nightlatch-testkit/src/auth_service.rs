@@ -301,7 +301,8 @@ async fn read(stream: &mut BufStream<TcpStream>) -> Option<Asked> {
     let head = String::from_utf8(head).expect("a head of text");
     let mut lines = head.split("\r\n");
     let first = lines.next()?;
-    let target = first.strip_suffix(" HTTP/1.1").expect("HTTP/1.1").to_owned();
+    // Who looks what is spoken here says less than a request.
+    let target = first.strip_suffix(" HTTP/1.1")?.to_owned();
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))

@@ -41,6 +41,11 @@ impl Intruder {
             .expect("a reader waits for nobody");
     }
 
+    /// Runs SQL.
+    pub fn run(&self, sql: &str) {
+        self.conn.execute_batch(sql).expect("the file takes it");
+    }
+
     /// Ends what was begun.
     pub fn let_go(&self) {
         self.conn.execute_batch("ROLLBACK").expect("something was begun");

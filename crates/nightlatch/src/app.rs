@@ -3,6 +3,7 @@
 //! Everywhere else stands a port, so what is beneath can be exchanged, and left out of a test.
 
 mod accelerator;
+mod inspection;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::jwt::{Jwt, KeptKeys, KeySource, Parties};
 use crate::metrics::Calls;
 
 pub use accelerator::{Accelerator, inspector};
+pub use inspection::{postgres_inspector, sqlite_inspector};
 
 /// Counters that a node holds at once: about 130 MB when an attacker fills them all.
 const THROTTLE_KEYS_MAX: usize = 500_000;

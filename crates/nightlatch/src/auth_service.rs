@@ -7,6 +7,7 @@ mod answer;
 mod connection;
 mod failure;
 mod gate;
+pub mod inspect;
 mod prober;
 mod request;
 

@@ -3,6 +3,9 @@
 //! What it reads it reads with the server's own parsers, so that both are of one opinion. A finding never
 //! holds a secret: neither what is wrong about one nor what to write instead.
 
+mod auth_service;
+mod configured;
+mod database;
 pub mod diagnosis;
 mod env;
 mod file_text;
@@ -15,8 +18,11 @@ mod secrets;
 mod session;
 mod shown;
 mod sources;
+mod spread;
 mod written;
 
+pub use auth_service::{examine_auth_service, is_auth_service_ours};
+pub use database::{examine_database, is_database_ours};
 pub use env::examine_env_file;
 pub use redis::examine_redis;
 pub use repair::{Repaired, repair};

@@ -202,7 +202,7 @@ impl Ways {
         for _ in 0..self.hosts.len() {
             let turn = self.next.load(Ordering::Relaxed);
             let host = &self.hosts[turn % self.hosts.len()];
-            match timeout(self.attempt_limit, self.connect_to(host)).await {
+            match timeout(self.attempt_limit, connect(host, &self.tls)).await {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(error)) => failure = ConnectError::Driver(error),
                 Err(_) => {}
@@ -241,20 +241,24 @@ impl Ways {
         admitted.settle(if connected.is_ok() { CallEnd::Answered } else { CallEnd::Nothing });
         connected.ok()
     }
+}
 
-    async fn connect_to(&self, host: &Config) -> Result<ClientWrapper, Error> {
-        let (client, connection) = host.connect(self.tls.clone()).await?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "ends with its connection: the wrapper aborts it"
-        )]
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the record ended");
-            }
-        });
-        Ok(ClientWrapper::new(client, task))
-    }
+/// Makes one connection to one host.
+pub(super) async fn connect(
+    host: &Config,
+    tls: &MakeRustlsConnect,
+) -> Result<ClientWrapper, Error> {
+    let (client, connection) = host.connect(tls.clone()).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with its connection: the wrapper aborts it"
+    )]
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the record ended");
+        }
+    });
+    Ok(ClientWrapper::new(client, task))
 }
 
 impl Spares {

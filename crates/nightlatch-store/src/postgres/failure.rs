@@ -215,7 +215,8 @@ fn spoils_connection(error: &DbError) -> bool {
     fatal || lasting.contains(error.code())
 }
 
-fn classify(error: &Error) -> FailureClass {
+/// The class of an error of the driver or the server.
+pub(super) fn classify(error: &Error) -> FailureClass {
     if let Some(answer) = error.as_db_error() {
         return classify_answer(answer);
     }

@@ -16,9 +16,9 @@ use super::call::Param;
 use super::failure::{Failure, Sent};
 use super::pool::Loan;
 
-struct Migration {
+pub(super) struct Migration {
     version: i64,
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Written for the default schema.
     sql: &'static str,
 }
@@ -158,18 +158,11 @@ impl PostgresRecord {
             applied
                 .push((row.try_get::<_, i64>("version")?, row.try_get::<_, Vec<u8>>("checksum")?));
         }
-        let mut missing = Vec::new();
-        for migration in MIGRATIONS {
-            match applied.iter().find(|(version, _)| *version == migration.version) {
-                Some((_, checksum)) if *checksum == migration.checksum() => {}
-                Some(_) => {
-                    let name = migration.name;
-                    return Err(MigrateError::Mismatch(ChecksumMismatch { name }));
-                }
-                None => missing.push(migration),
-            }
+        let Compared { missing, changed, .. } = compare(&applied);
+        match changed {
+            Some(name) => Err(MigrateError::Mismatch(ChecksumMismatch { name })),
+            None => Ok(missing),
         }
-        Ok(missing)
     }
 
     async fn is_there(&self, loan: &Loan<'_>, sql: &str) -> Result<bool, MigrateError> {
@@ -206,6 +199,30 @@ impl PostgresRecord {
         );
         client.query_typed(&note, params).await?;
         Ok(())
+    }
+}
+
+/// What a record's ledger says, beside what we have.
+pub(super) struct Compared {
+    /// What has not been applied yet.
+    pub(super) missing: Vec<&'static Migration>,
+    /// One that was applied with another text than ours.
+    pub(super) changed: Option<&'static str>,
+    /// The latest that we do not know.
+    pub(super) newer: Option<i64>,
+}
+
+/// Compares versions and checksums that were applied with ours.
+pub(super) fn compare(applied: &[(i64, Vec<u8>)]) -> Compared {
+    let known = |migration: &Migration| {
+        applied.iter().find(|(version, _)| *version == migration.version).map(|(_, sum)| sum)
+    };
+    let is_changed = |it: &&Migration| known(it).is_some_and(|checksum| *checksum != it.checksum());
+    let ours = MIGRATIONS.last().map_or(0, |last| last.version);
+    Compared {
+        missing: MIGRATIONS.iter().filter(|it| known(it).is_none()).collect(),
+        changed: MIGRATIONS.iter().find(is_changed).map(|it| it.name),
+        newer: applied.iter().map(|(version, _)| *version).filter(|it| *it > ours).max(),
     }
 }
 

@@ -105,6 +105,9 @@ pub(super) struct Target {
     /// One configuration for each host, in the order of the URL.
     pub(super) hosts: Vec<Config>,
     pub(super) tls: rustls::ClientConfig,
+    pub(super) demand: TlsDemand,
+    /// Whether the server has to show whose it is.
+    pub(super) is_proven: bool,
     /// How long one attempt at one of them may take, until it is ready for statements.
     pub(super) attempt_limit: Duration,
     /// Whether each process begins with another host.
@@ -167,9 +170,16 @@ pub(super) fn read(options: &PostgresOptions) -> Result<Target, PostgresOptionsE
         return Err(PostgresOptionsError::Url("it names no host"));
     }
     let demand = ours.sslmode.unwrap_or(TlsDemand::Prefer);
+    let has_roots = matches!(ours.sslrootcert, Some(Authorities::File(_)));
     Ok(Target {
         hosts: hosts(&config, options, demand.ssl_mode(), ours.pgbouncer)?,
         tls: tls::client_config(demand, ours.sslrootcert)?,
+        demand,
+        is_proven: match demand {
+            TlsDemand::VerifyFull | TlsDemand::VerifyCa => true,
+            TlsDemand::Require => has_roots,
+            TlsDemand::Prefer | TlsDemand::Disable => false,
+        },
         attempt_limit: connect_timeout(&config, options),
         begins_anywhere: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
         is_pooled: ours.pgbouncer,

@@ -16,13 +16,18 @@ use tokio_postgres::config::SslMode;
 use super::options::PostgresOptionsError;
 use crate::tls::{self, AnyName};
 
-/// What `sslmode` asks for.
+/// What `sslmode` asks for. Each hides and proves more than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TlsDemand {
+pub enum TlsDemand {
+    /// None is spoken.
     Disable,
+    /// Where the server offers it; anybody's certificate is taken.
     Prefer,
+    /// Always; anybody's certificate is taken unless authorities are named.
     Require,
+    /// A certificate of an authority that is named.
     VerifyCa,
+    /// The same, for the name of the host.
     VerifyFull,
 }
 

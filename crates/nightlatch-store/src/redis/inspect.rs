@@ -4,7 +4,6 @@
 //! Requests never come here. Everything has a limit of its own, and nothing is kept there.
 
 mod needs;
-mod service;
 mod state;
 
 use std::io;
@@ -24,7 +23,6 @@ use super::options::{RedisAddress, RedisOptions, RedisOptionsError};
 use crate::tcp;
 
 pub use self::needs::{Lack, Unmet};
-pub use self::service::{OtherService, other_service};
 pub use self::state::RedisState;
 pub use super::failure::RedisCause;
 

@@ -91,6 +91,11 @@ impl Failure {
         self.kind == StoreErrorKind::Unavailable
     }
 
+    /// What exactly went wrong.
+    pub(super) fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
     /// The error for a caller.
     pub(super) fn to_error(&self, outcome: Outcome, doing: &'static str) -> StoreError {
         StoreError::new(self.kind, self.class, outcome, doing).with_source(Arc::clone(&self.fault))

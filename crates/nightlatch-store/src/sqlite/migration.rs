@@ -80,6 +80,34 @@ pub(super) fn check(conn: &Connection) -> Result<(), SchemaFault> {
     Ok(())
 }
 
+/// How a file's steps compare with those of this release.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// The steps that are not applied yet.
+    pub(super) missing: Vec<&'static str>,
+    /// The latest step that this release does not know.
+    pub(super) newer: Option<i64>,
+}
+
+/// Compares the steps of a file with those of this release, and changes nothing.
+pub(super) fn compare(conn: &Connection) -> Result<Compared, SchemaFault> {
+    if is_empty(conn)? {
+        let missing = MIGRATIONS.iter().map(|migration| migration.name).collect();
+        return Ok(Compared { missing, newer: None });
+    }
+    check_owner(conn)?;
+    let mut missing = Vec::new();
+    for migration in MIGRATIONS {
+        if !migration.is_applied(conn)? {
+            missing.push(migration.name);
+        }
+    }
+    let sql = "SELECT max(version) FROM schema_migrations";
+    let latest: Option<i64> = conn.query_row(sql, [], |row| row.get(0))?;
+    let ours = MIGRATIONS.last().map_or(0, |last| last.version);
+    Ok(Compared { missing, newer: latest.filter(|latest| *latest > ours) })
+}
+
 /// Applies the steps that are missing and gives their names.
 pub(super) fn run(
     conn: &mut Connection,

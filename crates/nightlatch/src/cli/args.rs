@@ -179,6 +179,10 @@ pub enum DoctorTopic {
     Env,
     /// Each Redis that is configured: whether it can be used, how well, and if not, why
     Redis,
+    /// The database that is configured: whether it can be used, how well, and if not, why
+    Database,
+    /// The service that logins are delegated to, asked about a user who cannot exist
+    AuthService,
     /// Sessions of a running server: made, read, listed, refreshed, revoked and refused
     Session,
 }

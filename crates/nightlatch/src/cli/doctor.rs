@@ -55,6 +55,16 @@ fn examine(
             let sources = Sources::read(load, args.flags.with_env);
             block_on(async { Ok(examine_redis(&sources, console).await) })?
         }
+        DoctorTopic::Database => {
+            let sources = Sources::read(load, args.flags.with_env);
+            let mut tell = progress(console);
+            block_on(async { Ok(doctor::examine_database(&sources, &mut tell).await) })?
+        }
+        DoctorTopic::AuthService => {
+            let sources = Sources::read(load, args.flags.with_env);
+            let mut tell = progress(console);
+            block_on(async { Ok(doctor::examine_auth_service(&sources, &mut tell).await) })?
+        }
         DoctorTopic::Session => session::examine(&args.server, load, console)?,
     };
     Ok(Diagnosis::of(findings))
@@ -76,6 +86,12 @@ fn examine_all(
     block_on(async {
         let of_redis = examine_redis(&sources, console).await;
         findings.extend(of_redis.into_iter().map(|finding| sources.bearable(finding)));
+        if doctor::is_database_ours(&sources) {
+            findings.extend(doctor::examine_database(&sources, &mut progress(console)).await);
+        }
+        if doctor::is_auth_service_ours(&sources) {
+            findings.extend(doctor::examine_auth_service(&sources, &mut progress(console)).await);
+        }
         if let Some(origin) = &origin {
             findings.push(doctor::examine_server(origin, &mut progress(console)).await);
         }

@@ -24,12 +24,23 @@ pub struct Finding {
     pub text: Option<String>,
     /// Why it does not work.
     pub why: String,
-    /// The corrected line, with `PASSWORD` for a secret.
+    /// The corrected line, with `PASSWORD` for a secret; or a command.
     pub fix: Option<String>,
+    /// What is to be done with it.
+    pub remedy: Remedy,
     /// The corrected value itself, where it may be written without asking: nothing shows it.
     pub correction: Option<Secret<String>>,
     /// The value that it takes the place of: another one that somebody wrote meanwhile stays.
     pub was: Option<Secret<String>>,
+}
+
+/// What is to be done with what puts it right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// It stands in a file from now on.
+    Write,
+    /// It is a command or a statement.
+    Run,
 }
 
 impl Finding {
@@ -46,6 +57,7 @@ impl Finding {
             text: None,
             why: why.into(),
             fix: None,
+            remedy: Remedy::Write,
             correction: None,
             was: None,
         }
@@ -55,6 +67,12 @@ impl Finding {
     #[must_use]
     pub fn fix(self, fix: impl Into<String>) -> Self {
         Self { fix: Some(fix.into()), ..self }
+    }
+
+    /// Says what to run instead, in a shell or at the server: it must hold no secret.
+    #[must_use]
+    pub fn run(self, command: impl Into<String>) -> Self {
+        Self { fix: Some(command.into()), remedy: Remedy::Run, ..self }
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use self::subject::Subject;
 use super::finding::Finding;
-use super::shown::is_host;
+use super::shown::{is_host, place};
 use super::sources::Sources;
 use crate::app::inspector;
 use crate::config::ProblemLevel::{Error, Info};
@@ -149,10 +149,7 @@ fn unreached(reached: &[Reached]) -> Vec<Finding> {
     let failed =
         reached.iter().filter_map(|one| one.outcome.as_ref().err().map(|class| (one, class)));
     let of_one = |(one, class): (&Reached, &FailureClass)| {
-        let why = format!(
-            "names {}, which does not answer ({class})",
-            refusal::place(&one.host, one.port)
-        );
+        let why = format!("names {}, which does not answer ({class})", place(&one.host, one.port));
         Finding::new("redis-one-unreachable", crate::config::ProblemLevel::Warn, why)
     };
     failed.map(of_one).collect()
@@ -163,15 +160,5 @@ fn server(address: &RedisAddress) -> Option<(&str, u16)> {
     match address {
         RedisAddress::Tcp { host, port } => Some((host, *port)),
         RedisAddress::Unix(_) | RedisAddress::Sentinel { .. } | RedisAddress::Cluster(_) => None,
-    }
-}
-
-/// In milliseconds, as people read them.
-fn milliseconds(span: Duration) -> String {
-    let micros = span.as_micros();
-    if micros < 10_000 {
-        format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
-    } else {
-        format!("{} ms", micros / 1000)
     }
 }

@@ -41,6 +41,11 @@ pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_plain) || text.parse::<Ipv6Addr>().is_ok()
 }
 
+/// A host and port, where they may be shown.
+pub(super) fn place(host: &str, port: u16) -> String {
+    if is_host(host) { shown_host(host, port) } else { format!("port {port} of that host") }
+}
+
 /// A URL that was read, without its user and secrets.
 pub(super) fn shown(url: &RedisUrl) -> Option<String> {
     written(url, "***@")

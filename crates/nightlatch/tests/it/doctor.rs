@@ -3,6 +3,8 @@
 //! It must name the cause, find nothing where nothing is wrong, and never show a secret.
 
 mod all;
+mod auth_service;
+mod database;
 mod fixing;
 mod redis;
 mod session;

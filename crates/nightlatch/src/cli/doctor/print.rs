@@ -9,7 +9,7 @@ use anstream::{AutoStream, ColorChoice};
 use super::super::printable::printable;
 use crate::config::ProblemLevel;
 use crate::doctor::diagnosis::Diagnosis;
-use crate::doctor::finding::Finding;
+use crate::doctor::finding::{Finding, Remedy};
 
 /// How far what belongs to a finding stands to the right.
 const INDENT: &str = "       ";
@@ -40,7 +40,11 @@ fn print_finding(finding: &Finding, is_colored: bool, out: &mut dyn Write) -> io
         writeln!(out, "{INDENT}seen:    {}", printable(text))?;
     }
     if let Some(fix) = &finding.fix {
-        writeln!(out, "{INDENT}write:   {}", printable(fix))?;
+        let label = match finding.remedy {
+            Remedy::Write => "write:",
+            Remedy::Run => "run:  ",
+        };
+        writeln!(out, "{INDENT}{label}   {}", printable(fix))?;
     }
     writeln!(out)
 }

@@ -8,8 +8,7 @@ use nightlatch_store::redis::inspect::{RedisCause, RedisRefusal};
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::super::finding::Finding;
-use super::super::shown::corrected;
-use super::refusal::place;
+use super::super::shown::{corrected, place};
 use super::server;
 use super::subject::{Credentials, Subject};
 use crate::app::inspector;

@@ -6,15 +6,9 @@ use nightlatch_core::FailureClass;
 use nightlatch_store::redis::inspect::RedisState;
 
 use super::super::finding::Finding;
-use super::milliseconds;
+use super::super::spread::Spread;
 use super::subject::Subject;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-
-/// Bars of the histogram, the lowest first.
-const BARS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-
-/// The upper bounds of its classes, in microseconds.
-const BOUNDS: [u64; 9] = [50, 100, 200, 500, 1000, 2000, 5000, 20_000, 100_000];
 
 /// The contract's longest deadline, in milliseconds.
 const DEADLINE_MAX: u64 = 200;
@@ -25,26 +19,17 @@ pub(super) fn judge(
     state: &RedisState,
     took: Result<Vec<Duration>, FailureClass>,
 ) -> Finding {
-    let mut took = match took {
-        Ok(took) if !took.is_empty() => took,
-        Ok(_) => return Finding::new("redis-answers", Info, "answers"),
+    let spread = match took.map(Spread::of) {
+        Ok(Some(spread)) => spread,
+        Ok(None) => return Finding::new("redis-answers", Info, "answers"),
         Err(class) => {
             let why = format!("stops answering after some questions ({class})");
             return Finding::new("redis-hangs", Error, why);
         }
     };
-    took.sort_unstable();
-    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    let (median, late, worst) = (at(50), at(99), at(100));
+    let late = spread.late();
     let facts = facts(state);
-    let spread = format!(
-        "{} round trips: median {}, 99 of 100 within {}, worst {}",
-        took.len(),
-        milliseconds(median),
-        milliseconds(late),
-        milliseconds(worst)
-    );
-    let text = Some(histogram(&took));
+    let text = Some(spread.histogram());
     if late <= subject.config.deadline {
         let why = format!("answers: {facts}; {spread}");
         return Finding { text, ..Finding::new("redis-answers", Info, why) };
@@ -83,37 +68,4 @@ fn facts(state: &RedisState) -> String {
 fn mebibytes(bytes: u64) -> String {
     let tenths = bytes.saturating_mul(10) / (1024 * 1024);
     format!("{}.{} MiB", tenths / 10, tenths % 10)
-}
-
-/// `≤0.10 ms █ 80  ≤0.20 ms ▂ 20`: sorted times, in classes.
-fn histogram(took: &[Duration]) -> String {
-    let mut parts = Vec::new();
-    let mut below = 0;
-    for bound in BOUNDS.map(Duration::from_micros).into_iter().chain([Duration::MAX]) {
-        let within = took.partition_point(|one| *one <= bound);
-        let count = within - below;
-        below = within;
-        if count > 0 {
-            let bar = BARS[((count * BARS.len()).div_ceil(took.len()) - 1).min(BARS.len() - 1)];
-            let label = if bound == Duration::MAX {
-                "later".to_owned()
-            } else {
-                format!("≤{}", milliseconds(bound))
-            };
-            parts.push(format!("{label} {bar} {count}"));
-        }
-    }
-    parts.join("  ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_counted_in_classes() {
-        let took: Vec<Duration> =
-            [40, 60, 70, 90, 300_000].into_iter().map(Duration::from_micros).collect();
-        assert_eq!(histogram(&took), "≤0.05 ms ▂ 1  ≤0.10 ms ▅ 3  later ▂ 1");
-    }
 }

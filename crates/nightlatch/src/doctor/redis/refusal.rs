@@ -5,16 +5,15 @@
 use std::io;
 
 use nightlatch_core::FailureClass as Class;
-use nightlatch_store::redis::inspect::{
-    Reached, RedisCause, RedisInspector, RedisRefusal, other_service,
-};
+use nightlatch_store::net::{OtherService, other_service};
+use nightlatch_store::redis::inspect::{Reached, RedisCause, RedisInspector, RedisRefusal};
 
 use super::super::finding::Finding;
-use super::super::shown::is_host;
+use super::super::shown::place;
+use super::super::spread::milliseconds;
+use super::server;
 use super::subject::Subject;
-use super::{milliseconds, server};
 use crate::config::ProblemLevel::{Error, Warn};
-use crate::config::redis_url::shown_host;
 use crate::remedy;
 
 /// The sentence continues the name of the setting.
@@ -45,6 +44,7 @@ pub(super) async fn explain(
         && at.is_connected()
         && let Some((host, port)) = server(&subject.config.address)
         && let Some(other) = other_service(host, port).await
+        && other != OtherService::Redis
     {
         let why = format!("leads to {}, where {} answers and no Redis", at.place(), other.name());
         return Finding::new("redis-wrong-service", Error, why);
@@ -113,11 +113,6 @@ impl Evidence<'_> {
             Err(_) => named,
         }
     }
-}
-
-/// A host and port, where they may be shown.
-pub(super) fn place(host: &str, port: u16) -> String {
-    if is_host(host) { shown_host(host, port) } else { format!("port {port} of that host") }
 }
 
 fn of_cause(subject: &Subject, cause: RedisCause, at: &Evidence<'_>) -> Finding {

@@ -8,8 +8,7 @@ use nightlatch_store::redis::inspect::{Lack, RedisState, Unmet};
 
 use super::super::finding::Finding;
 use super::super::redis_urls::Role;
-use super::super::shown::is_host;
-use super::refusal::place;
+use super::super::shown::{is_host, place};
 use super::server;
 use super::subject::Subject;
 use crate::config::ProblemLevel::{self, Error, Info, Warn};
@@ -209,7 +208,7 @@ pub(super) fn judge_needs(subject: &Subject, unmet: &[Unmet]) -> Option<Finding>
     let why = format!("logs in as a user who lacks rights (NOPERM): {}", names.join(", "));
     let user = subject.config.username.as_ref().map_or("default", |_| "USER");
     let finding = Finding::new("redis-forbidden", level, why);
-    Some(finding.fix(format!("ACL SETUSER {user} {}", rules.join(" "))))
+    Some(finding.run(format!("ACL SETUSER {user} {}", rules.join(" "))))
 }
 
 fn of_failed(class: Class) -> (&'static str, ProblemLevel) {

@@ -1,4 +1,4 @@
-//! Which other service answers where a Redis was expected, by its first bytes.
+//! Which service answers at a port where another was expected, by its first bytes.
 //!
 //! "Not the protocol" helps nobody who has mixed up two ports.
 
@@ -15,11 +15,13 @@ const LOOK_LIMIT: Duration = Duration::from_millis(500);
 /// Enough to know any of them.
 const READ_MAX: usize = 64;
 
-/// A service that is no Redis.
+/// A service that is known by how it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherService {
     /// A web server.
     Http,
+    /// Redis, or what takes its place.
+    Redis,
     /// PostgreSQL.
     Postgres,
     /// `MySQL` or `MariaDB`.
@@ -40,6 +42,7 @@ impl OtherService {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "a web server",
+            Self::Redis => "Redis",
             Self::Postgres => "PostgreSQL",
             Self::MySql => "MySQL or MariaDB",
             Self::Memcached => "Memcached",
@@ -54,6 +57,7 @@ impl OtherService {
         let is_handshake_of_mysql = bytes.len() > 5 && bytes[3] == 0 && bytes[4] == 10;
         match bytes {
             _ if begins("HTTP/") || begins("<") => Some(Self::Http),
+            _ if begins("+PONG") || begins("-NOAUTH") || begins("-DENIED") => Some(Self::Redis),
             _ if begins("ERROR\r\n") => Some(Self::Memcached),
             _ if begins("SSH-") => Some(Self::Ssh),
             _ if begins("AMQP") => Some(Self::Amqp),

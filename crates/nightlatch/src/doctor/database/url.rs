@@ -1,0 +1,87 @@
+//! A URL of PostgreSQL with one part of it changed. It was read before, so its form is known.
+
+/// What stands for the password in a line that is to be written.
+const PLACEHOLDER: &str = "PASSWORD";
+
+struct Parts<'a> {
+    user_info: Option<&'a str>,
+    hosts: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Self {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let at = base.find('/').unwrap_or(base.len());
+        let (authority, path) = base.split_at(at);
+        let (user_info, hosts) =
+            authority.rsplit_once('@').map_or((None, authority), |(info, at)| (Some(info), at));
+        Self { user_info, hosts, path, query }
+    }
+
+    fn joined(&self, pairs: &[&str]) -> String {
+        let user_info = self.user_info.map_or(String::new(), |info| format!("{info}@"));
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        format!("postgres://{user_info}{}{}{query}", self.hosts, self.path)
+    }
+
+    /// The parameters but these.
+    fn pairs_but(&self, names: &[&str]) -> Vec<&'a str> {
+        let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
+        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
+        pairs.filter(|pair| !names.contains(&name(pair).as_str())).collect()
+    }
+}
+
+/// The same with `PASSWORD` where the password is not shown.
+pub(super) fn with_placeholder(shown: &str) -> String {
+    shown.replacen(":***@", &format!(":{PLACEHOLDER}@"), 1)
+}
+
+/// The same with this parameter, and no other value of it.
+pub(super) fn with_parameter(url: &str, name: &str, value: &str) -> String {
+    let parts = Parts::of(url);
+    let pair = format!("{name}={value}");
+    let mut pairs = parts.pairs_but(&[name]);
+    pairs.push(&pair);
+    parts.joined(&pairs)
+}
+
+/// The same at another place.
+pub(super) fn at(url: &str, place: &str) -> String {
+    let parts = Parts { hosts: place, ..Parts::of(url) };
+    parts.joined(&parts.pairs_but(&["host", "hostaddr", "port"]))
+}
+
+/// The same without its password.
+pub(super) fn without_password(url: &str) -> String {
+    let parts = Parts::of(url);
+    let user = parts.user_info.map(|info| info.split_once(':').map_or(info, |(user, _)| user));
+    let parts = Parts { user_info: user, ..parts };
+    parts.joined(&parts.pairs_but(&["password"]))
+}
+
+/// The password between user and host, as it is written there.
+pub(super) fn password(url: &str) -> Option<&str> {
+    Parts::of(url).user_info?.split_once(':').map(|(_, password)| password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_part_changes_and_the_others_stay() {
+        let url = "postgres://u:p%40@a:1,b/db?sslmode=disable&password=q";
+        let told = with_parameter(url, "sslmode", "require");
+        assert_eq!(told, "postgres://u:p%40@a:1,b/db?password=q&sslmode=require");
+        assert_eq!(at(url, "c:2"), "postgres://u:p%40@c:2/db?sslmode=disable&password=q");
+        assert_eq!(without_password(url), "postgres://u@a:1,b/db?sslmode=disable");
+        assert_eq!(password(url), Some("p%40"));
+        assert_eq!(password("postgres://h/db"), None);
+        assert_eq!(with_placeholder("postgres://u:***@h"), "postgres://u:PASSWORD@h");
+        assert_eq!(with_parameter("postgres:///db", "a", "b"), "postgres:///db?a=b");
+    }
+}
