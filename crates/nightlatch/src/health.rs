@@ -4,6 +4,7 @@
 
 mod auth_service;
 mod cache;
+mod changes;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,12 +13,14 @@ use nightlatch_core::coherence::LEASE;
 use nightlatch_core::{
     Deadline, FailureClass, LookupFailures, RecordClock, RecordStore as _, Timestamp,
 };
-use nightlatch_resilience::{Dependency, HealthLine, HealthState};
+use nightlatch_resilience::Dependency;
 use nightlatch_store::cached::{CachedRecord, CopiesState, Look, LookObserver};
 use tokio_util::sync::CancellationToken;
 
 use auth_service::AuthServiceState;
 use cache::CacheState;
+pub(crate) use changes::Change;
+use changes::Changes;
 
 use crate::remedy::{self, Remedy};
 
@@ -43,6 +46,7 @@ const SKEW_MAX: Duration = Duration::from_secs(2);
 pub struct Health {
     clock: Arc<RecordClock>,
     state: Mutex<State>,
+    changes: Changes,
     copies: OnceLock<Arc<CachedRecord>>,
     throttling_disabled: bool,
 }
@@ -163,7 +167,13 @@ impl Health {
             stopping: false,
             since,
         };
-        Self { clock, state: Mutex::new(state), copies: OnceLock::new(), throttling_disabled }
+        Self {
+            clock,
+            state: Mutex::new(state),
+            changes: Changes::default(),
+            copies: OnceLock::new(),
+            throttling_disabled,
+        }
     }
 
     /// Dependencies that are away at this moment.
@@ -281,7 +291,7 @@ impl Health {
         let line = state.database.observe(outcome, asked, answered);
         drop(state);
         if let Some(line) = line {
-            tell(&line, class.map(remedy::of_database));
+            self.tell(&line, class.map(remedy::of_database));
         }
     }
 
@@ -345,21 +355,5 @@ impl State {
     fn serves_logins(&self) -> bool {
         let LookupFailures { credentials, .. } = self.lookups;
         self.answers && credentials.or(self.write_failure).is_none()
-    }
-}
-
-/// One line for a change of state, or for several within ten seconds, with what to try.
-fn tell(line: &HealthLine, remedy: Option<Remedy>) {
-    let HealthLine { dependency, changes, .. } = *line;
-    let was_down_s = line.was_down_for.map(|span| span.as_secs());
-    match line.state {
-        HealthState::Up | HealthState::Unknown => {
-            tracing::info!(event = "dependency.up", dependency, changes, was_down_s);
-        }
-        HealthState::Down { class } => {
-            let finding = remedy.map(|remedy| remedy.finding);
-            let fix = remedy.and_then(|remedy| remedy.fix);
-            tracing::warn!(event = "dependency.down", dependency, class, changes, finding, fix);
-        }
     }
 }

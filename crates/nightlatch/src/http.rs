@@ -27,6 +27,7 @@ pub(crate) mod security_headers;
 pub mod server;
 pub(crate) mod session;
 pub mod sockets;
+pub(crate) mod status;
 pub mod traffic;
 pub mod waiting;
 
@@ -146,7 +147,7 @@ impl Layers {
 fn table(app: &Arc<App>) -> Router<Arc<App>> {
     let (api, _) = openapi::api().split_for_parts();
     let metrics = if app.settings.serves_metrics {
-        Router::new().route("/metrics", get(metrics::metrics))
+        Router::new().route("/metrics", get(metrics::metrics)).route("/status", get(status::status))
     } else {
         Router::new()
     };

@@ -18,5 +18,6 @@ pub mod metrics;
 mod remedy;
 pub mod serve;
 pub mod standing;
+pub mod status;
 pub mod strength;
 pub mod telemetry;

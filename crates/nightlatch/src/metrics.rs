@@ -13,11 +13,13 @@ mod watched;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::health::Health;
+use crate::status::Count;
 
 use calls::AllCalls;
 pub use calls::Calls;
@@ -67,6 +69,22 @@ impl Metrics {
     /// From now on this is told, too.
     pub fn watch(&self, watched: Watched) {
         self.state.watch(watched);
+    }
+
+    /// Session checks by where the answer came from, and logins by whose doing it was that they came to what
+    /// they came to, until now.
+    pub(crate) fn counts(&self) -> (Vec<Count>, Vec<Count>) {
+        self.state.watched().map(Watched::counts).unwrap_or_default()
+    }
+
+    /// Calls of each dependency that were answered, and how long they took in all.
+    pub(crate) fn call_times(&self) -> Vec<(&'static str, u64, Duration)> {
+        self.calls.times()
+    }
+
+    /// Servers that share the record, as far as it is known.
+    pub(crate) fn live_nodes(&self) -> Option<u32> {
+        self.state.watched().map(|watched| watched.service.live_nodes())
     }
 
     /// The text.

@@ -32,6 +32,7 @@ use crate::http::{Routes, routes};
 use crate::jwt::Jwt;
 use crate::metrics::{Metrics, Watched};
 use crate::standing;
+use crate::status::Board;
 
 /// How long a start waits between two tries to use the record.
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -76,10 +77,14 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
     let settings = settings(&config, bound);
-    let waiting = waiting_routes(&settings, Arc::clone(&health), Arc::clone(&metrics));
+    let board = Board::new(Arc::clone(&base.clock), Arc::clone(&health), Arc::clone(&metrics));
+    let board = Arc::new(board);
+    let (of_health, of_metrics) = (Arc::clone(&health), Arc::clone(&metrics));
+    let waiting = waiting_routes(&settings, of_health, of_metrics, Arc::clone(&board));
     let (publish, published) = watch::channel(waiting);
     if let Some((listener, bound)) = metrics_listener {
-        let (_, routes) = watch::channel(metrics_routes(&settings, Arc::clone(&metrics)));
+        let (_, routes) =
+            watch::channel(metrics_routes(&settings, Arc::clone(&metrics), Arc::clone(&board)));
         let (drain, connections) = (drain.clone(), connections.clone());
         tasks.spawn(server::serve(listener, routes, drain, connections, METRICS_CONNECTIONS_MAX));
         tracing::info!(event = "metrics.listening", address = format!("http://{bound}/metrics"));
@@ -93,6 +98,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         health: Arc::clone(&health),
         accelerator,
         metrics,
+        board,
         settings,
         tasks: tasks.clone(),
         stop: stop.clone(),
@@ -134,6 +140,7 @@ struct Starting {
     health: Arc<Health>,
     accelerator: Option<Accelerator>,
     metrics: Arc<Metrics>,
+    board: Arc<Board>,
     settings: Settings,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -158,6 +165,8 @@ impl Starting {
         let copies = base.with_copies(&self.config, self.metrics.calls("database"));
         let following = Arc::clone(&self.health).watch(Arc::clone(&copies), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
+        let sampling = Arc::clone(&self.board).run();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(sampling));
         let keys = match keys {
             Some(keys) => keys,
             None => self.wait_for_keys(&base, &tried).await,
@@ -288,6 +297,7 @@ impl Starting {
             tasks: self.tasks.clone(),
             traffic: Arc::default(),
             metrics: Arc::clone(&self.metrics),
+            board: Arc::clone(&self.board),
             sockets: Arc::default(),
         })
     }

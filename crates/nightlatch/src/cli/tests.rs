@@ -193,6 +193,7 @@ fn disabling_a_new_password_and_revoking_end_sessions() {
 #[test]
 fn all_sessions_are_listed_however_many_pages_they_are() {
     const SESSIONS: usize = 1203;
+    const AT_ONCE: usize = 100;
     let place = Place::new();
     place.run("user add alice --no-password", "");
     place.run("user add bob --no-password", "");
@@ -206,6 +207,10 @@ fn all_sessions_are_listed_however_many_pages_they_are() {
                 let session = new_session(node, &user, number);
                 let (record, deadline) = (Arc::clone(&record), node.after_many_rows());
                 let home = AddressPrefix::of([127, 0, 0, 1].into());
+                // The record takes only so many at once.
+                if logins.len() == AT_ONCE {
+                    assert!(matches!(logins.join_next().await, Some(Ok(Ok(Some(_))))));
+                }
                 logins.spawn(async move { record.create_session(session, home, deadline).await });
             }
             assert!(logins.join_all().await.iter().all(|made| matches!(made, Ok(Some(_)))));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nightlatch_core::FailureClass;
 use nightlatch_resilience::{Dependency, HealthLine};
 
-use super::{AUTH_SERVICE, Health, OptionalStatus, tell};
+use super::{AUTH_SERVICE, Health, OptionalStatus};
 use crate::auth_service::AuthServiceObserver;
 use crate::remedy;
 
@@ -96,7 +96,7 @@ impl Health {
         }
         drop(state);
         if let Some(line) = line {
-            tell(&line, outcome.err().map(remedy::of_auth_service));
+            self.tell(&line, outcome.err().map(remedy::of_auth_service));
         }
     }
 }

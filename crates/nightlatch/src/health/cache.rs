@@ -6,7 +6,7 @@ use nightlatch_core::FailureClass;
 use nightlatch_resilience::Dependency;
 use nightlatch_store::redis::{LinkObserver, Observation};
 
-use super::{Health, OptionalStatus, tell};
+use super::{Health, OptionalStatus};
 use crate::remedy;
 
 /// What is known of Redis.
@@ -49,7 +49,7 @@ impl LinkObserver for Health {
         }
         drop(state);
         if let Some(line) = line {
-            tell(&line, seen.outcome.err().map(remedy::of_redis));
+            self.tell(&line, seen.outcome.err().map(remedy::of_redis));
         }
     }
 

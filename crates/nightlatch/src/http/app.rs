@@ -14,6 +14,7 @@ use crate::http::sockets::Sockets;
 use crate::http::traffic::Traffic;
 use crate::jwt::Jwt;
 use crate::metrics::Metrics;
+use crate::status::Board;
 
 /// The state of the HTTP layer.
 pub struct App {
@@ -31,6 +32,8 @@ pub struct App {
     pub traffic: Arc<Traffic>,
     /// What is counted and measured.
     pub metrics: Arc<Metrics>,
+    /// How this node is and was.
+    pub board: Arc<Board>,
     /// Sockets that are open.
     pub sockets: Arc<Sockets>,
 }

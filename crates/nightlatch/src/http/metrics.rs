@@ -10,8 +10,9 @@ use axum::routing::get;
 
 use crate::http::app::{App, Settings};
 use crate::http::problem::{Code, Problem};
-use crate::http::{Layers, Routes, behind};
+use crate::http::{Layers, Routes, behind, pages, status};
 use crate::metrics::Metrics;
+use crate::status::Board;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -22,8 +23,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// What is served at an address of its own.
 #[must_use]
-pub fn metrics_routes(settings: &Settings, metrics: Arc<Metrics>) -> Routes {
+pub fn metrics_routes(settings: &Settings, metrics: Arc<Metrics>, board: Arc<Board>) -> Routes {
     let router = Router::new()
+        .route("/status", get(move || async move { status::answer(&board) }))
+        .merge(pages::files())
         .route(
             "/metrics",
             get(|State(metrics): State<Arc<Metrics>>| async move { answer(&metrics) }),

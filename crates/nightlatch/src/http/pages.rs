@@ -29,10 +29,17 @@ use axum::routing::{get, post};
 use crate::http::app::App;
 
 pub(crate) use answer::problem_page;
+pub(crate) use moment::Moment;
+pub(crate) use view::html;
+
+/// Tells two releases of the files apart that pages load.
+pub(crate) const fn asset_version() -> u32 {
+    asset::VERSION
+}
 
 /// Whether a path is one that people look at: its problems are pages too.
 pub(crate) fn is_page(path: &str) -> bool {
-    path == "/" || path.starts_with("/auth/")
+    path == "/" || path == "/status" || path.starts_with("/auth/")
 }
 
 /// Whether somebody follows a link, or has typed an address, who had better be told in words that there

@@ -16,18 +16,26 @@ use crate::http::app::Settings;
 use crate::http::health::{answer, live_answer, ready_answer};
 use crate::http::problem::{Code, Problem};
 use crate::http::{Layers, Routes, behind};
-use crate::http::{metrics, pages};
+use crate::http::{metrics, pages, status};
 use crate::metrics::Metrics;
+use crate::status::Board;
 
 /// When to come back: the server tries its database twice a second.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Everything that a connection is served with until there are keys.
-pub fn waiting_routes(settings: &Settings, health: Arc<Health>, metrics: Arc<Metrics>) -> Routes {
+pub fn waiting_routes(
+    settings: &Settings,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    board: Arc<Board>,
+) -> Routes {
     let environment = settings.environment;
     let mut router = Router::new();
     if settings.serves_metrics {
-        router = router.route("/metrics", get(move || async move { metrics::answer(&metrics) }));
+        router = router
+            .route("/metrics", get(move || async move { metrics::answer(&metrics) }))
+            .route("/status", get(move || async move { status::answer(&board) }));
     }
     let router =
         router

@@ -33,6 +33,16 @@ impl AllCalls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&calls));
         calls
     }
+
+    /// Of each dependency those that were answered, and how long they took in all.
+    pub(super) fn times(&self) -> Vec<(&'static str, u64, Duration)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = all.iter().map(|calls| {
+            let observed = calls.spans.read();
+            (calls.dependency, observed.count, observed.sum)
+        });
+        times.collect()
+    }
 }
 
 impl Calls {

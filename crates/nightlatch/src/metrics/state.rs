@@ -38,6 +38,10 @@ impl State {
         let _ = self.health.set(health);
     }
 
+    pub(super) fn watched(&self) -> Option<&Watched> {
+        self.watched.get()
+    }
+
     pub(super) fn watch(&self, watched: Watched) {
         // There is one node, which starts once.
         let _ = self.watched.set(watched);

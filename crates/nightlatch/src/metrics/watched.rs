@@ -18,6 +18,7 @@ use crate::hashing::PoolState;
 use crate::health::AUTH_SERVICE;
 use crate::http::traffic::Traffic;
 use crate::jwt::Jwt;
+use crate::status::Count;
 
 const OUTCOME: &str = "outcome";
 
@@ -51,6 +52,25 @@ impl Watched {
         self.encode_throttle(encoder)?;
         self.encode_hashing(encoder)?;
         self.encode_calls(encoder)
+    }
+
+    /// Session checks by where the answer came from, and logins by whose doing it was.
+    pub(super) fn counts(&self) -> (Vec<Count>, Vec<Count>) {
+        let lookups: Vec<_> = self.copies.tallies().lookups().collect();
+        let of_source = |source| {
+            let of_it = lookups.iter().filter(|(known, ..)| *known == source);
+            (source_name(source), of_it.map(|(.., count)| *count).sum())
+        };
+        let mut logins = [("logged in", 0), ("refused", 0), ("failed", 0)];
+        for (outcome, count) in self.traffic.logins() {
+            let place = match outcome {
+                "success" => 0,
+                "invalid_credentials" | "throttled" => 1,
+                _ => 2,
+            };
+            logins[place].1 += count;
+        }
+        (Source::ALL.map(of_source).into(), logins.into())
     }
 
     fn encode_sessions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -23,6 +23,7 @@ mod record;
 mod routes;
 mod secrets;
 mod shape;
+mod status;
 mod storm;
 mod throttle;
 mod timing;

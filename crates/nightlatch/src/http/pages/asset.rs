@@ -12,11 +12,14 @@ use axum::routing::get;
 pub(crate) const STYLE: &[u8] = include_bytes!("../../../static/style.css");
 pub(crate) const FORM_SCRIPT: &[u8] = include_bytes!("../../../static/form.js");
 pub(crate) const SESSION_SCRIPT: &[u8] = include_bytes!("../../../static/session.js");
+pub(crate) const STATUS_STYLE: &[u8] = include_bytes!("../../../static/status.css");
+pub(crate) const STATUS_SCRIPT: &[u8] = include_bytes!("../../../static/status.js");
 pub(crate) const MARK: &[u8] = include_bytes!("../../../static/mark.svg");
 pub(crate) const NIGHT: &[u8] = include_bytes!("../../../static/night.svg");
 
 /// Tells two releases of the files apart.
-pub(crate) const VERSION: u32 = checksum(&[STYLE, FORM_SCRIPT, SESSION_SCRIPT, MARK, NIGHT]);
+pub(crate) const VERSION: u32 =
+    checksum(&[STYLE, FORM_SCRIPT, SESSION_SCRIPT, STATUS_STYLE, STATUS_SCRIPT, MARK, NIGHT]);
 
 /// The table of files.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -24,6 +27,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         ("/static/style.css", "text/css; charset=utf-8", STYLE),
         ("/static/form.js", "text/javascript; charset=utf-8", FORM_SCRIPT),
         ("/static/session.js", "text/javascript; charset=utf-8", SESSION_SCRIPT),
+        ("/static/status.css", "text/css; charset=utf-8", STATUS_STYLE),
+        ("/static/status.js", "text/javascript; charset=utf-8", STATUS_SCRIPT),
         ("/static/mark.svg", "image/svg+xml", MARK),
         ("/static/night.svg", "image/svg+xml", NIGHT),
     ]

@@ -25,6 +25,7 @@ use crate::http::app::Settings;
 use crate::http::client::Peer;
 use crate::http::cookie::CookieNames;
 use crate::jwt::{Jwt, KeySource, Parties};
+use crate::status::Board;
 
 /// Hashes in no time. The password "busy" finds the pool full.
 struct InstantHasher;
@@ -146,6 +147,8 @@ fn app() -> Arc<App> {
         api_docs: true,
         serves_metrics: true,
     };
+    let health = Health::new(Arc::clone(&clock), Optional::default(), false);
+    let health = Arc::new(health);
     Arc::new(App {
         service: Arc::new(Service::new(ports, Keys::derive(&masters, &masters), policy)),
         jwt: Arc::new(Jwt::new(
@@ -153,7 +156,8 @@ fn app() -> Arc<App> {
             KeySource::Configured(Vec::new()),
         )),
         settings,
-        health: Arc::new(Health::new(clock, Optional::default(), false)),
+        board: Arc::new(Board::new(clock, Arc::clone(&health), Arc::default())),
+        health,
         tasks: TaskTracker::new(),
         traffic: Arc::default(),
         sockets: Arc::default(),
