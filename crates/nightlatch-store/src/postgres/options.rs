@@ -14,6 +14,7 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs
 
 use super::schema::Schema;
 use super::tls::{self, Authorities, TlsDemand};
+use crate::certificate::CertificateExpiry;
 
 /// How to reach the record and what may be used of it.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ pub(super) struct Target {
     /// One configuration for each host, in the order of the URL.
     pub(super) hosts: Vec<Config>,
     pub(super) tls: rustls::ClientConfig,
+    /// What TLS is shown.
+    pub(super) certificate: CertificateExpiry,
     /// How long one attempt at one of them may take, until it is ready for statements.
     pub(super) attempt_limit: Duration,
     /// Whether each process begins with another host.
@@ -167,9 +170,11 @@ pub(super) fn read(options: &PostgresOptions) -> Result<Target, PostgresOptionsE
         return Err(PostgresOptionsError::Url("it names no host"));
     }
     let demand = ours.sslmode.unwrap_or(TlsDemand::Prefer);
+    let certificate = CertificateExpiry::default();
     Ok(Target {
         hosts: hosts(&config, options, demand.ssl_mode(), ours.pgbouncer)?,
-        tls: tls::client_config(demand, ours.sslrootcert)?,
+        tls: tls::client_config(demand, ours.sslrootcert, &certificate)?,
+        certificate,
         attempt_limit: connect_timeout(&config, options),
         begins_anywhere: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
         is_pooled: ours.pgbouncer,
