@@ -37,7 +37,8 @@ impl Cores {
     }
 }
 
-fn pin(core: usize) -> anyhow::Result<()> {
+/// Has this thread run on one core alone.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("pinning to core {core}"))

@@ -11,6 +11,7 @@ mod child;
 mod conditions;
 mod connection;
 mod cores;
+mod counting;
 mod document;
 mod latency;
 mod load;

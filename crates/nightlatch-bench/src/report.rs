@@ -12,8 +12,8 @@ use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
-    accelerated, allocations, beside, conditions, logins, memory, people, session_checks, start,
-    stored_sessions, storm, tokens, two_nodes,
+    accelerated, allocations, beside, conditions, counting, logins, memory, people, session_checks,
+    start, stored_sessions, storm, tokens, two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
@@ -78,6 +78,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let checks = people::open_sessions(server.address, plan.sessions).await?;
     rows.extend(session_checks::measure(program, &server, &checks, plan).await?);
     rows.push(allocations::measure(program).await?);
+    rows.push(counting::measure(program.cores)?);
     rows.extend(logins::measure(program, &server, plan).await?);
     rows.extend(storm::measure(&server, &checks, plan).await?);
 

@@ -4,6 +4,8 @@
 //! reference for tests and simulation. All three pass one contract suite.
 
 pub mod cached;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub mod certificate;
 #[cfg(feature = "test-util")]
 pub mod contract;
 pub mod intercepted;

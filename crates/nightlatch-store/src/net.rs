@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::certificate::CertificateExpiry;
 use crate::tcp::{self, LOOKUPS_MAX, Resolving};
 use crate::tls;
 
@@ -41,7 +42,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream
 
 /// The client side of TLS: certificate and host name are always verified.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls(Arc<ClientConfig>, CertificateExpiry);
 
 impl Tls {
     /// Believes the authorities in a PEM file; without one, those of the machine.
@@ -50,12 +51,21 @@ impl Tls {
     /// The file cannot be read or holds no certificate, or the machine has no authorities.
     pub fn new(authorities: Option<&Path>) -> Result<Self, Unusable> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let expiry = CertificateExpiry::default();
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(tls::verifier(authorities, provider)?)
+            .with_custom_certificate_verifier(
+                expiry.noted_by(tls::verifier(authorities, provider)?),
+            )
             .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Arc::new(config), expiry))
+    }
+
+    /// Until when the certificate is good that was shown last.
+    #[must_use]
+    pub const fn certificate_expiry(&self) -> &CertificateExpiry {
+        &self.1
     }
 
     /// Shakes hands with a host over a connection. The caller sets the limit.

@@ -41,6 +41,7 @@ pub use self::options::{PostgresOptions, PostgresOptionsError};
 use self::pool::Connections;
 use self::refusal::Refusal;
 use self::schema::Schema;
+use crate::certificate::CertificateExpiry;
 use crate::lookups::Lookups;
 
 /// A record in `PostgreSQL`. Connects when it is first asked something, inside a tokio runtime.
@@ -49,6 +50,7 @@ pub struct PostgresRecord {
     gatherer: Gatherer,
     listener: Listener,
     lookups: Lookups,
+    certificate: CertificateExpiry,
 }
 
 impl PostgresRecord {
@@ -63,13 +65,19 @@ impl PostgresRecord {
     ) -> Result<Self, PostgresOptionsError> {
         let schema = Schema::try_new(&options.schema)?;
         let target = options::read(options)?;
-        let way = Way::to(&target);
+        let (way, certificate) = (Way::to(&target), target.certificate.clone());
         let ports = (Arc::clone(&clock), Arc::clone(&entropy));
         let connections = Connections::new(options, target, ports);
         let server = Arc::new(Server { connections, schema, entropy, refusal: Refusal::default() });
         let listener = Listener::new(way, &server, clock);
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
-        Ok(Self { server, gatherer, listener, lookups })
+        Ok(Self { server, gatherer, listener, lookups, certificate })
+    }
+
+    /// Until when the certificate is good that was shown last.
+    #[must_use]
+    pub const fn certificate_expiry(&self) -> &CertificateExpiry {
+        &self.certificate
     }
 
     /// Whether calls are told at once that the server is away, or silent.

@@ -15,7 +15,7 @@ use nightlatch_core::service::ThrottleLimits;
 use nightlatch_core::{
     AccessTokens, Announcer, AuthService, Clock, Deadline, Entropy, Keys, MasterKeys, NodeId,
     Policy, Ports, Record, RecordClock, Service, StoreError, SystemClock, SystemEntropy,
-    ThrottleScope,
+    ThrottleScope, Timestamp,
 };
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::intercepted::InterceptedRecord;
@@ -99,6 +99,15 @@ impl OpenRecord {
             // A file is asked each time.
             Self::Sqlite(_) => false,
             Self::Postgres(record) => record.is_refusing(),
+        }
+    }
+
+    /// Until when the certificate is good that it showed last.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<Timestamp> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(record) => record.certificate_expiry().get(),
         }
     }
 

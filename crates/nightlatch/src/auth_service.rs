@@ -19,7 +19,7 @@ use http::Request;
 use http_body_util::Full;
 use nightlatch_core::{
     AuthService, AuthServiceError, BoxFuture, Clock, Deadline, Entropy, FailureClass, HandedOn,
-    Standing, Subject, Vouched,
+    Standing, Subject, Timestamp, Vouched,
 };
 use nightlatch_resilience::Backoff;
 
@@ -77,6 +77,12 @@ impl HttpAuthService {
     #[must_use]
     pub fn is_refusing(&self) -> bool {
         self.gate.is_shut()
+    }
+
+    /// Until when the certificate is good that it showed last.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<Timestamp> {
+        self.connections.as_ref()?.certificate_expiry()
     }
 
     /// What became of those who wanted to ask again, since the start.

@@ -14,6 +14,7 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs
 
 use super::schema::Schema;
 use super::tls::{self, Authorities, TlsDemand};
+use crate::certificate::CertificateExpiry;
 
 /// How to reach the record and what may be used of it.
 #[derive(Clone, Debug)]
@@ -108,6 +109,8 @@ pub(super) struct Target {
     pub(super) demand: TlsDemand,
     /// Whether the server has to show whose it is.
     pub(super) is_proven: bool,
+    /// What TLS is shown.
+    pub(super) certificate: CertificateExpiry,
     /// How long one attempt at one of them may take, until it is ready for statements.
     pub(super) attempt_limit: Duration,
     /// Whether each process begins with another host.
@@ -170,10 +173,12 @@ pub(super) fn read(options: &PostgresOptions) -> Result<Target, PostgresOptionsE
         return Err(PostgresOptionsError::Url("it names no host"));
     }
     let demand = ours.sslmode.unwrap_or(TlsDemand::Prefer);
+    let certificate = CertificateExpiry::default();
     let has_roots = matches!(ours.sslrootcert, Some(Authorities::File(_)));
     Ok(Target {
         hosts: hosts(&config, options, demand.ssl_mode(), ours.pgbouncer)?,
-        tls: tls::client_config(demand, ours.sslrootcert)?,
+        tls: tls::client_config(demand, ours.sslrootcert, &certificate)?,
+        certificate,
         demand,
         is_proven: match demand {
             TlsDemand::VerifyFull | TlsDemand::VerifyCa => true,

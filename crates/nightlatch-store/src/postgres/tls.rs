@@ -14,6 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 
 use super::options::PostgresOptionsError;
+use crate::certificate::CertificateExpiry;
 use crate::tls::{self, AnyName};
 
 /// What `sslmode` asks for. Each hides and proves more than the one before.
@@ -76,6 +77,7 @@ impl Authorities {
 pub(super) fn client_config(
     demand: TlsDemand,
     authorities: Option<Authorities>,
+    expiry: &CertificateExpiry,
 ) -> Result<ClientConfig, PostgresOptionsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match (demand, authorities) {
@@ -106,7 +108,7 @@ pub(super) fn client_config(
         .with_safe_default_protocol_versions()
         .map_err(tls_error)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(expiry.noted_by(verifier))
         .with_no_client_auth();
     Ok(config)
 }

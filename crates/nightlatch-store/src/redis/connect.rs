@@ -25,6 +25,7 @@ use super::failure::{RedisCause, classify};
 use super::intake::{Intake, Watched};
 use super::options::{RedisAddress, RedisOptions, RedisOptionsError, RedisTls};
 use super::sentinel::Sentinels;
+use crate::certificate::CertificateExpiry;
 use crate::tcp::{self, classify_io};
 
 /// How many commands the connection's own queue holds: as many as may be under way, so that none
@@ -65,6 +66,8 @@ pub(super) struct Connector {
     options: RedisOptions,
     /// What is asked of TLS; `None`: none is spoken.
     tls: Option<Arc<ClientConfig>>,
+    /// What TLS is shown.
+    pub(super) certificate: CertificateExpiry,
     /// Who says where the server is.
     sentinels: Option<Sentinels>,
     /// Where messages go that nobody has asked for.
@@ -87,7 +90,8 @@ impl Connector {
         options: RedisOptions,
         push: mpsc::Sender<Vec<u8>>,
     ) -> Result<Self, RedisOptionsError> {
-        let tls = options.client_config()?;
+        let certificate = CertificateExpiry::default();
+        let tls = options.client_config(&certificate)?;
         let sentinels = match &options.address {
             RedisAddress::Sentinel { sentinels, primary } => {
                 let password = options.sentinel_password.clone();
@@ -95,7 +99,7 @@ impl Connector {
             }
             RedisAddress::Tcp { .. } | RedisAddress::Unix(_) | RedisAddress::Cluster(_) => None,
         };
-        Ok(Self { options, tls, sentinels, push })
+        Ok(Self { options, tls, certificate, sentinels, push })
     }
 
     /// Connects and logs in. The caller ends what takes too long.

@@ -23,6 +23,7 @@ use super::redirect::Redirect;
 use super::slot::{self, Slot};
 use super::table::Table;
 use super::{cluster, keeper};
+use crate::certificate::CertificateExpiry;
 
 /// Messages of others that wait to be read; more are dropped.
 const PUSHED_MAX: usize = 4096;
@@ -149,6 +150,12 @@ impl RedisLink {
             }
         }
         name
+    }
+
+    /// Until when the certificate is good that was shown last.
+    #[must_use]
+    pub const fn certificate_expiry(&self) -> &CertificateExpiry {
+        &self.connector.certificate
     }
 
     /// Whether there is a connection to any server.

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thiserror::Error;
 
+use crate::certificate::CertificateExpiry;
 use crate::tls::{self, AnyName, Unusable};
 
 /// How to reach a Redis.
@@ -102,7 +103,10 @@ pub enum RedisOptionsError {
 
 impl RedisOptions {
     /// What is asked of TLS; `None`: none is spoken.
-    pub(super) fn client_config(&self) -> Result<Option<Arc<ClientConfig>>, RedisOptionsError> {
+    pub(super) fn client_config(
+        &self,
+        expiry: &CertificateExpiry,
+    ) -> Result<Option<Arc<ClientConfig>>, RedisOptionsError> {
         let Some(tls) = &self.tls else { return Ok(None) };
         match &self.address {
             RedisAddress::Tcp { host, .. } => {
@@ -115,24 +119,25 @@ impl RedisOptions {
                 return Err(RedisOptionsError::NoHost);
             }
         }
-        Ok(Some(Arc::new(tls.client_config()?)))
+        Ok(Some(Arc::new(tls.client_config(expiry)?)))
     }
 }
 
 impl RedisTls {
     /// TLS with whoever answers, to find out whether somebody does.
     pub(super) fn of_anybody() -> Result<ClientConfig, RedisOptionsError> {
-        Self { verifies: false, authorities: None, client: None }.client_config()
+        let tls = Self { verifies: false, authorities: None, client: None };
+        tls.client_config(&CertificateExpiry::default())
     }
 
-    fn client_config(&self) -> Result<ClientConfig, RedisOptionsError> {
+    fn client_config(&self, expiry: &CertificateExpiry) -> Result<ClientConfig, RedisOptionsError> {
         let failed = |source: rustls::Error| RedisOptionsError::Tls(source.into());
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(self.verifier(provider)?);
+            .with_custom_certificate_verifier(expiry.noted_by(self.verifier(provider)?));
         let Some(client) = &self.client else { return Ok(builder.with_no_client_auth()) };
         let (chain, key) = (client.chain()?, client.key()?);
         builder.with_client_auth_cert(chain, key).map_err(failed)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock};
+use nightlatch_core::{Clock, Entropy, RecordClock, Service, SystemClock, Timestamp};
 use nightlatch_store::cached::{Announcement, CachedRecord};
 use nightlatch_store::redis::inspect::RedisInspector;
 use nightlatch_store::redis::{
@@ -47,6 +47,12 @@ impl Accelerator {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.link.is_connected()
+    }
+
+    /// Until when the certificate is good that it showed last.
+    #[must_use]
+    pub fn certificate_expiry(&self) -> Option<Timestamp> {
+        self.link.certificate_expiry().get()
     }
 
     /// Keeps the link connected, shares over it the copies of a record that this node has read, tells

@@ -16,7 +16,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use nightlatch_core::FailureClass;
+use nightlatch_core::{FailureClass, Timestamp};
 use nightlatch_store::net::{self, Tls};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
@@ -77,6 +77,10 @@ impl Connections {
             Ok(None)
         };
         Self { origin, tls, limit, kept: Mutex::default() }
+    }
+
+    pub(super) fn certificate_expiry(&self) -> Option<Timestamp> {
+        self.tls.as_ref().ok()?.as_ref()?.certificate_expiry().get()
     }
 
     /// One that is kept, or a new one.

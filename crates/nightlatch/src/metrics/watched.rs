@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use nightlatch_core::Service;
+use nightlatch_core::{Service, Timestamp};
 use nightlatch_store::cached::{CachedRecord, EndCause, Found, Source};
 use nightlatch_store::throttle::LocalThrottle;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -113,13 +113,20 @@ impl Watched {
         let live = self.service.live_nodes();
         gauges(encoder, "nodes_live", "Servers that share the database", [([], live)])?;
         let signs_since = self.jwt.signs_since(self.service.now());
-        #[expect(clippy::cast_precision_loss, reason = "a double holds the microseconds of an age")]
-        let signs_since = signs_since.map(|since| ([], since.as_micros() as f64 / 1e6));
         measures(
             encoder,
             ("signing_key_start_timestamp", Some(&Unit::Seconds)),
             "When the key began to sign that signs access tokens now, since 1970",
-            signs_since,
+            signs_since.map(|since| ([], seconds_of(since))),
+        )?;
+        let certificates = self.certificates().map(|(dependency, expiry)| {
+            expiry.map(|expiry| ([(DEPENDENCY, dependency)], seconds_of(expiry)))
+        });
+        measures(
+            encoder,
+            ("certificate_expiry_timestamp", Some(&Unit::Seconds)),
+            "When the certificate expires that was shown last, since 1970",
+            certificates.into_iter().flatten(),
         )
     }
 
@@ -206,12 +213,24 @@ impl Watched {
         gauges(encoder, "retry_budget", help, [([(DEPENDENCY, AUTH_SERVICE)], left)])
     }
 
+    fn certificates(&self) -> [(&'static str, Option<Timestamp>); 3] {
+        let redis = self.accelerator.as_ref().and_then(Accelerator::certificate_expiry);
+        let auth_service = self.auth_service.as_ref().and_then(|it| it.certificate_expiry());
+        let database = self.record.certificate_expiry();
+        [("database", database), ("redis", redis), (AUTH_SERVICE, auth_service)]
+    }
+
     fn breakers(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let redis = self.accelerator.as_ref().map(|redis| ("redis", !redis.is_connected()));
         let auth_service =
             self.auth_service.as_ref().map(|service| (AUTH_SERVICE, service.is_refusing()));
         [("database", self.record.is_refusing())].into_iter().chain(redis).chain(auth_service)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a double holds such times to the microsecond")]
+fn seconds_of(time: Timestamp) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
 const fn source_name(source: Source) -> &'static str {

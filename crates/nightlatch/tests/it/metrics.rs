@@ -7,6 +7,10 @@ mod recorded;
 mod reference;
 mod scrape;
 
+use std::time::Duration;
+
+use nightlatch_core::{Clock as _, SystemClock};
+use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::client::Client;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
@@ -96,15 +100,26 @@ async fn with_an_address_of_their_own_metrics_are_nowhere_else() {
 /// Names, kinds, units and labels as documented: dashboards and alerts are written by them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_is_what_the_reference_says() {
-    let redis = RedisServer::launch();
-    let launch = with_redis(launch(), &redis);
+    let authority = Authority::new();
+    let open = [("tls-auth-clients", "no")];
+    let redis = RedisServer::launch_tls(&authority, ("localhost", 3), &open);
+    let ca = authority.path("ca.pem");
+    let url = format!("rediss://localhost:{}/0?ssl_ca_certs={}", redis.port(), ca.display());
     let nobody = format!("http://127.0.0.1:{}", free_port());
-    let server = launch
+    let server = launch()
+        .set("REDIS_URL", &url)
         .set("AUTH_SERVICE_URL", &nobody)
         .set("SERVICE_ID", "nightlatch")
         .set("SERVICE_SECRET", "violet-anchor-parade-47-violet-anchor")
         .ready()
         .await;
+    becomes(&server, r#"nightlatch_dependency_up{dependency="redis"}"#, |up| up == 1).await;
+    let expiry = r#"nightlatch_certificate_expiry_timestamp_seconds{dependency="redis"}"#;
+    let expiry = Scrape::of(&mut server.client()).await.value(expiry).expect("it was shown");
+    let now = u64::try_from(SystemClock.wall().as_micros()).expect("it is after 1970");
+    let left = Duration::from_secs_f64(expiry).saturating_sub(Duration::from_micros(now));
+    let days = Duration::from_hours(3 * 24 - 1)..Duration::from_hours(3 * 24 + 1);
+    assert!(days.contains(&left), "{left:?} are left of 3 days");
     // What has not happened yet has no kind.
     redis.kill_9();
     let mut alice = Person::new(&server, "alice");

@@ -126,7 +126,9 @@ impl Reference {
             let is_seen_first = *label == "status" && !value.starts_with('5')
                 || matches!(
                     *name,
-                    "nightlatch_dependency_failing" | "nightlatch_dependency_errors_total"
+                    "nightlatch_dependency_failing"
+                        | "nightlatch_dependency_errors_total"
+                        | "nightlatch_certificate_expiry_timestamp_seconds"
                 );
             !is_seen_first
         })
