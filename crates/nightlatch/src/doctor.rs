@@ -3,11 +3,14 @@
 //! What it reads it reads with the server's own parsers, so that both are of one opinion. A finding never
 //! holds a secret: neither what is wrong about one nor what to write instead.
 
+mod beside;
 pub mod diagnosis;
 mod env;
 mod file_text;
 pub mod finding;
+mod ours;
 mod redis;
+mod redis_settings;
 mod redis_text;
 mod redis_urls;
 mod repair;
