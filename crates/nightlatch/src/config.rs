@@ -54,7 +54,7 @@ pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
 use reader::Reader;
-use source::Gathered;
+use source::{Assigned, Gathered};
 
 /// Everything that this release is configured by.
 #[derive(Clone, Debug)]
@@ -122,6 +122,14 @@ impl Config {
             Some(path) if is_alone => Gathered::of_file(path),
             Some(_) | None => Gathered::read(args, Path::new(""), source::environment()),
         })
+    }
+
+    /// What is wrong with settings that were read of one file. Values are not quoted.
+    pub(crate) fn judge<'a>(
+        path: &Path,
+        assigned: impl IntoIterator<Item = Assigned<'a>>,
+    ) -> Report {
+        Self::read_all(Gathered::of_assigned(path, assigned)).report
     }
 
     fn from_gathered(gathered: Gathered) -> Result<Loaded, ConfigErrors> {

@@ -4,13 +4,16 @@
 //! holds a secret: neither what is wrong about one nor what to write instead.
 
 mod auth_service;
+mod beside;
 mod configured;
 mod database;
 pub mod diagnosis;
 mod env;
 mod file_text;
 pub mod finding;
+mod ours;
 mod redis;
+mod redis_settings;
 mod redis_text;
 mod redis_urls;
 mod repair;

@@ -1,4 +1,4 @@
-// Leaves the page when its session ends, wherever it was ended. Without it the next click says so.
+// Leaves the page when its session ends. Without it the next click says so.
 "use strict";
 
 const FIRST_WAIT_MS = 1000;
@@ -12,7 +12,7 @@ function leave() {
   location.assign("/auth/login?next=" + encodeURIComponent(location.pathname));
 }
 
-// Scripts are not shown why a socket was refused, so the session is asked for.
+// Scripts are not shown why a socket was refused.
 async function hasEnded() {
   try {
     return (await fetch("/api/v1/session", { cache: "no-store" })).status === 401;
@@ -27,7 +27,7 @@ function watch() {
   const socket = new WebSocket(url);
   socket.addEventListener("open", () => { wait = FIRST_WAIT_MS; });
   socket.addEventListener("close", async ({ code }) => {
-    // A form of this browser may have ended it for another one: then there is a new cookie any moment.
+    // A form of this browser may have ended it for another: its cookie comes any moment.
     if (code === SESSION_ENDED) await new Promise((resolve) => { setTimeout(resolve, NEW_COOKIE_MS); });
     if (await hasEnded()) return leave();
     // Not all at once, after a server that all were connected to has stopped.

@@ -9,7 +9,7 @@ use super::Origin;
 use super::environment::Environment;
 use super::problem::{Problem, ProblemLevel};
 use super::report::{InForce, Report, Shown};
-use super::resolve::{Found, Resolved};
+use super::resolve::{Found, Resolved, may_hold_password};
 use super::setting::{self, Fallback, Form, Setting, WhenWrong};
 use super::value::{self, Wrong};
 
@@ -91,7 +91,7 @@ impl Reader {
                     corrected.push(item.to_owned());
                 }
                 Err(Wrong { why, better, .. }) => {
-                    wrongs.push(format!("{} {why}; it is left out", excerpt(item)));
+                    wrongs.push(format!("{} {why}; it is left out", self.quoted(setting, item)));
                     corrected.extend(better);
                 }
             }
@@ -188,16 +188,19 @@ impl Reader {
             (_, Some(preset)) => format!("; the default {preset} holds"),
             (_, None) => "; it is left out".to_owned(),
         };
-        let value = if setting.is_secret() {
-            "the value".to_owned()
-        } else {
-            excerpt(found.value.expose())
-        };
+        let value = self.quoted(setting, found.value.expose());
         let better = wrong.better.or_else(|| example(setting, preset));
         let why = format!("{value} {}{consequence}", wrong.why);
         let level = if is_fatal { ProblemLevel::Error } else { ProblemLevel::Warn };
         let id = wrong.id.or(Some(UNUSABLE));
         self.push(level, setting, &found.origin, Wrong { why, better, id });
+    }
+
+    /// A value as a message names it.
+    fn quoted(&self, setting: &Setting, value: &str) -> String {
+        let is_hidden =
+            self.resolved.hides_values || setting.is_secret() || may_hold_password(value);
+        if is_hidden { "the value".to_owned() } else { excerpt(value) }
     }
 
     fn remark_on(&mut self, setting: &Setting, origin: &Origin, wrong: Wrong) {

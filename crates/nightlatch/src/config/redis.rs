@@ -159,7 +159,8 @@ impl SeparateParts {
             ("REDIS_TLS", self.tls.is_some_and(|own| own != url.tls.is_some())),
         ] {
             if differs {
-                reader.remark(name, Wrong::new("disagrees with REDIS_URL, which is used"));
+                let wrong = Wrong::new("disagrees with REDIS_URL, which is used");
+                reader.remark(name, wrong.id("redis-settings-disagree"));
             }
         }
     }

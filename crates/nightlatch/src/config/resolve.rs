@@ -30,12 +30,14 @@ pub(super) struct Resolved {
     pub(super) problems: Vec<Problem>,
     pub(super) files: Vec<PathBuf>,
     pub(super) other_env_files: Vec<PathBuf>,
+    pub(super) hides_values: bool,
 }
 
 /// Resolves all sources.
 pub(super) fn resolve(gathered: Gathered) -> Resolved {
-    let Gathered { entries, problems, files, other_env_files } = gathered;
-    let mut resolved = Resolved { problems, files, other_env_files, ..Resolved::default() };
+    let Gathered { entries, problems, files, other_env_files, hides_values } = gathered;
+    let mut resolved =
+        Resolved { problems, files, other_env_files, hides_values, ..Resolved::default() };
     let mut winners: BTreeMap<&'static str, Candidate> = BTreeMap::new();
     for entry in entries {
         match setting::find_or_file(&entry.name) {
@@ -164,7 +166,12 @@ fn unquoted(text: &str) -> Option<&str> {
 }
 
 fn shown<'a>(setting: &Setting, value: &'a str) -> &'a str {
-    if setting.is_secret() { "<the value alone>" } else { value }
+    if setting.is_secret() || may_hold_password(value) { "<the value alone>" } else { value }
+}
+
+/// Whether it is a URL with somebody's name before its host, wherever it was pasted.
+pub(super) fn may_hold_password(value: &str) -> bool {
+    value.contains('@')
 }
 
 /// A name that is none of ours but nearly so, or any unknown key of our own file.

@@ -25,7 +25,8 @@ impl SecretsConfig {
         let session = read_keys(reader, SESSION);
         if reader.environment().is_production() && !reader.is_set(SESSION) {
             let why = "is required in production: session tokens are signed with it";
-            reader.fatal(SESSION, Wrong::new(why).better(super::SECRET_EXAMPLE));
+            let wrong = Wrong::new(why).better(super::SECRET_EXAMPLE);
+            reader.fatal(SESSION, wrong.id("setting-missing"));
         }
         Self { session, csrf: read_keys(reader, "CSRF_SECRET_KEY") }
     }
@@ -38,7 +39,7 @@ fn read_keys(reader: &mut Reader, name: &'static str) -> Option<MasterKeys> {
         Ok((keys, value::items(text).find_map(weakness)))
     })?;
     if let Some(weakness) = weakness {
-        let wrong = Wrong::new(weakness).better(super::SECRET_EXAMPLE);
+        let wrong = Wrong::new(weakness).better(super::SECRET_EXAMPLE).id("secret-weak");
         if reader.environment().is_production() {
             reader.fatal(name, wrong);
         } else {

@@ -63,6 +63,16 @@ pub(super) struct Gathered {
     pub(super) files: Vec<PathBuf>,
     /// Env files that lie beside the one that was read, and were not.
     pub(super) other_env_files: Vec<PathBuf>,
+    /// Whether what is said quotes values: one that stands in the wrong place may be a secret.
+    pub(super) hides_values: bool,
+}
+
+/// A setting that somebody else has read.
+pub(crate) struct Assigned<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: Secret<String>,
+    /// `None`: it comes from the environment.
+    pub(crate) line: Option<usize>,
 }
 
 impl Gathered {
@@ -80,6 +90,22 @@ impl Gathered {
         let mut gathered = Self::default();
         gathered.read_env_file(path, IsNamed::Yes);
         gathered
+    }
+
+    /// What was read of a file already, and perhaps of the environment.
+    pub(super) fn of_assigned<'a>(
+        path: &Path,
+        assigned: impl IntoIterator<Item = Assigned<'a>>,
+    ) -> Self {
+        let entry = |Assigned { name, value, line }| {
+            let (origin, rank) = match line {
+                Some(line) => (Origin::EnvFile { path: path.to_owned(), line }, Rank::EnvFile),
+                None => (Origin::Environment, Rank::Environment),
+            };
+            Entry { name: str::to_owned(name), value, origin, rank }
+        };
+        let entries = assigned.into_iter().map(entry).collect();
+        Self { entries, hides_values: true, ..Self::default() }
     }
 
     /// Takes everything together, files relative to `directory`.

@@ -101,7 +101,8 @@ fn read_public_url(reader: &mut Reader, listen: SocketAddr) -> Option<WebOrigin>
         reader.amend(NAME, origin_of(listen).to_string());
     } else if !reader.is_set(NAME) {
         let why = "is required in production: redirects and Origin checks go by it";
-        reader.fatal(NAME, Wrong::new(why).better("https://login.example.com"));
+        let wrong = Wrong::new(why).better("https://login.example.com");
+        reader.fatal(NAME, wrong.id("setting-missing"));
     }
     None
 }

@@ -19,9 +19,12 @@ impl Diagnosis {
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|it| (Reverse(it.level), it.line, it.column, it.correction.is_none()));
-        // What one examination says of a line, another need not say again.
+        // What one examination says of a line, another need not say again, and nothing is told twice.
         let mut told = HashSet::new();
-        findings.retain(|it| it.line.is_none() || told.insert((it.id, it.source.clone(), it.line)));
+        findings.retain(|it| {
+            let without_line = it.line.is_none().then(|| (it.name.clone(), it.why.clone()));
+            told.insert((it.id, it.source.clone(), it.line, without_line))
+        });
         Self { findings }
     }
 

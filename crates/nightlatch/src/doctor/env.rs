@@ -1,10 +1,9 @@
 //! `doctor env`: what is wrong in a `.env` file, whoever's it is, without asking anybody.
 //!
-//! Names that are not of Redis and not of secrets are nobody's business here, and neither is what an
-//! application sets elsewhere.
+//! Names that are not of Redis and not of secrets are nobody's business here, unless the file is ours, and
+//! neither is what an application sets elsewhere.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
 use super::file_text::{self, Encoding};
@@ -12,7 +11,7 @@ use super::finding::Finding;
 use super::redis_urls::{Role, Seen};
 use super::shown::masked;
 use super::written::{Last, Place, Written};
-use super::{redis_text, redis_urls, secrets};
+use super::{beside, ours, redis_settings, redis_text, redis_urls, secrets};
 use crate::config::Environment;
 use crate::config::ProblemLevel::{Error, Info, Warn};
 use crate::config::env_file::{self, BadLine};
@@ -29,31 +28,29 @@ const INVISIBLE: [char; 7] =
 /// Examines a file, and with it what this process was given, which wins.
 #[must_use]
 pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
-    let source = path.display().to_string();
-    let mut findings = Vec::new();
-    let mut all = Vec::new();
-    match file_text::read(path) {
-        Ok(read) => {
-            findings.extend(of_encoding(read.encoding).map(|finding| in_file(&source, finding)));
-            let (written, of_lines) = read_lines(&source, read.text.expose());
-            findings.extend(of_lines);
-            all = written;
-        }
-        Err(error) => {
-            findings.push(unreadable(&source, &error));
-        }
-    }
+    let (mut all, mut findings) = read_file(path);
     if with_environment {
         all.extend(Written::in_environment());
     }
-    findings.extend(examine(&all));
+    findings.extend(examine(&path.display().to_string(), &all, &findings));
+    findings.extend(beside::examine(path, &all));
     findings
 }
 
-/// A file that is not there, or of no use.
-pub(super) fn unreadable(source: &str, error: &io::Error) -> Finding {
-    let why = format!("the file cannot be read: {error}");
-    in_file(source, Finding::new("env-file-missing", Error, why))
+/// What a file says, and what is wrong with it before anything is made of that.
+pub(super) fn read_file(path: &Path) -> (Vec<Written>, Vec<Finding>) {
+    let source = path.display().to_string();
+    let read = match file_text::read(path) {
+        Ok(read) => read,
+        Err(error) => {
+            let why = format!("the file cannot be read: {error}");
+            let finding = in_file(&source, Finding::new("env-file-missing", Error, why));
+            return (Vec::new(), vec![finding]);
+        }
+    };
+    let (written, mut findings) = read_lines(&source, read.text.expose());
+    findings.extend(of_encoding(read.encoding).map(|finding| in_file(&source, finding)));
+    (written, findings)
 }
 
 fn in_file(source: &str, finding: Finding) -> Finding {
@@ -88,8 +85,8 @@ fn of_encoding(encoding: Encoding) -> Option<Finding> {
     Some(Finding::new(id, level, why))
 }
 
-/// Examines settings, of which the later of one name holds.
-fn examine(all: &[Written]) -> Vec<Finding> {
+/// Examines settings, of which the later of one name holds, and some things are told already.
+fn examine(source: &str, all: &[Written], told: &[Finding]) -> Vec<Finding> {
     let last = Last::of(all);
     let environment = environment(&last);
     let (mut findings, mut seen) = (Vec::new(), Vec::new());
@@ -107,7 +104,12 @@ fn examine(all: &[Written]) -> Vec<Finding> {
     }
     let together = redis_urls::examine(&seen).into_iter();
     let together = together.chain(secrets::examine(last.in_order(), environment));
+    let together = together.chain(redis_settings::examine(&last));
     findings.extend(together.map(|(written, finding)| at(written, finding)));
+    if ours::are_ours(all) {
+        let told = [told, &findings].concat();
+        findings.extend(ours::examine(source, &last, &told));
+    }
     findings
 }
 
@@ -151,15 +153,20 @@ fn duplicates(all: &[Written]) -> Vec<Finding> {
 }
 
 fn environment(last: &Last<'_>) -> Environment {
-    let value = ENVIRONMENTS.iter().find_map(|name| last.value(name));
-    match value.map(|it| it.trim().to_ascii_lowercase()).as_deref() {
-        None | Some("" | "development" | "dev" | "local" | "test" | "testing") => {
-            Environment::Development
-        }
-        Some("staging" | "stage") => Environment::Staging,
+    stated(last).map_or(Environment::Development, |(environment, _)| environment)
+}
+
+/// The environment that is named, and where.
+pub(super) fn stated<'a>(last: &Last<'a>) -> Option<(Environment, &'a Written)> {
+    let written = ENVIRONMENTS.iter().find_map(|name| last.find(name))?;
+    let environment = match written.value.expose().trim().to_ascii_lowercase().as_str() {
+        "" => return None,
+        "development" | "dev" | "local" | "test" | "testing" => Environment::Development,
+        "staging" | "stage" => Environment::Staging,
         // Whatever else it says, the strict one.
-        Some(_) => Environment::Production,
-    }
+        _ => Environment::Production,
+    };
+    Some((environment, written))
 }
 
 fn invisible(written: &Written) -> Option<Finding> {

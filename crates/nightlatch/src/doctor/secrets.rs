@@ -29,7 +29,7 @@ pub(super) fn examine<'a>(
     let secrets: Vec<&Written> = all
         .iter()
         .copied()
-        .filter(|it| is_signing(&it.name) && !it.value.expose().is_empty())
+        .filter(|it| is_signing(&it.name) && !it.value.expose().is_empty() && !is_reference(it))
         .collect();
     let mut findings = Vec::new();
     for (at, one) in secrets.iter().enumerate() {
@@ -54,6 +54,12 @@ pub(super) fn examine<'a>(
 
 pub(super) fn is_signing(name: &str) -> bool {
     SIGNING.contains(&name)
+}
+
+/// What stands elsewhere is judged there.
+fn is_reference(it: &Written) -> bool {
+    let value = it.value.expose();
+    it.quote != Some('\'') && (value.starts_with("${") || value.starts_with("$("))
 }
 
 fn same(one: &Written, other: &Written) -> bool {

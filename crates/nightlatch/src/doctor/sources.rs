@@ -1,16 +1,11 @@
 //! What there is to examine: the settings as they were written, and what the server makes of them.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::env::{self, read_lines};
-use super::file_text;
 use super::finding::Finding;
 use super::written::Written;
+use super::{env, ours};
 use crate::config::{Config, LoadArgs, Loaded, ProblemLevel};
-
-/// Names that nobody else has.
-const OURS: [&str; 3] = ["SESSION_SECRET_KEY", "NIGHTLATCH_LISTEN", "CSRF_SECRET_KEY"];
 
 /// The settings, from wherever they come.
 pub struct Sources {
@@ -26,7 +21,11 @@ impl Sources {
     #[must_use]
     pub fn read(args: &LoadArgs, with_environment: bool) -> Self {
         let is_alone = args.env_file.is_some() && !with_environment;
-        let (mut written, of_file) = read_file(&args.env_file(), args.env_file.is_some());
+        let file = args.env_file();
+        // A file that nobody named need not be there.
+        let is_there = args.env_file.is_some() || file.is_file();
+        let (mut written, of_file) =
+            if is_there { env::read_file(&file) } else { (Vec::new(), Vec::new()) };
         if !is_alone {
             written.extend(Written::in_environment());
         }
@@ -35,7 +34,7 @@ impl Sources {
 
     /// Whether they are a Nightlatch's.
     pub(super) fn is_ours(&self) -> bool {
-        self.written.iter().any(|it| OURS.contains(&it.name.as_str()))
+        ours::are_ours(&self.written)
     }
 
     /// A finding about the Redis of a Nightlatch, as bad as it is for logins: they go on without.
@@ -56,17 +55,5 @@ impl Sources {
             || (Duration::from_millis(20), "nightlatch:".to_owned()),
             |redis| (redis.deadline, redis.key_prefix.clone()),
         )
-    }
-}
-
-/// A file that nobody named need not be there.
-fn read_file(path: &Path, is_named: bool) -> (Vec<Written>, Vec<Finding>) {
-    if !is_named && !path.is_file() {
-        return (Vec::new(), Vec::new());
-    }
-    let source = path.display().to_string();
-    match file_text::read(path) {
-        Ok(read) => read_lines(&source, read.text.expose()),
-        Err(error) => (Vec::new(), vec![env::unreadable(&source, &error)]),
     }
 }

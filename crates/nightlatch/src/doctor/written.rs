@@ -63,12 +63,13 @@ pub(super) struct Last<'a> {
 
 impl<'a> Last<'a> {
     /// The later one holds.
-    pub(super) fn of(all: &'a [Written]) -> Self {
-        let by_name: HashMap<_, _> = all.iter().map(|it| (it.name.as_str(), it)).collect();
+    pub(super) fn of(all: impl IntoIterator<Item = &'a Written>) -> Self {
+        let all: Vec<&Written> = all.into_iter().collect();
+        let by_name: HashMap<_, _> = all.iter().map(|it| (it.name.as_str(), *it)).collect();
         let holds = |it: &&Written| {
             by_name.get(it.name.as_str()).is_some_and(|last| std::ptr::eq(*last, *it))
         };
-        Self { in_order: all.iter().filter(holds).collect(), by_name }
+        Self { in_order: all.iter().copied().filter(holds).collect(), by_name }
     }
 
     /// Those that hold, in the order in which they stand.
@@ -85,8 +86,12 @@ impl<'a> Last<'a> {
         self.by_name.get(name).is_some_and(|it| it.place.line.is_some())
     }
 
+    pub(super) fn find(&self, name: &str) -> Option<&'a Written> {
+        self.by_name.get(name).copied()
+    }
+
     pub(super) fn value(&self, name: &str) -> Option<&'a str> {
-        self.by_name.get(name).map(|it| it.value.expose().as_str())
+        self.find(name).map(|it| it.value.expose().as_str())
     }
 
     /// References to other names are replaced, as the usual readers do; others stay.
