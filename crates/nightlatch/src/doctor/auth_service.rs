@@ -40,8 +40,7 @@ pub async fn examine_auth_service(sources: &Sources, tell: &mut dyn FnMut(&str))
         return vec![Finding::new("auth-service-none", Info, why)];
     };
     let report = &sources.loaded.report;
-    let ids = ("auth-service-url-unreadable", "auth-service-setting-doubtful");
-    let mut findings = problems(report, &["AUTH_SERVICE_", "SERVICE_"], ids);
+    let mut findings = problems(report, &["AUTH_SERVICE_", "SERVICE_"]);
     let subject = Configured::of(&sources.loaded, URL);
     if config.origin.is_none() {
         let why = "leads nowhere: logins that are delegated answer 503";

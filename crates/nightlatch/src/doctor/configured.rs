@@ -3,7 +3,7 @@
 //! Doctor does not read it anew: what the configuration has to say of it is said in its words.
 
 use super::finding::Finding;
-use crate::config::{Environment, Loaded, Origin, Problem, ProblemLevel, Report, Shown};
+use crate::config::{Environment, Loaded, Origin, Problem, Report, Shown};
 
 /// Where something is, and where that is said.
 pub(super) struct Configured {
@@ -48,24 +48,15 @@ impl Configured {
     }
 }
 
-/// What the server itself says of the settings whose names begin so; `ids` for what nothing can start with,
-/// and for the rest.
-pub(super) fn problems(
-    report: &Report,
-    prefixes: &[&str],
-    ids: (&'static str, &'static str),
-) -> Vec<Finding> {
+/// What the server itself says of the settings whose names begin so.
+pub(super) fn problems(report: &Report, prefixes: &[&str]) -> Vec<Finding> {
     let is_meant = |name: &Option<String>| {
         name.as_deref().is_some_and(|name| prefixes.iter().any(|it| name.starts_with(it)))
     };
     let of_one = |problem: &Problem| {
         let (source, line) = problem.origin.place();
         let (name, fix) = (problem.name.clone(), problem.fix.clone());
-        let id = match problem.level {
-            ProblemLevel::Error => ids.0,
-            ProblemLevel::Warn | ProblemLevel::Info => ids.1,
-        };
-        let finding = Finding::new(id, problem.level, problem.why.clone());
+        let finding = Finding::new(problem.id, problem.level, problem.why.clone());
         Finding { name, source, line, fix, ..finding }
     };
     report.problems.iter().filter(|problem| is_meant(&problem.name)).map(of_one).collect()

@@ -36,8 +36,7 @@ pub fn is_database_ours(sources: &Sources) -> bool {
 
 /// Looks at it. `tell` hears what is being done.
 pub async fn examine_database(sources: &Sources, tell: &mut dyn FnMut(&str)) -> Vec<Finding> {
-    let ids = ("database-url-unreadable", "database-setting-doubtful");
-    let mut findings = problems(&sources.loaded.report, &["DATABASE_"], ids);
+    let mut findings = problems(&sources.loaded.report, &["DATABASE_"]);
     findings.extend(sources.of_file.iter().filter(|finding| finding.level == Error).cloned());
     // What stands in place of a setting that makes no sense is nobody's database.
     if findings.iter().any(|finding| finding.level == Error) {

@@ -210,7 +210,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "Railway",
-        "REDISHOST=redis.railway.internal\nREDISPORT=6379\nREDISUSER=default\nREDISPASSWORD=hunter2\nREDIS_URL=redis://default:hunter2@redis.railway.internal:6379\nREDIS_PUBLIC_URL=redis://default:hunter2@roundhouse.proxy.rlwy.net:34567\n",
+        "REDISHOST=redis.railway.example.org\nREDISPORT=6379\nREDISUSER=default\nREDISPASSWORD=hunter2\nREDIS_URL=redis://default:hunter2@redis.railway.example.org:6379\nREDIS_PUBLIC_URL=redis://default:hunter2@roundhouse.proxy.rlwy.net:34567\n",
     ),
     (
         "ElastiCache",
@@ -234,7 +234,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "Nightlatch",
-        "ENVIRONMENT=production\nPUBLIC_URL=https://login.example.com\nSESSION_SECRET_KEY=0123456789abcdef0123456789hunter2\nDATABASE_URL=postgres://nightlatch:hunter2@db.internal:5432/nightlatch?sslmode=verify-full\nREDIS_URL=redis://:hunter2@redis.internal:6379/0\nTRUSTED_PROXIES=10.0.0.0/8\n",
+        "ENVIRONMENT=production\nPUBLIC_URL=https://login.example.com\nSESSION_SECRET_KEY=0123456789abcdef0123456789hunter2\nDATABASE_URL=postgres://nightlatch:hunter2@db.example.org:5432/nightlatch?sslmode=verify-full\nREDIS_URL=redis://:hunter2@redis.example.org:6379/0\nTRUSTED_PROXIES=10.0.0.0/8\n",
     ),
     (
         "Nightlatch in Docker",
