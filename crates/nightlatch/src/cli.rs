@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
     match command {
-        Command::Serve(_) => with_config(load, serve::run),
+        Command::Serve(_) => with_config(load, |loaded| serve::run(loaded, load)),
         Command::Config(args) => Ok(config::run(args, load, &mut out, &mut io::stderr())?),
         Command::Migrate => with_config(load, |loaded| migrate::run(&loaded)),
         Command::Openapi => {

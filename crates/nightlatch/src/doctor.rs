@@ -22,6 +22,7 @@ mod session;
 mod shown;
 mod sources;
 mod spread;
+mod start;
 mod written;
 
 pub use auth_service::{examine_auth_service, is_auth_service_ours};
@@ -31,3 +32,4 @@ pub use redis::examine_redis;
 pub use repair::{Repaired, repair};
 pub use session::{Canary, examine_server, examine_session};
 pub use sources::Sources;
+pub use start::examine_at_start;

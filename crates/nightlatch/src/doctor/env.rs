@@ -86,7 +86,7 @@ fn of_encoding(encoding: Encoding) -> Option<Finding> {
 }
 
 /// Examines settings, of which the later of one name holds, and some things are told already.
-fn examine(source: &str, all: &[Written], told: &[Finding]) -> Vec<Finding> {
+pub(super) fn examine(source: &str, all: &[Written], told: &[Finding]) -> Vec<Finding> {
     let last = Last::of(all);
     let environment = environment(&last);
     let (mut findings, mut seen) = (Vec::new(), Vec::new());

@@ -57,3 +57,16 @@ async fn in_production_health_tells_the_class_and_nothing_of_what_is_beneath() {
     assert_eq!(health["cache_class"], "unreachable");
     assert_eq!(health["findings"], Value::Null);
 }
+
+/// Of settings that the server itself has nothing to say against.
+#[tokio::test]
+async fn a_start_tells_what_the_doctor_would_find_without_a_secret() {
+    const SHARED: &str = "sesame-of-two-purposes-0123456789abcdef";
+    let server = launch().set("SESSION_SECRET_KEY", SHARED).set("SECRET_KEY", SHARED).ready().await;
+    let log = server.log();
+    let told = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let found: Vec<_> = told.filter(|line| line["event"] == "config.finding").collect();
+    assert_eq!(found.len(), 1, "{log}");
+    assert_eq!(found[0]["finding"], "secret-shared");
+    assert!(!log.contains("sesame"), "{log}");
+}
