@@ -1,5 +1,6 @@
 //! JSON in, JSON out: one endpoint a file.
 
+pub(crate) mod check;
 pub(crate) mod events;
 pub(crate) mod login;
 pub(crate) mod logout;

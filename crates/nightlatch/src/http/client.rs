@@ -28,13 +28,12 @@ pub(crate) fn client(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Clie
 /// Goes from the connection backwards through `X-Forwarded-For` for as long as each hop is a
 /// trusted proxy: what a client wrote there itself stands before the first one that is not.
 fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip.to_canonical()));
     let mut address = peer.to_canonical();
     let hops = headers.get_all("x-forwarded-for");
     let values: Vec<&str> = hops.iter().filter_map(|value| value.to_str().ok()).collect();
     let hops = values.iter().rev().flat_map(|value| value.rsplit(','));
     for hop in hops.take(HOPS_MAX) {
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
         match parse_hop(hop.trim()) {
@@ -44,6 +43,11 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         }
     }
     address
+}
+
+/// Whether an address is a trusted proxy's.
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
 fn parse_hop(hop: &str) -> Option<IpAddr> {

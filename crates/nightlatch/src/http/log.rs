@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 
+use crate::http::api::check;
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
@@ -58,12 +59,18 @@ impl Line {
 type Answered<'a> = (StatusCode, Option<&'a Problem>);
 
 /// Where other services ask for every request of theirs.
-const CHECKS: [&str; 3] = ["/api/v1/session", "/api/v1/auth/verify", "/api/token/verify"];
+const CHECKS: [&str; 5] = [
+    "/api/v1/session",
+    "/api/v1/auth/verify",
+    "/api/token/verify",
+    check::PATH,
+    check::PATH_WITH_MORE,
+];
 
 fn is_counted_only(route: &str, status: u16) -> bool {
     route.starts_with("/health")
         || route == "/metrics"
         || route.starts_with("/static")
         // 503 too: an outage is told once, not by each check that suffers from it.
-        || (CHECKS.contains(&route) && matches!(status, 200 | 401 | 503))
+        || (CHECKS.contains(&route) && matches!(status, 200 | 302 | 401 | 403 | 503))
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, LazyLock};
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use axum::routing::any;
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::api::{
-    events, login, logout, password, register, session, sessions, token, token_alias,
+    check, events, login, logout, password, register, session, sessions, token, token_alias,
 };
 use crate::http::app::App;
 
@@ -28,12 +30,15 @@ use crate::http::app::App;
         (name = "session", description = "Whose session this is, and one's devices"),
     ),
     servers((url = "/")),
+    paths(check::check),
 )]
 struct Document;
 
 /// The JSON endpoints.
 pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document_of_any_method())
+        .route(check::PATH, any(check::check))
+        .route(check::PATH_WITH_MORE, any(check::check))
         .routes(routes!(register::register))
         .routes(routes!(login::login))
         .routes(routes!(logout::logout))
@@ -52,6 +57,29 @@ pub(crate) fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(token_alias::auth_refresh))
         .routes(routes!(token_alias::verify))
         .routes(routes!(token_alias::blacklist))
+}
+
+/// The forward-auth endpoint takes every method; the macro describes one.
+fn document_of_any_method() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    if let Some(path) = document.paths.paths.get_mut(check::PATH)
+        && let Some(get) = path.get.clone()
+    {
+        // Ids of operations are unique.
+        let with_id = |method: &str| {
+            let mut operation: Operation = get.clone();
+            operation.operation_id = get.operation_id.as_ref().map(|id| format!("{id}_{method}"));
+            Some(operation)
+        };
+        path.put = with_id("put");
+        path.post = with_id("post");
+        path.delete = with_id("delete");
+        path.options = with_id("options");
+        path.head = with_id("head");
+        path.patch = with_id("patch");
+        path.trace = with_id("trace");
+    }
+    document
 }
 
 /// The document as JSON, ending in a line break.

@@ -22,11 +22,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::ACCEPT;
-use axum::http::{HeaderValue, Method};
+use axum::http::Method;
 use axum::routing::{get, post};
 
 use crate::http::app::App;
+use crate::http::forwarded;
 
 pub(crate) use answer::problem_page;
 pub(crate) use moment::Moment;
@@ -45,12 +45,9 @@ pub(crate) fn is_page(path: &str) -> bool {
 /// Whether somebody follows a link, or has typed an address, who had better be told in words that there
 /// is nothing.
 pub(crate) fn is_for_a_person(request: &Request) -> bool {
-    let accepts_pages = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|one| one.starts_with("text/html")))
-    };
     request.method() == Method::GET
         && !request.uri().path().starts_with("/api/")
-        && request.headers().get(ACCEPT).is_some_and(accepts_pages)
+        && forwarded::accepts_pages(request.headers())
 }
 
 /// The table of pages.

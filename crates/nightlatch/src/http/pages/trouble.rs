@@ -83,6 +83,11 @@ const fn words(code: Code) -> (&'static str, Option<&'static str>, &'static str)
             Some("New accounts are made by whoever runs this service."),
             "Ask them for one.",
         ),
+        Code::NotInGroup => (
+            "This is not for you",
+            Some("You are logged in, but in none of the groups that may see it."),
+            "Ask whoever runs this service.",
+        ),
         Code::UsernameTaken | Code::EmailTaken => ("That is taken", None, "Choose another one."),
         Code::ManagedElsewhere | Code::Upstream(_) => words_of_elsewhere(code),
         Code::Deadline | Code::StoreUnavailable | Code::StalenessExceeded => (

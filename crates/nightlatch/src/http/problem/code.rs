@@ -38,6 +38,8 @@ pub enum Code {
     WrongPassword,
     /// Nobody can register here.
     RegistrationClosed,
+    /// The user is in none of the groups that are let in.
+    NotInGroup,
     /// The user name is taken.
     UsernameTaken,
     /// The e-mail address is taken.
@@ -80,6 +82,7 @@ impl Code {
         Self::CsrfFailed,
         Self::WrongPassword,
         Self::RegistrationClosed,
+        Self::NotInGroup,
         Self::UsernameTaken,
         Self::EmailTaken,
         Self::ManagedElsewhere,
@@ -116,6 +119,7 @@ impl Code {
             Self::CsrfFailed => "csrf_failed",
             Self::WrongPassword => "wrong_password",
             Self::RegistrationClosed => "registration_closed",
+            Self::NotInGroup => "not_in_group",
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
             Self::ManagedElsewhere => "managed_elsewhere",
@@ -145,9 +149,10 @@ impl Code {
             Self::InvalidCredentials | Self::NoSession | Self::TokenNotValid => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::CsrfFailed | Self::WrongPassword | Self::RegistrationClosed => {
-                StatusCode::FORBIDDEN
-            }
+            Self::CsrfFailed
+            | Self::WrongPassword
+            | Self::RegistrationClosed
+            | Self::NotInGroup => StatusCode::FORBIDDEN,
             Self::UsernameTaken | Self::EmailTaken | Self::ManagedElsewhere => StatusCode::CONFLICT,
             Self::Upstream(upstream) => upstream.status(),
             Self::Deadline
@@ -179,6 +184,7 @@ impl Code {
             Self::CsrfFailed => "Request not confirmed",
             Self::WrongPassword => "Wrong password",
             Self::RegistrationClosed => "Registration closed",
+            Self::NotInGroup => "Not in a group that may",
             Self::UsernameTaken => "User name taken",
             Self::EmailTaken => "E-mail address taken",
             Self::ManagedElsewhere => "Managed elsewhere",
@@ -216,6 +222,9 @@ impl Code {
             Self::WrongPassword => "The current password is wrong.",
             Self::RegistrationClosed => {
                 "Nobody can register here. Ask the operator for an account."
+            }
+            Self::NotInGroup => {
+                "You are logged in, but in none of the groups that may see this. Ask the operator."
             }
             Self::UsernameTaken => "This user name is taken.",
             Self::EmailTaken => "This e-mail address is taken.",
@@ -268,6 +277,7 @@ impl Code {
             | Self::TokenNotValid
             | Self::WrongPassword
             | Self::RegistrationClosed
+            | Self::NotInGroup
             | Self::UsernameTaken
             | Self::EmailTaken
             | Self::ManagedElsewhere

@@ -1,5 +1,7 @@
 //! What a request was for, as metrics name it: few names, whatever people type behind them.
 
+use crate::http::api::check;
+
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -9,6 +11,7 @@ pub(crate) enum Endpoint {
     Password,
     Session,
     Sessions,
+    Check,
     Token,
     Refresh,
     Verify,
@@ -21,13 +24,14 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Login,
         Self::Logout,
         Self::Register,
         Self::Password,
         Self::Session,
         Self::Sessions,
+        Self::Check,
         Self::Token,
         Self::Refresh,
         Self::Verify,
@@ -51,6 +55,7 @@ impl Endpoint {
             "/api/v1/auth/register" | "/auth/register" => Self::Register,
             "/api/v1/auth/password" => Self::Password,
             "/api/v1/sessions" | "/api/v1/sessions/{id}" => Self::Sessions,
+            check::PATH | check::PATH_WITH_MORE => Self::Check,
             "/" | "/auth/profile" | "/auth/sessions" => Self::Page,
             "/health" | "/health/live" | "/health/ready" => Self::Health,
             "/metrics" => Self::Metrics,
@@ -66,6 +71,7 @@ impl Endpoint {
             Self::Password => "password",
             Self::Session => "session",
             Self::Sessions => "sessions",
+            Self::Check => "check",
             Self::Token => "token",
             Self::Refresh => "refresh",
             Self::Verify => "verify",

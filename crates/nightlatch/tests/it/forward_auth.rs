@@ -1,0 +1,36 @@
+//! Forward-auth: what a proxy is told, and what comes of it behind real ones.
+
+mod check;
+
+use std::sync::Arc;
+
+use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
+use nightlatch_testkit::postgres::PostgresServer;
+use nightlatch_testkit::server::{Launch, NightlatchServer};
+
+/// Two servers over one record, which one of them can lose.
+struct Parted {
+    here: NightlatchServer,
+    there: NightlatchServer,
+    way: ChaosProxy,
+    /// Last: the servers have ended when their record goes.
+    _postgres: Arc<PostgresServer>,
+}
+
+impl Parted {
+    async fn serve(launch: Launch) -> Self {
+        let postgres = PostgresServer::shared();
+        let way = ChaosProxy::start(postgres.port()).await;
+        let url = postgres.url(&postgres.create_database());
+        let port = |port: u16| format!(":{port}/");
+        let url_here = url.replace(&port(postgres.port()), &port(way.port()));
+        let here = launch.clone().set("DATABASE_URL", &url_here).ready().await;
+        let there = launch.set("DATABASE_URL", &url).ready().await;
+        Self { here, there, way, _postgres: postgres }
+    }
+
+    /// From now on the server here does not reach the record.
+    async fn part(&self) {
+        self.way.set(Fault::Refuse).await;
+    }
+}
