@@ -30,6 +30,6 @@ pub use database::{examine_database, is_database_ours};
 pub use env::examine_env_file;
 pub use redis::examine_redis;
 pub use repair::{Repaired, repair};
-pub use session::{Canary, examine_server, examine_session};
+pub use session::{Canary, Parts, examine_server, examine_session};
 pub use sources::Sources;
 pub use start::examine_at_start;

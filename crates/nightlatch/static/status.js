@@ -10,7 +10,8 @@ async function renew() {
     const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(EVERY_MS) });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.querySelector("main").replaceWith(page.querySelector("main"));
+    // The element stays, and with it who reads it from where.
+    document.querySelector("main").replaceChildren(...page.querySelector("main").childNodes);
     document.title = page.title;
     lost.hidden = true;
   } catch {

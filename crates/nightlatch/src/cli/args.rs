@@ -185,6 +185,8 @@ pub enum DoctorTopic {
     AuthService,
     /// Sessions of a running server: made, read, listed, refreshed, revoked and refused
     Session,
+    /// Whether sockets of a running server hear of the end of their sessions, also through a proxy
+    Websocket,
 }
 
 /// `nightlatch user ..`

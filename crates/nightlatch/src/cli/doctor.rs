@@ -15,7 +15,7 @@ use super::{FAILURE, FINE, block_on};
 use crate::config::LoadArgs;
 use crate::doctor::diagnosis::Diagnosis;
 use crate::doctor::finding::Finding;
-use crate::doctor::{self, Sources};
+use crate::doctor::{self, Parts, Sources};
 
 /// How often what was written is examined anew: a line may have several mistakes.
 const REPAIRS_MAX: usize = 8;
@@ -65,7 +65,8 @@ fn examine(
             let mut tell = progress(console);
             block_on(async { Ok(doctor::examine_auth_service(&sources, &mut tell).await) })?
         }
-        DoctorTopic::Session => session::examine(&args.server, load, console)?,
+        DoctorTopic::Session => session::examine(&args.server, Parts::All, load, console)?,
+        DoctorTopic::Websocket => session::examine(&args.server, Parts::Sockets, load, console)?,
     };
     Ok(Diagnosis::of(findings))
 }

@@ -6,6 +6,8 @@ mod client;
 mod crowd;
 mod failure;
 mod journey;
+mod socket;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,10 +35,20 @@ pub struct Canary {
     pub password: Secret<String>,
 }
 
+/// What of sessions is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// All that applications use, and many at once.
+    All,
+    /// That sockets hear of the end.
+    Sockets,
+}
+
 /// Sends them through. What they leave behind ends again.
 pub async fn examine_session(
     origin: &WebOrigin,
     people: &[Arc<Canary>],
+    parts: Parts,
     tell: &mut dyn FnMut(&str),
 ) -> Vec<Finding> {
     let at = shown(origin);
@@ -49,13 +61,13 @@ pub async fn examine_session(
     for (number, canary) in people.iter().enumerate() {
         tell(&format!("{at}: the sessions of person {} of {}", number + 1, people.len()));
         let mut journey = Journey::new(&client, canary);
-        let walked = timeout(JOURNEY_LIMIT, journey.walk()).await;
+        let walked = timeout(JOURNEY_LIMIT, journey.walk(parts)).await;
         let failed = walked.unwrap_or_else(|_| Err(took_too_long("one person"))).err();
         findings.extend(failed.map(Finding::from));
         journey.clean_up().await;
         findings.push(described(&at, &journey));
     }
-    if findings.iter().all(|finding| finding.level == Info) {
+    if parts == Parts::All && findings.iter().all(|finding| finding.level == Info) {
         tell(&format!("{at}: {} sessions at once", crowd::SESSIONS));
         let crowded = timeout(CROWD_LIMIT, crowd::examine(&client, people)).await;
         findings.push(crowded.unwrap_or_else(|_| took_too_long("all at once").into()));

@@ -22,7 +22,7 @@ use super::progress;
 use crate::app::Node;
 use crate::config::{Config, LoadArgs, Loaded, Scheme, WebOrigin, secrets};
 use crate::doctor::finding::Finding;
-use crate::doctor::{Canary, examine_session};
+use crate::doctor::{Canary, Parts, examine_session};
 
 /// How many people are made: what is one's own must not be another's.
 const PEOPLE: usize = 2;
@@ -33,6 +33,7 @@ const NAME: &str = "nightlatch-doctor-";
 /// Tries the sessions of a server.
 pub(super) fn examine(
     server: &DoctorServer,
+    parts: Parts,
     load: &LoadArgs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<Vec<Finding>> {
@@ -42,12 +43,12 @@ pub(super) fn examine(
         None => listening(&Config::examine(load, false)),
     };
     let Some(name) = &server.user else {
-        return with_people(loaded?, &origin, console);
+        return with_people(loaded?, (&origin, parts), console);
     };
     let typed = password::read_known(name, console)?;
     let password = Secret::new(typed.expose().to_owned());
     let people = [Arc::new(Canary { name: name.clone(), password })];
-    block_on(async { Ok(examine_session(&origin, &people, &mut progress(console)).await) })
+    block_on(async { Ok(examine_session(&origin, &people, parts, &mut progress(console)).await) })
 }
 
 pub(super) fn origin(url: &str) -> anyhow::Result<WebOrigin> {
@@ -70,7 +71,7 @@ fn listening(loaded: &Loaded) -> WebOrigin {
 
 fn with_people(
     loaded: Loaded,
-    origin: &WebOrigin,
+    (origin, parts): (&WebOrigin, Parts),
     console: &mut Console<'_>,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -81,7 +82,7 @@ fn with_people(
         let made = make(node, &mut users, &mut people).await;
         if made.is_ok() {
             let mut tell = progress(console);
-            let trying = examine_session(origin, &people, &mut tell);
+            let trying = examine_session(origin, &people, parts, &mut tell);
             tokio::select! {
                 found = Box::pin(trying) => findings = found,
                 () = request.received() => {

@@ -26,6 +26,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The largest answer.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// A connection, in the clear or over TLS.
+pub(super) type Connection = Box<dyn Stream>;
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// Speaks to one server.
 pub(super) struct Client {
     origin: WebOrigin,
@@ -91,19 +98,27 @@ impl Client {
     ) -> Result<Answer, FailureClass> {
         let request = self.request(method, path, shows, body)?;
         let began = Instant::now();
-        let host = self.origin.host().trim_start_matches('[').trim_end_matches(']');
-        let connecting = net::connect(host, self.origin.port(), CONNECT_LIMIT);
-        let connected = timeout(CONNECT_LIMIT, connecting).await;
-        let tcp = connected.map_err(|_| FailureClass::Timeout)??;
-        let exchange = async {
-            match &self.tls {
-                None => exchange(tcp, request).await,
-                Some(tls) => exchange(tls.over(tcp, host).await?, request).await,
-            }
-        };
-        let answer = timeout(ANSWER_LIMIT, exchange).await;
+        let connection = self.connect().await?;
+        let answer = timeout(ANSWER_LIMIT, exchange(connection, request)).await;
         let answer = answer.map_err(|_| FailureClass::Timeout)??;
         Ok(Answer { took: began.elapsed(), ..answer })
+    }
+
+    /// A connection, over TLS where that is spoken.
+    pub(super) async fn connect(&self) -> Result<Connection, FailureClass> {
+        let host = self.origin.host().trim_start_matches('[').trim_end_matches(']');
+        let connecting = async {
+            let tcp = net::connect(host, self.origin.port(), CONNECT_LIMIT).await?;
+            match &self.tls {
+                None => Ok(Box::new(tcp) as Connection),
+                Some(tls) => Ok(Box::new(tls.over(tcp, host).await?) as Connection),
+            }
+        };
+        timeout(CONNECT_LIMIT, connecting).await.unwrap_or(Err(FailureClass::Timeout))
+    }
+
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.origin.host(), self.origin.port())
     }
 
     fn request(
@@ -113,7 +128,7 @@ impl Client {
         shows: &Shows<'_>,
         body: Option<Value>,
     ) -> Result<Request<Full<Bytes>>, FailureClass> {
-        let host = format!("{}:{}", self.origin.host(), self.origin.port());
+        let host = self.host_and_port();
         let mut request = Request::builder().method(method).uri(path).header(HOST, host);
         match shows {
             Shows::Nothing => {}
@@ -137,11 +152,11 @@ impl Client {
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, FailureClass>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let shaken = http1::handshake(TokioIo::new(stream)).await;
+async fn exchange(
+    connection: Connection,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, FailureClass> {
+    let shaken = http1::handshake(TokioIo::new(connection)).await;
     let (mut sender, driving) = shaken.map_err(|_| FailureClass::Closed)?;
     // Ends with this exchange.
     let mut driver = JoinSet::new();

@@ -9,9 +9,10 @@ use nightlatch_core::{FailureClass, Secret};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::Canary;
 use super::client::{Answer, Client, Login, Shows};
 use super::failure::Failure;
+use super::socket::Socket;
+use super::{Canary, Parts, watching};
 
 /// How long a revocation may take to bind whoever answers: what the contract promises while all nodes
 /// live, and the look that follows it.
@@ -55,14 +56,36 @@ impl<'a> Journey<'a> {
     }
 
     /// All of it, up to the first step that does not work.
-    pub(super) async fn walk(&mut self) -> Result<(), Failure> {
+    pub(super) async fn walk(&mut self, parts: Parts) -> Result<(), Failure> {
         let first = self.log_in("log in").await?;
-        let second = self.log_in("log in elsewhere").await?;
-        self.read(first).await?;
-        self.list(first, second).await?;
-        self.revoke(first, second).await?;
-        self.exchange_tokens().await?;
-        self.log_out(first).await
+        if parts == Parts::All {
+            let second = self.log_in("log in elsewhere").await?;
+            self.read(first).await?;
+            self.list(first, second).await?;
+            self.revoke(first, second).await?;
+            self.exchange_tokens().await?;
+        }
+        let third = self.log_in("log in for a WebSocket").await?;
+        let mut of_first = self.watch(first, "open a WebSocket").await?;
+        let mut of_third = self.watch(third, "open a WebSocket elsewhere").await?;
+        self.revoke(first, third).await?;
+        self.hear_end("a WebSocket hears of it", &mut of_third).await?;
+        watching::hear_nothing(&mut of_first).await?;
+        self.log_out(first).await?;
+        self.hear_end("a WebSocket hears of the logout", &mut of_first).await
+    }
+
+    async fn watch(&mut self, number: usize, what: &'static str) -> Result<Socket, Failure> {
+        let began = Instant::now();
+        let socket = watching::open(self.client, &self.open[number]).await?;
+        self.note(what, began.elapsed());
+        Ok(socket)
+    }
+
+    async fn hear_end(&mut self, what: &'static str, socket: &mut Socket) -> Result<(), Failure> {
+        let took = watching::hear_end(socket).await?;
+        self.note(what, took);
+        Ok(())
     }
 
     /// Logs out whatever is still open; that it fails was told by then.

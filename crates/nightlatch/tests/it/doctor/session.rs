@@ -42,6 +42,9 @@ async fn two_people_are_made_tried_and_removed(record: Record) {
         "refused after it was revoked",
         "get tokens",
         "read by access token",
+        "open a WebSocket",
+        "a WebSocket hears of it",
+        "a WebSocket hears of the logout",
         "refresh ",
         "revoke the tokens",
         "log out",
@@ -86,6 +89,25 @@ async fn nobody_somebody_else_and_what_mixes_up_answers_are_named() {
     let url = format!("http://127.0.0.1:{}", nginx.port());
     let found = doctor(&server, &["--url", &url], "");
     assert_eq!(found.wrong(), ["session-mixed", "session-not-revoked"], "{:#?}", found.findings);
+    assert_eq!(count(&server, &["user", "list", "--json"], "users"), 0);
+}
+
+/// As nginx is set up by who has not thought of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_passes_no_websockets_on_is_named() {
+    let server = launch().ready().await;
+    let doctor = |url: &str| {
+        let arguments = ["doctor", "websocket", "--json", "--url", url];
+        judged(&server.command_given(&arguments, ""))
+    };
+    let found = doctor(&server.origin());
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    let steps = found.find("session-steps")["text"].to_string();
+    assert!(steps.contains("a WebSocket hears of it") && !steps.contains("refresh"), "{steps}");
+    let nginx = Nginx::caching_for_everybody(server.address().port());
+    let found = doctor(&format!("http://127.0.0.1:{}", nginx.port()));
+    assert_eq!(found.wrong(), ["socket-refused"], "{:#?}", found.findings);
+    assert!(found.find("socket-refused")["why"].to_string().contains("Upgrade"));
     assert_eq!(count(&server, &["user", "list", "--json"], "users"), 0);
 }
 
