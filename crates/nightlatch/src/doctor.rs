@@ -5,6 +5,7 @@
 
 mod auth_service;
 mod beside;
+mod compose;
 mod configured;
 mod database;
 pub mod diagnosis;

@@ -112,7 +112,7 @@ fn with_unit(text: &str) -> Option<u64> {
 }
 
 /// How many letters two words are apart (Levenshtein; a swap of neighbours counts as one).
-pub(super) fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
     for i in 1..=a.len() {

@@ -11,7 +11,7 @@ use super::finding::Finding;
 use super::redis_urls::{Role, Seen};
 use super::shown::masked;
 use super::written::{Last, Place, Written};
-use super::{beside, ours, redis_settings, redis_text, redis_urls, secrets};
+use super::{beside, compose, ours, redis_settings, redis_text, redis_urls, secrets};
 use crate::config::Environment;
 use crate::config::ProblemLevel::{Error, Info, Warn};
 use crate::config::env_file::{self, BadLine};
@@ -34,6 +34,7 @@ pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
     }
     findings.extend(examine(&path.display().to_string(), &all, &findings));
     findings.extend(beside::examine(path, &all));
+    findings.extend(compose::examine(path, &all));
     findings
 }
 

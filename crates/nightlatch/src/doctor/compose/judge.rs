@@ -1,0 +1,234 @@
+//! What a URL says against the service that it leads to.
+//!
+//! Apart from reading the file: here one sees which facts a verdict needs, and that it is silent without.
+
+use nightlatch_core::Secret;
+use nightlatch_store::redis::RedisAddress;
+
+use super::Project;
+use super::command::Password;
+use super::service::Service;
+use crate::config::ProblemLevel::{self, Error, Warn};
+use crate::config::redis_url::{self, RedisUrl};
+use crate::config::value::distance;
+use crate::doctor::env::at;
+use crate::doctor::finding::Finding;
+use crate::doctor::redis_urls::Role;
+use crate::doctor::shown::{corrected, is_host, rewritten, shown};
+use crate::doctor::written::Written;
+
+/// How many letters a mistyped name is away from the right one.
+const NAME_DISTANCE_MAX: usize = 2;
+
+/// A setting that leads to a Redis.
+pub(super) struct Lead<'a> {
+    written: &'a Written,
+    url: RedisUrl,
+    host: String,
+    /// `None`: a host alone.
+    port: Option<u16>,
+    /// Who follows it.
+    from: From,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A program on the host, as far as is known.
+    Outside,
+    Container,
+    Unsure,
+}
+
+impl<'a> Lead<'a> {
+    /// `None`: it leads to no one server.
+    pub(super) fn of(written: &'a Written, value: &Secret<String>) -> Option<Self> {
+        let text = value.expose();
+        if written.name.ends_with("REDIS_HOST") && is_host(text) {
+            let url = redis_url::parse(&format!("redis://{text}")).ok()?;
+            let host = text.clone();
+            return Some(Self { written, url, host, port: None, from: From::Outside });
+        }
+        Role::of(&written.name)?;
+        let url = redis_url::parse(text).ok()?;
+        let RedisAddress::Tcp { host, port } = &url.address else { return None };
+        let (host, port) = (host.clone(), Some(*port));
+        Some(Self { written, host, port, url, from: From::Outside })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.written.name
+    }
+
+    /// A container follows it.
+    pub(super) fn within(self) -> Self {
+        Self { from: From::Container, ..self }
+    }
+
+    /// Who follows it has a network of its own kind.
+    pub(super) fn unsure(self) -> Self {
+        Self { from: From::Unsure, ..self }
+    }
+
+    fn is_here(&self) -> bool {
+        ["localhost", "127.0.0.1", "::1"].contains(&self.host.as_str())
+    }
+
+    /// The same with another place, as it may be shown, and as it may be written.
+    fn at(&self, host: &str, port: u16) -> (Option<String>, Option<Secret<String>>) {
+        if self.port.is_none() {
+            return (Some(host.to_owned()), Some(Secret::new(host.to_owned())));
+        }
+        let address = RedisAddress::Tcp { host: host.to_owned(), port };
+        let url = RedisUrl { address, ..self.url.clone() };
+        let text = self.written.value.expose();
+        (rewritten(&url, text), corrected(&url, text))
+    }
+
+    fn finding(&self, id: &'static str, level: ProblemLevel, why: String) -> Finding {
+        Finding { text: shown(&self.url), ..Finding::new(id, level, why) }
+    }
+
+    /// The finding where the setting stands. A reference is not written over.
+    fn told(&self, finding: Finding) -> Finding {
+        let is_whole = !self.written.value.expose().contains('$');
+        let correction = finding.correction.filter(|_| is_whole);
+        at(self.written, Finding { correction, ..finding })
+    }
+}
+
+/// Judges each lead.
+pub(super) fn judge(project: &Project, leads: Vec<Lead<'_>>) -> Vec<Finding> {
+    let redis: Vec<&Service> = project.services.iter().filter(|it| it.redis.is_some()).collect();
+    if redis.is_empty() {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for lead in leads {
+        let found = of_lead(project, &redis, &lead);
+        findings.extend(found.into_iter().map(|finding| lead.told(finding)));
+    }
+    findings
+}
+
+fn of_lead(project: &Project, redis: &[&Service], lead: &Lead<'_>) -> Vec<Finding> {
+    if lead.is_here() {
+        return match lead.from {
+            From::Container => from_container(redis, lead).into_iter().collect(),
+            From::Outside => from_host(redis, lead),
+            From::Unsure => Vec::new(),
+        };
+    }
+    let mut called = project.services.iter().filter(|it| it.is_called(&lead.host));
+    match (called.next(), called.next()) {
+        (Some(service), None) if lead.from != From::Unsure => {
+            let port = inner_port(service, lead);
+            port.into_iter().chain(password(service, lead)).collect()
+        }
+        (None, _) if project.is_closed && lead.from != From::Unsure => {
+            misspelt(redis, lead).into_iter().collect()
+        }
+        (None | Some(_), _) => Vec::new(),
+    }
+}
+
+/// `localhost` in a container is the container.
+fn from_container(redis: &[&Service], lead: &Lead<'_>) -> Option<Finding> {
+    let why = "leads to the container itself, where `localhost` is: other services are reached by \
+               their names";
+    let finding = lead.finding("compose-localhost", Error, why.to_owned());
+    let [service] = redis else { return Some(finding) };
+    let published = service.published.iter().flatten().find(|it| Some(it.host) == lead.port);
+    let known = service.redis.as_ref().and_then(|it| it.ports.as_ref()?.first().copied());
+    let port = published.map(|it| it.inner).or(known).or(lead.port)?;
+    let (fix, correction) = lead.at(&service.name, port);
+    let is_certain = published.is_some() || lead.port.is_none() || known == lead.port;
+    Some(Finding { fix, correction: correction.filter(|_| is_certain), ..finding })
+}
+
+/// A program on the host takes what is published.
+fn from_host(redis: &[&Service], lead: &Lead<'_>) -> Vec<Finding> {
+    let ([service], Some(port)) = (redis, lead.port) else { return Vec::new() };
+    let Some(published) = &service.published else { return Vec::new() };
+    if published.iter().any(|it| it.host == port) {
+        return password(service, lead).into_iter().collect();
+    }
+    let ports = service.redis.as_ref().and_then(|it| it.ports.as_ref());
+    let to_redis = |inner: u16| ports.is_some_and(|ports| ports.contains(&inner));
+    let mut wanted = published.iter().filter(|it| to_redis(it.inner));
+    let (Some(wanted), None) = (wanted.next(), wanted.next()) else { return Vec::new() };
+    let why = format!(
+        "does not lead to the service {}, which is published at port {} of the host",
+        service.name, wanted.host
+    );
+    let (fix, _) = lead.at(&lead.host, wanted.host);
+    vec![Finding { fix, ..lead.finding("compose-port", Warn, why) }]
+}
+
+/// Between containers the inner port counts.
+fn inner_port(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
+    let port = lead.port?;
+    let ports = service.redis.as_ref()?.ports.as_ref()?;
+    let inner = *ports.first().filter(|_| !ports.contains(&port))?;
+    let is_published = service.published.iter().flatten().any(|it| it.host == port);
+    let name = &service.name;
+    let why = if is_published {
+        format!(
+            "names the port of the host, where {name} is published: between containers it is {inner}"
+        )
+    } else {
+        format!("names another port than {inner}, where {name} listens")
+    };
+    let (fix, correction) = lead.at(&lead.host, inner);
+    let correction = correction.filter(|_| is_published);
+    Some(Finding { fix, correction, ..lead.finding("compose-port", Error, why) })
+}
+
+/// What the service wants, and what it is given.
+fn password(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
+    lead.port?;
+    let own = lead.url.password.as_ref();
+    let is_plain_user = lead.url.username.as_ref().is_none_or(|it| it.expose() == "default");
+    if !is_plain_user {
+        return None;
+    }
+    let name = &service.name;
+    match (&service.redis.as_ref()?.password, own) {
+        (Password::Known(wanted), None) => {
+            let why = format!("has no password, though the service {name} is started with one");
+            let url = RedisUrl { password: Some(wanted.clone()), ..lead.url.clone() };
+            let text = lead.written.value.expose();
+            let (fix, correction) = (rewritten(&url, text), corrected(&url, text));
+            let finding = lead.finding("compose-password-missing", Error, why);
+            Some(Finding { fix, correction, ..finding })
+        }
+        (Password::Known(wanted), Some(own)) if wanted.expose() != own.expose() => {
+            let why =
+                format!("has another password than the one the service {name} is started with");
+            Some(lead.finding("compose-password-differs", Error, why))
+        }
+        (Password::Nothing, Some(_)) => {
+            let why = format!(
+                "has a password, though the service {name} is started without: give it one with \
+                 `--requirepass`"
+            );
+            Some(lead.finding("compose-password-needless", Warn, why))
+        }
+        (Password::Known(_) | Password::Nothing | Password::Unknown, _) => None,
+    }
+}
+
+/// A name that is almost a service's.
+fn misspelt(redis: &[&Service], lead: &Lead<'_>) -> Option<Finding> {
+    let is_name = !lead.host.contains(['.', ':']) && lead.host.len() <= 64;
+    let near = |service: &&&Service| {
+        let distance =
+            distance(&lead.host.to_ascii_lowercase(), &service.name.to_ascii_lowercase());
+        distance <= NAME_DISTANCE_MAX && distance * 2 < lead.host.len()
+    };
+    let mut near = redis.iter().filter(near).filter(|_| is_name);
+    let (Some(service), None) = (near.next(), near.next()) else { return None };
+    let why = format!("names a host that is no service; the Redis here is called {}", service.name);
+    let port = lead.port.unwrap_or(redis_url::PORT);
+    let (fix, _) = lead.at(&service.name, port);
+    Some(Finding { fix, ..lead.finding("compose-service-name", Error, why) })
+}
