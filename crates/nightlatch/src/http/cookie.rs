@@ -125,12 +125,14 @@ pub(crate) fn append(headers: &mut HeaderMap, cookie: HeaderValue) {
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut found = None;
     for header in headers.get_all(COOKIE) {
-        for pair in header.to_str().ok()?.split(';') {
-            let Some((key, value)) = pair.split_once('=') else { continue };
-            if key.trim() != name {
+        // What other applications of the same domain put beside ours may be anything.
+        for pair in header.as_bytes().split(|byte| *byte == b';') {
+            let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
+            let (key, value) = pair.split_at(equals);
+            if key.trim_ascii() != name.as_bytes() {
                 continue;
             }
-            let value = value.trim();
+            let value = str::from_utf8(&value[1..]).ok()?.trim();
             match found {
                 None => found = Some(value),
                 Some(same) if same == value => {}
@@ -157,5 +159,17 @@ mod tests {
         assert_eq!(single(&headers(&["b=2", "b=3"]), "b"), None);
         assert_eq!(single(&headers(&["ab=2; junk; =; b"]), "b"), None);
         assert_eq!(single(&headers(&[]), "b"), None);
+    }
+
+    #[test]
+    fn what_others_put_beside_a_cookie_is_nothing_to_it() {
+        let of = |bytes: &[u8]| {
+            let headers: HeaderMap =
+                [(COOKIE, HeaderValue::from_bytes(bytes).unwrap())].into_iter().collect();
+            single(&headers, "b").map(str::to_owned)
+        };
+        assert_eq!(of("a=Zoë; b=2".as_bytes()).as_deref(), Some("2"));
+        assert_eq!(of(b"\xff=\xfe;\tb = 2 ; c=\xff").as_deref(), Some("2"));
+        assert_eq!(of(b"b=2; b=\xff"), None);
     }
 }

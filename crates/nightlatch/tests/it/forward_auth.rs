@@ -1,6 +1,7 @@
 //! Forward-auth: what a proxy is told, and what comes of it behind real ones.
 
 mod check;
+mod proxied;
 
 use std::sync::Arc;
 
