@@ -115,6 +115,21 @@ impl FailureClass {
         Self::FeedStalled,
     ];
 
+    /// Whether the two ends do not agree on TLS.
+    #[must_use]
+    pub const fn is_of_tls(self) -> bool {
+        matches!(
+            self,
+            Self::TlsUntrusted
+                | Self::TlsExpired
+                | Self::TlsHostname
+                | Self::TlsNotSpoken
+                | Self::TlsRequired
+                | Self::TlsClientCert
+                | Self::TlsVersion
+        )
+    }
+
     /// The name in health, metrics, logs and `doctor`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -18,6 +18,8 @@ pub mod net;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod round_trips;
 #[cfg(feature = "redis")]
 pub mod seal;
 #[cfg(feature = "sqlite")]

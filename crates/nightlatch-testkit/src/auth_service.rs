@@ -13,6 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::listener::serve_each;
+
 /// What it wants of those who ask.
 pub const SERVICE_ID: &str = "nightlatch-under-test";
 /// The same.
@@ -126,7 +128,11 @@ impl FakeAuthService {
             busy: (0, 0),
         }));
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::clone(&state)));
+        let known = Arc::clone(&state);
+        serving.spawn(serve_each(listener, move |stream| {
+            lock(&known).connections += 1;
+            serve(stream, Arc::clone(&known))
+        }));
         Self { address, state, _serving: serving }
     }
 
@@ -205,20 +211,6 @@ impl FakeAuthService {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                lock(&state).connections += 1;
-                connections.spawn(serve(stream, Arc::clone(&state)));
-            }
-        }
-    }
 }
 
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {

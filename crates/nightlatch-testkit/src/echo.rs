@@ -9,6 +9,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::listener::serve_each;
+
 /// The longest body that it takes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -28,7 +30,8 @@ impl EchoServer {
         let address = listener.local_addr().expect("it is bound");
         let requests = Arc::new(AtomicUsize::new(0));
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::clone(&requests)));
+        let counted = Arc::clone(&requests);
+        serving.spawn(serve_each(listener, move |stream| serve(stream, Arc::clone(&counted))));
         Self { address, requests, _serving: serving }
     }
 
@@ -42,19 +45,6 @@ impl EchoServer {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
-    }
-}
-
-async fn accept(listener: TcpListener, requests: Arc<AtomicUsize>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                connections.spawn(serve(stream, Arc::clone(&requests)));
-            }
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::authority::Authority;
 use crate::curl::Curl;
+use crate::installed::assert_installed;
 use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
 
 /// How many looks a start may take, and the time between two of them.
@@ -53,11 +54,7 @@ impl Gateway {
     #[must_use]
     pub fn launch(kind: Kind, nightlatch: u16, application: u16) -> Self {
         let program = kind.program();
-        let installed = Command::new(program).arg(kind.version_flag()).output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "{program} is not installed: Debian package `{program}`"
-        );
+        assert_installed(Command::new(program).arg(kind.version_flag()), program);
         (0..PORT_TRIES)
             .find_map(|_| Self::try_launch(kind, nightlatch, application))
             .expect("the proxy starts on one of several ports")

@@ -13,6 +13,8 @@ pub mod disk;
 pub mod echo;
 pub mod gateway;
 pub mod history;
+pub mod installed;
+pub mod listener;
 pub mod load;
 pub mod nginx;
 pub mod pgbouncer;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::installed::assert_installed;
 use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
 
 /// How long a start may take.
@@ -52,11 +53,7 @@ impl Nginx {
     }
 
     fn start(site: &Site<'_>, certificate: &str, key: &str) -> Self {
-        let installed = Command::new("nginx").arg("-v").output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "nginx is not installed: Debian package `nginx`"
-        );
+        assert_installed(Command::new("nginx").arg("-v"), "nginx");
         (0..PORT_TRIES)
             .find_map(|_| Self::try_start(site, certificate, key))
             .expect("nginx starts on one of several ports")

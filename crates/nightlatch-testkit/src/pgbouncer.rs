@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::installed::assert_installed;
 use crate::postgres::{PASSWORD, PostgresServer};
 use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
 
@@ -29,11 +30,7 @@ impl PgBouncer {
     /// Starts it before `server`, with at most `pool_size` connections to each database.
     #[must_use]
     pub fn launch(server: &PostgresServer, pool_size: u32) -> Self {
-        let installed = unprivileged(Path::new("pgbouncer")).arg("--version").output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "PgBouncer is not installed: Debian package `pgbouncer`"
-        );
+        assert_installed(unprivileged(Path::new("pgbouncer")).arg("--version"), "pgbouncer");
         let mut refusal = String::new();
         for _ in 0..PORT_TRIES {
             match Self::try_launch(server, pool_size, free_port()) {

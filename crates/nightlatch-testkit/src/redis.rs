@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
+use crate::installed::assert_installed;
 use crate::process::{ServerProcess, free_port, give_to_server, run, unprivileged};
 
 /// How long a start may take.
@@ -48,11 +49,7 @@ impl RedisServer {
     /// Starts a server with settings of `redis.conf`, such as `("requirepass", "secret")`.
     #[must_use]
     pub fn launch_with(settings: &[(&str, &str)]) -> Self {
-        let installed = Command::new("redis-server").arg("--version").output();
-        assert!(
-            installed.is_ok_and(|output| output.status.success()),
-            "Redis is not installed: Debian package `redis-server`"
-        );
+        assert_installed(Command::new("redis-server").arg("--version"), "redis-server");
         Self::launch_from(|port| Self::in_new_folder(port, settings))
     }
 

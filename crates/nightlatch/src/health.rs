@@ -151,6 +151,26 @@ pub struct Snapshot {
     pub warnings: Vec<&'static str>,
 }
 
+impl Snapshot {
+    /// How it is with each dependency.
+    pub(crate) fn dependencies(&self) -> [(&'static str, OptionalStatus); 3] {
+        let database =
+            self.database_class.map_or(OptionalStatus::Connected, OptionalStatus::Failed);
+        [("database", database), ("redis", self.cache), (AUTH_SERVICE, self.auth_service)]
+    }
+
+    /// Those of which something is known, each with the class of its failure, if it fails.
+    pub(crate) fn states(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, Option<&'static str>)> + use<> {
+        self.dependencies().into_iter().filter_map(|(name, status)| match status {
+            OptionalStatus::Disabled | OptionalStatus::Unknown => None,
+            OptionalStatus::Connected => Some((name, None)),
+            OptionalStatus::Failed(class) => Some((name, Some(class))),
+        })
+    }
+}
+
 impl Health {
     /// Nothing is known yet, so nothing is served.
     #[must_use]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use nightlatch_core::{FailureClass, Timestamp};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::{Config, Error, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -22,6 +22,7 @@ use super::connect::connect;
 use super::failure::classify;
 use super::options::{self, PostgresOptions, PostgresOptionsError, Target};
 use super::schema::Schema;
+use crate::round_trips;
 
 pub use self::pooling::Pooling;
 pub use self::rights::{PostgresSchema, TableLack};
@@ -33,9 +34,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
 /// How long one answer may take.
 const ASK_LIMIT: Duration = Duration::from_secs(3);
-
-/// How long the latency is measured for.
-const ROUND_TRIPS_LIMIT: Duration = Duration::from_secs(3);
 
 /// Visits the hosts of a URL, one at a time.
 pub struct PostgresInspector {
@@ -222,17 +220,7 @@ impl PostgresVisit<'_> {
     /// # Errors
     /// The class of the first that was not answered.
     pub async fn round_trips(&self, count: usize) -> Result<Vec<Duration>, FailureClass> {
-        let mut took = Vec::with_capacity(count);
-        let from = Instant::now();
-        for _ in 0..count {
-            if from.elapsed() > ROUND_TRIPS_LIMIT {
-                break;
-            }
-            let began = Instant::now();
-            self.rows("SELECT 1", &[]).await?;
-            took.push(began.elapsed());
-        }
-        Ok(took)
+        round_trips::measure(count, async || self.rows("SELECT 1", &[]).await.map(drop)).await
     }
 
     /// What time it is there.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use super::connect::{Connection, Connector, Target};
 use super::failure::classify;
 use super::options::{RedisAddress, RedisOptions, RedisOptionsError};
-use crate::tcp;
+use crate::{round_trips, tcp};
 
 pub use self::needs::{Lack, Unmet};
 pub use self::state::RedisState;
@@ -34,9 +34,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
 /// How long one answer may take.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long the latency is measured for.
-const ROUND_TRIPS_LIMIT: Duration = Duration::from_secs(3);
 
 /// The most servers that are reached, of those that are configured.
 const SERVERS_MAX: usize = 16;
@@ -186,22 +183,12 @@ impl RedisVisit {
     /// # Errors
     /// The class of the first that was not answered.
     pub async fn round_trips(&self, count: usize) -> Result<Vec<Duration>, FailureClass> {
-        let mut took = Vec::with_capacity(count);
-        let from = Instant::now();
-        for _ in 0..count {
-            if from.elapsed() > ROUND_TRIPS_LIMIT {
-                break;
-            }
-            let began = Instant::now();
-            match self.ask(Cmd::new().arg("PING")).await {
-                // That it may not be asked took as long.
-                Ok(_) | Err(Answered { class: FailureClass::Forbidden, .. }) => {
-                    took.push(began.elapsed());
-                }
-                Err(answered) => return Err(answered.class),
-            }
-        }
-        Ok(took)
+        let ping = async || match self.ask(Cmd::new().arg("PING")).await {
+            // That it may not be asked took as long.
+            Ok(_) | Err(Answered { class: FailureClass::Forbidden, .. }) => Ok(()),
+            Err(answered) => Err(answered.class),
+        };
+        round_trips::measure(count, ping).await
     }
 
     async fn ask(&self, command: &Cmd) -> Result<Value, Answered> {

@@ -41,9 +41,10 @@ impl Configured {
         Finding { name, source: self.source.clone(), line: self.line, text, ..finding }
     }
 
-    /// The line with another URL, made of the one that is shown. `None`: it would hold what is not.
+    /// The line with another URL, made of the one that is shown, with `PASSWORD` for its password. `None`: it
+    /// would hold what else is not shown.
     pub(super) fn line(&self, change: impl FnOnce(&str) -> String) -> Option<String> {
-        let url = change(&self.shown);
+        let url = change(&with_placeholder(&self.shown));
         (!url.contains("***")).then(|| self.origin.line_setting(self.name, &url))
     }
 }
@@ -60,4 +61,19 @@ pub(super) fn problems(report: &Report, prefixes: &[&str]) -> Vec<Finding> {
         Finding { name, source, line, fix, ..finding }
     };
     report.problems.iter().filter(|problem| is_meant(&problem.name)).map(of_one).collect()
+}
+
+/// The same with `PASSWORD` where the password is not shown.
+fn with_placeholder(shown: &str) -> String {
+    shown.replacen(":***@", ":PASSWORD@", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_not_shown_has_a_placeholder() {
+        assert_eq!(with_placeholder("postgres://u:***@h"), "postgres://u:PASSWORD@h");
+    }
 }

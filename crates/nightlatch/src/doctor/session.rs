@@ -93,21 +93,21 @@ pub async fn examine_server(origin: &WebOrigin, tell: &mut dyn FnMut(&str)) -> F
             if health["status"] == "healthy" {
                 return Finding::new("server-healthy", Info, why);
             }
-            let why = [why].into_iter().chain(told(&health)).collect::<Vec<_>>().join("; ");
+            let why = with_findings(why, &health);
             Finding::new("server-degraded", Warn, why)
         }
     }
 }
 
-/// What a server outside production says of itself: what it finds, and what to try.
-fn told(health: &Value) -> Vec<String> {
+/// And what a server outside production finds about itself, with what to try.
+fn with_findings(why: String, health: &Value) -> String {
     let findings = health["findings"].as_array().map_or(&[][..], Vec::as_slice);
     let told = findings.iter().filter_map(|finding| {
         let id = finding["id"].as_str()?;
         let fix = finding["fix"].as_str().map(|fix| format!(": {fix}")).unwrap_or_default();
         Some(format!("{id}{fix}"))
     });
-    told.collect()
+    [why].into_iter().chain(told).collect::<Vec<_>>().join("; ")
 }
 
 /// A Nightlatch that can serve, and its health.
@@ -124,7 +124,7 @@ async fn reach(origin: &WebOrigin) -> Result<(Arc<Client>, Value), Failure> {
         Some("unhealthy") => {
             let class = health.body["database_class"].as_str().unwrap_or("unknown");
             let why = format!("{at} can serve no login now: its database fails ({class})");
-            let why = [why].into_iter().chain(told(&health.body)).collect::<Vec<_>>().join("; ");
+            let why = with_findings(why, &health.body);
             Err(Failure::new("server-unhealthy", why))
         }
         _ => {

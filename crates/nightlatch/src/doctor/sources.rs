@@ -21,14 +21,7 @@ impl Sources {
     #[must_use]
     pub fn read(args: &LoadArgs, with_environment: bool) -> Self {
         let is_alone = args.env_file.is_some() && !with_environment;
-        let file = args.env_file();
-        // A file that nobody named need not be there.
-        let is_there = args.env_file.is_some() || file.is_file();
-        let (mut written, of_file) =
-            if is_there { env::read_file(&file) } else { (Vec::new(), Vec::new()) };
-        if !is_alone {
-            written.extend(Written::in_environment());
-        }
+        let (written, of_file) = written(args, is_alone);
         Self { written, loaded: Config::examine(args, is_alone), of_file }
     }
 
@@ -56,4 +49,18 @@ impl Sources {
             |redis| (redis.deadline, redis.key_prefix.clone()),
         )
     }
+}
+
+/// What was written, in the file and, unless that is to be read alone, in the environment; and what is wrong
+/// with the file itself.
+pub(super) fn written(args: &LoadArgs, is_alone: bool) -> (Vec<Written>, Vec<Finding>) {
+    let file = args.env_file();
+    // A file that nobody named need not be there.
+    let is_there = args.env_file.is_some() || file.is_file();
+    let (mut written, of_file) =
+        if is_there { env::read_file(&file) } else { (Vec::new(), Vec::new()) };
+    if !is_alone {
+        written.extend(Written::in_environment());
+    }
+    (written, of_file)
 }

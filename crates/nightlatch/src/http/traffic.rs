@@ -154,6 +154,16 @@ impl Traffic {
         LoginOutcome::all().map(move |outcome| (outcome.as_str(), counts[outcome.index()]))
     }
 
+    /// Logins, by whose doing it was that they came to what they came to.
+    pub(crate) fn logins_by_blame(&self) -> [(&'static str, u64); 3] {
+        let mut told = [("logged in", 0), ("refused", 0), ("failed", 0)];
+        let counts = self.logins.read();
+        for outcome in LoginOutcome::all() {
+            told[outcome.blame() as usize].1 += counts[outcome.index()];
+        }
+        told
+    }
+
     /// How long logins took that succeeded.
     pub(crate) const fn login_spans(&self) -> &Histogram {
         &self.login_spans

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::Watched;
 use super::encode::{DEPENDENCY, counters, gauges, seconds};
-use crate::health::{AUTH_SERVICE, Health, OptionalStatus};
+use crate::health::Health;
 
 /// The state of a node, as far as it has come.
 #[derive(Default)]
@@ -50,21 +50,11 @@ impl State {
 
 fn encode_health(health: &Health, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let snapshot = health.snapshot();
-    let optional = |dependency, status| match status {
-        OptionalStatus::Disabled | OptionalStatus::Unknown => None,
-        OptionalStatus::Connected => Some((dependency, None)),
-        OptionalStatus::Failed(class) => Some((dependency, Some(class))),
-    };
-    let states = [
-        Some(("database", snapshot.database_class)),
-        optional("redis", snapshot.cache),
-        optional(AUTH_SERVICE, snapshot.auth_service),
-    ];
-    let states = || states.into_iter().flatten();
-    let up = states()
+    let up = snapshot
+        .states()
         .map(|(dependency, class)| ([(DEPENDENCY, dependency)], i64::from(class.is_none())));
     gauges(encoder, "dependency_up", "Whether what is beneath does as it should", up)?;
-    let failing = states().filter_map(|(dependency, class)| Some((dependency, class?)));
+    let failing = snapshot.states().filter_map(|(dependency, class)| Some((dependency, class?)));
     let failing =
         failing.map(|(dependency, class)| ([(DEPENDENCY, dependency), ("class", class)], 1));
     gauges(encoder, "dependency_failing", "How it fails at this moment", failing)?;

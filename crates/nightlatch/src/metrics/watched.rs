@@ -61,16 +61,7 @@ impl Watched {
             let of_it = lookups.iter().filter(|(known, ..)| *known == source);
             (source_name(source), of_it.map(|(.., count)| *count).sum())
         };
-        let mut logins = [("logged in", 0), ("refused", 0), ("failed", 0)];
-        for (outcome, count) in self.traffic.logins() {
-            let place = match outcome {
-                "success" => 0,
-                "invalid_credentials" | "throttled" => 1,
-                _ => 2,
-            };
-            logins[place].1 += count;
-        }
-        (Source::ALL.map(of_source).into(), logins.into())
+        (Source::ALL.map(of_source).into(), self.traffic.logins_by_blame().into())
     }
 
     fn encode_sessions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

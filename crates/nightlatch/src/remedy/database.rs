@@ -23,13 +23,7 @@ pub(crate) const fn of_database(class: Class) -> Remedy {
             "database-locked",
             "end what holds the database's lock: another program that writes, a migration, a copy being made",
         ),
-        Class::TlsUntrusted
-        | Class::TlsExpired
-        | Class::TlsHostname
-        | Class::TlsNotSpoken
-        | Class::TlsRequired
-        | Class::TlsClientCert
-        | Class::TlsVersion => of_tls(class),
+        class if class.is_of_tls() => of_tls(class),
         Class::AuthRequired => Remedy::of(
             "database-auth-required",
             "put the password into DATABASE_URL or DATABASE_PASSWORD: the server wants one",

@@ -17,13 +17,7 @@ pub(crate) const fn of_redis(class: Class) -> Remedy {
         Class::Timeout => Remedy::by_time("redis-hangs"),
         Class::Slow => Remedy::by_time("redis-slow"),
         Class::Closed => Remedy::by_time("redis-closed"),
-        Class::TlsUntrusted
-        | Class::TlsExpired
-        | Class::TlsHostname
-        | Class::TlsNotSpoken
-        | Class::TlsRequired
-        | Class::TlsClientCert
-        | Class::TlsVersion => of_tls(class),
+        class if class.is_of_tls() => of_tls(class),
         Class::AuthRequired => Remedy::of(
             "redis-auth-required",
             "put the password into REDIS_URL: redis://:PASSWORD@host:6379/0",

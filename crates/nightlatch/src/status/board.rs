@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nightlatch_core::{RecordClock, Timestamp};
 
 use super::{SAMPLE_EVERY, Sample, Samples};
-use crate::health::{AUTH_SERVICE, Health, OptionalStatus};
+use crate::health::Health;
 use crate::metrics::Metrics;
 
 /// How this node is and was.
@@ -57,20 +57,10 @@ impl Board {
 
     fn sample(&self) -> Sample {
         let snapshot = self.health.snapshot();
-        let optional = |name, status| match status {
-            OptionalStatus::Disabled | OptionalStatus::Unknown => None,
-            OptionalStatus::Connected => Some((name, None)),
-            OptionalStatus::Failed(class) => Some((name, Some(class))),
-        };
-        let states = [
-            Some(("database", snapshot.database_class)),
-            optional("redis", snapshot.cache),
-            optional(AUTH_SERVICE, snapshot.auth_service),
-        ];
         let (checks, logins) = self.metrics.counts();
         Sample {
             at: self.now(),
-            states: states.into_iter().flatten().collect(),
+            states: snapshot.states().collect(),
             checks,
             logins,
             calls: self.metrics.call_times(),

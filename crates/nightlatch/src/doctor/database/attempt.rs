@@ -100,13 +100,7 @@ fn of_pool(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<
         ..database.clone()
     };
     let how = "with pgbouncer=true".to_owned();
-    vec![Attempt {
-        how,
-        database,
-        host: met.number,
-        is_whole: true,
-        fix: subject.line(|url| pooled(&url::with_placeholder(url))),
-    }]
+    vec![Attempt { how, database, host: met.number, is_whole: true, fix: subject.line(pooled) }]
 }
 
 /// Other readings of the password that stands there.
@@ -140,7 +134,7 @@ fn of_tls(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<A
         let with_mode = |url: &str| url::with_parameter(url, "sslmode", mode);
         let bare = without_password(database);
         let database = PostgresDatabase { url: Secret::new(with_mode(bare.url.expose())), ..bare };
-        let fix = subject.line(|url| with_mode(&url::with_placeholder(url)));
+        let fix = subject.line(with_mode);
         let how = format!("with sslmode={mode}");
         Attempt { how, database, host: met.number, is_whole: false, fix }
     };

@@ -9,7 +9,7 @@ use super::super::configured::Configured;
 use super::super::finding::Finding;
 use super::refusal::place_of;
 use super::rights::identifier;
-use super::url::{with_parameter, with_placeholder};
+use super::url::with_parameter;
 use crate::config::ProblemLevel::{Info, Warn};
 
 /// The least version that is maintained by anybody.
@@ -67,7 +67,7 @@ pub(super) fn judge_transport(
          changes everything",
         place_of(elsewhere)
     );
-    let fix = subject.line(|url| with_parameter(&with_placeholder(url), "sslmode", "verify-full"));
+    let fix = subject.line(|url| with_parameter(url, "sslmode", "verify-full"));
     Some(Finding { fix, ..Finding::new("database-tls-weak", Warn, why) })
 }
 
@@ -103,8 +103,7 @@ fn of_pool(
         (false, Pooling::Seen) => {
             let why = "leads to a pool that changes connections with each transaction (PgBouncer): \
                        what is left in one would meet others, and news of other nodes come late";
-            let fix =
-                subject.line(|url| with_parameter(&with_placeholder(url), "pgbouncer", "true"));
+            let fix = subject.line(|url| with_parameter(url, "pgbouncer", "true"));
             Some(Finding { fix, ..Finding::new("database-pool-undeclared", Warn, why) })
         }
         (true, Pooling::NotSeen) => {

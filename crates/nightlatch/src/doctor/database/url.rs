@@ -1,8 +1,5 @@
 //! A URL of PostgreSQL with one part of it changed. It was read before, so its form is known.
 
-/// What stands for the password in a line that is to be written.
-const PLACEHOLDER: &str = "PASSWORD";
-
 struct Parts<'a> {
     user_info: Option<&'a str>,
     hosts: &'a str,
@@ -33,11 +30,6 @@ impl<'a> Parts<'a> {
         let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
         pairs.filter(|pair| !names.contains(&name(pair).as_str())).collect()
     }
-}
-
-/// The same with `PASSWORD` where the password is not shown.
-pub(super) fn with_placeholder(shown: &str) -> String {
-    shown.replacen(":***@", &format!(":{PLACEHOLDER}@"), 1)
 }
 
 /// The same with this parameter, and no other value of it.
@@ -81,7 +73,6 @@ mod tests {
         assert_eq!(without_password(url), "postgres://u@a:1,b/db?sslmode=disable");
         assert_eq!(password(url), Some("p%40"));
         assert_eq!(password("postgres://h/db"), None);
-        assert_eq!(with_placeholder("postgres://u:***@h"), "postgres://u:PASSWORD@h");
         assert_eq!(with_parameter("postgres:///db", "a", "b"), "postgres:///db?a=b");
     }
 }

@@ -149,13 +149,7 @@ fn sentence(class: Class, subject: &Subject, at: &Evidence<'_>) -> String {
         Class::Unreachable | Class::Dns | Class::Timeout | Class::Closed | Class::Protocol => {
             of_way(class, at, &place)
         }
-        Class::TlsUntrusted
-        | Class::TlsExpired
-        | Class::TlsHostname
-        | Class::TlsNotSpoken
-        | Class::TlsRequired
-        | Class::TlsClientCert
-        | Class::TlsVersion => of_tls(class, &place),
+        class if class.is_of_tls() => of_tls(class, &place),
         Class::AuthRequired | Class::AuthFailed | Class::Forbidden => {
             of_login(class, subject, &place)
         }

@@ -117,9 +117,8 @@ impl StatusView {
 }
 
 fn dependencies(snapshot: &Snapshot, columns: &[Option<Column>]) -> Vec<DependencyView> {
-    let database =
-        snapshot.database_class.map_or(OptionalStatus::Connected, OptionalStatus::Failed);
-    [("database", database), ("redis", snapshot.cache), ("auth_service", snapshot.auth_service)]
+    snapshot
+        .dependencies()
         .into_iter()
         .filter(|(_, status)| *status != OptionalStatus::Disabled)
         .map(|(name, status)| {

@@ -6,6 +6,17 @@ use crate::http::problem::{Code, Upstream};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LoginOutcome(Option<Code>);
 
+/// Whose doing it was that a login came to what it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// Somebody is logged in.
+    Nobody,
+    /// Who asked is refused.
+    Client,
+    /// We failed, or what is beneath us.
+    Server,
+}
+
 /// How logins fail.
 const FAILURES: [Code; 18] = [
     Code::InvalidCredentials,
@@ -46,6 +57,15 @@ impl LoginOutcome {
 
     pub(super) fn index(self) -> usize {
         Self::all().position(|outcome| outcome == self).unwrap_or(Self::KINDS - 1)
+    }
+
+    /// Whose doing it was.
+    pub(super) const fn blame(self) -> Blame {
+        match self.0 {
+            None => Blame::Nobody,
+            Some(Code::InvalidCredentials | Code::Throttled) => Blame::Client,
+            Some(_) => Blame::Server,
+        }
     }
 
     pub(super) const fn as_str(self) -> &'static str {
