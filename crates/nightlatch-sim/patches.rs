@@ -143,7 +143,7 @@ pub(crate) const PATCHES: &[Patch] = &[
     Patch {
         mutants: "positions_before_commit",
         file: "memory/session.rs",
-        original: "self.run(\"ending sessions\", deadline, move |state| state.end(which, now))",
+        original: "self.run(\"ending sessions\", deadline, move |state| state.end_by(which, now, &by))",
         patched: "if crate::mutant::breaks(\"positions_before_commit\") {
             return Box::pin(async move {
                 let taken = self.run(\"taking a position\", deadline, |state| {
@@ -153,12 +153,12 @@ pub(crate) const PATCHES: &[Patch] = &[
                 crate::mutant::others_come_in_between().await;
                 let end = move |state: &mut State| {
                     crate::mutant::use_position(taken);
-                    state.end(which, now)
+                    state.end_by(which, now, &by)
                 };
                 self.run(\"ending sessions\", deadline, end).await
             });
         }
-        self.run(\"ending sessions\", deadline, move |state| state.end(which, now))",
+        self.run(\"ending sessions\", deadline, move |state| state.end_by(which, now, &by))",
     },
     Patch {
         mutants: "positions_before_commit",

@@ -17,6 +17,7 @@
 
 mod access_token;
 mod announcer;
+mod audit;
 mod auth_service;
 mod clock;
 pub mod coherence;
@@ -46,6 +47,10 @@ mod username;
 
 pub use access_token::{ACCESS_LEEWAY, AccessCheck, AccessClaims, AccessTokens, NoSigningKey};
 pub use announcer::Announcer;
+pub use audit::{
+    Actor, AuditAction, AuditEntry, AuditId, AuditPage, AuditQuery, AuditedFailure, AuditedUser,
+    FailedTry, Who,
+};
 pub use auth_service::{
     AuthService, AuthServiceError, AuthServiceFailure, HandedOn, Person, Standing, Vouched,
 };
@@ -73,12 +78,12 @@ pub use service::{Keys, Policy, Ports, Service};
 pub use session::{Client, LastUse, NewRefresh, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
-    BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, Exchange, FeedStore,
-    FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures,
-    LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored,
-    NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation,
-    SessionEnd, SessionStore, StandingNote, StandingPage, StandingQuery, StoreError,
-    StoreErrorKind, StoreResult, StoredKey, Sweep, TokenStore, UserStore,
+    AuditStore, BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, Exchange,
+    FeedStore, FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh,
+    LookupFailures, LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate,
+    Mirrored, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated,
+    Rotation, SessionEnd, SessionStore, StandingNote, StandingPage, StandingQuery, StoreError,
+    StoreErrorKind, StoreResult, StoredKey, Sweep, SweepBefore, TokenStore, UserStore,
 };
 pub use subject::{Subject, SubjectError};
 #[cfg(feature = "system")]

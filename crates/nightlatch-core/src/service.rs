@@ -4,6 +4,7 @@
 //! A use case reads as a story: guard, guard, act, answer. It asks its ports one after the other
 //! and starts no task of its own; what goes on behind an answer is handed back to the caller.
 
+mod audit;
 mod change_password;
 mod check_bearer;
 mod check_session;

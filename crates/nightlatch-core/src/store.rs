@@ -3,10 +3,12 @@
 //! Every method takes the deadline of the request it serves, and every error says whether a write
 //! may have happened all the same: "not applied" and "unknown" lead to different answers.
 
+mod audit;
 mod error;
 mod feed;
 mod mirror;
 mod token;
+mod user;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,13 +16,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::throttle::AddressPrefix;
-use crate::username::LoginName;
 use crate::{
-    AsOf, Deadline, Email, FailureClass, Generation, Groups, HashKind, History, LastUse,
-    NewSession, NodeStore, PasswordHash, Session, SessionId, Subject, ThrottleStore, Timestamp,
-    TokenHash, User, UserId, Username, Written,
+    Actor, AsOf, AuditAction, Deadline, FailureClass, History, LastUse, NewSession, NodeStore,
+    Session, SessionId, ThrottleStore, Timestamp, TokenHash, User, UserId, Username, Written,
 };
 
+pub use audit::AuditStore;
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
 pub use mirror::{
@@ -28,102 +29,16 @@ pub use mirror::{
     StandingQuery,
 };
 pub use token::{CLOCKS_APART, Exchange, KnownRefresh, Rotated, Rotation, StoredKey, TokenStore};
+pub use user::{
+    ChangedPassword, CreateUser, Credentials, ImportOutcome, ImportUser, NewUser, PasswordChange,
+    UserStore,
+};
 
 /// A future that a port returns. Boxed, as ports are chosen when the server starts.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a port returns.
 pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// What a login needs to know of a user, read in one statement.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The user, whose generation belongs to `hash`.
-    pub user: User,
-    /// The stored hash; `None` for a user who cannot log in by password.
-    pub hash: Option<PasswordHash>,
-    /// Whose mirror the user is, if anybody's.
-    pub subject: Option<Subject>,
-    /// Whether this account logged in from the asked address prefix within 30 days.
-    pub prefix_is_known: bool,
-}
-
-/// A user to be created.
-#[derive(Clone, Debug)]
-pub struct NewUser {
-    /// Its id.
-    pub id: UserId,
-    /// A free name, as the record will decide.
-    pub username: Username,
-    /// A free e-mail, if any.
-    pub email: Option<Email>,
-    /// Whether the e-mail is known to be this person's.
-    pub email_verified: bool,
-    /// The name to show.
-    pub name: String,
-    /// Groups.
-    pub groups: Groups,
-    /// The password hash, if the user may log in by password.
-    pub hash: Option<PasswordHash>,
-    /// Whose mirror the user is; then there is no hash.
-    pub subject: Option<Subject>,
-    /// Whether the user may log in.
-    pub enabled: bool,
-    /// Creation time.
-    pub created_at: Timestamp,
-}
-
-/// What creating a user came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CreateUser {
-    /// Created.
-    Created(User),
-    /// The folded name is somebody's.
-    UsernameTaken,
-    /// The folded e-mail is somebody's.
-    EmailTaken,
-    /// Somebody else is this subject's mirror.
-    SubjectTaken,
-}
-
-/// A user from another system.
-pub type ImportUser = NewUser;
-
-/// What importing one user came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportOutcome {
-    /// Created.
-    Created,
-    /// A user of this name with the same e-mail is there already and was left alone.
-    Present,
-    /// The name is there with another e-mail; left alone.
-    UsernameTaken,
-    /// The e-mail is another user's; left alone.
-    EmailTaken,
-}
-
-/// A changed password with the session that the caller goes on with.
-#[derive(Clone, Debug)]
-pub struct PasswordChange {
-    /// Whose.
-    pub user_id: UserId,
-    /// The generation that the old password was verified at; `None` for an operator's change, which
-    /// does not ask whether the user may log in.
-    pub verified_at: Option<Generation>,
-    /// The new hash.
-    pub hash: PasswordHash,
-    /// The caller's next session. Its `generation` is ignored: it gets the raised one.
-    pub next_session: Option<NewSession>,
-}
-
-/// What a password change came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedPassword {
-    /// The user, of the raised generation.
-    pub user: User,
-    /// The caller's next session, if one was asked for.
-    pub next: Option<FoundSession>,
-}
 
 /// A session with all that a request or a copy of it needs, read in one statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +83,18 @@ pub enum SessionEnd {
     Everything,
 }
 
+impl SessionEnd {
+    /// What the audit log calls it.
+    #[must_use]
+    pub const fn action(self) -> AuditAction {
+        match self {
+            Self::Token(_) => AuditAction::Logout,
+            Self::One(_) | Self::OneOf(..) => AuditAction::SessionRevoked,
+            Self::OthersOf(..) | Self::AllOf(_) | Self::Everything => AuditAction::SessionsRevoked,
+        }
+    }
+}
+
 /// Why requests cannot be served though the record answers: a page is damaged, a table locked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LookupFailures {
@@ -179,6 +106,15 @@ pub struct LookupFailures {
     pub some: Option<FailureClass>,
 }
 
+/// What is old enough to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepBefore {
+    /// Sessions that ended, feed rows and failures before this.
+    pub ended: Timestamp,
+    /// Entries of the audit log before this.
+    pub audited: Timestamp,
+}
+
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sweep {
@@ -188,98 +124,23 @@ pub struct Sweep {
     pub feed_rows: u64,
     /// Failures and known prefixes that count no longer.
     pub throttle_rows: u64,
+    /// Entries of the audit log.
+    pub audit_rows: u64,
 }
 
-/// Users and their credentials.
-pub trait UserStore: Send + Sync {
-    /// The user of a folded login name with its credentials, whether enabled or not.
-    fn find_credentials<'a>(
-        &'a self,
-        name: &'a LoginName,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Option<Credentials>>;
-
-    /// The same by id.
-    fn find_credentials_by_id(
-        &self,
-        id: UserId,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Credentials>>;
-
-    /// Creates a user if name and e-mail are free.
-    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser>;
-
-    /// Users by folded name, those after `after`, at most `limit`.
-    fn list_users<'a>(
-        &'a self,
-        after: Option<&'a str>,
-        limit: u32,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Vec<User>>;
-
-    /// Enables or disables, and tells the feed; disabling raises the generation and ends all
-    /// sessions. `None`: no such user.
-    fn set_enabled(
-        &self,
-        id: UserId,
-        enabled: bool,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>>;
-
-    /// Deletes a user and ends all sessions; `false`: no such user.
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>>;
-
-    /// Replaces groups and tells copies to be read again. `None`: no such user.
-    fn set_groups(
-        &self,
-        id: UserId,
-        groups: Groups,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>>;
-
-    /// Says that the e-mail is this person's. `None`: no such user, or no e-mail.
-    fn verify_email(
-        &self,
-        id: UserId,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>>;
-
-    /// Changes the password, raises the generation, ends every session and creates the caller's
-    /// next one, all or nothing. A disabled user stays disabled. `None`: there is no such user, it is
-    /// somebody's mirror, or
-    /// the generation that the change was verified at is not that of an enabled user any more.
-    fn change_password(
-        &self,
-        change: PasswordChange,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<ChangedPassword>>>;
-
-    /// Replaces a hash by a stronger one of the same password, if it still is the stored one.
-    /// Ends nothing.
-    fn upgrade_hash(
-        &self,
-        id: UserId,
-        old: PasswordHash,
-        new: PasswordHash,
-        deadline: Deadline,
-    ) -> StoreResult<'_, bool>;
-
-    /// Creates those who are not there, in one commit. One outcome a user, in order.
-    fn import_users(
-        &self,
-        users: Vec<ImportUser>,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<ImportOutcome>>;
-
-    /// The kinds of hashes that are stored, each once.
-    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>>;
+impl Sweep {
+    /// Whether it removed so many rows of some kind.
+    #[must_use]
+    pub const fn has_any(&self, limit: u32) -> bool {
+        let limit = limit as u64;
+        self.sessions >= limit
+            || self.feed_rows >= limit
+            || self.throttle_rows >= limit
+            || self.audit_rows >= limit
+    }
 }
 
-/// Sessions.
+/// Sessions. Who makes a change is told, and written to the audit log with it.
 pub trait SessionStore: Send + Sync {
     /// Inserts a session if its user is enabled and still of its generation, and ends the one it
     /// replaces. Notes the address prefix as known. `None`: the generation moved or the user is
@@ -288,6 +149,7 @@ pub trait SessionStore: Send + Sync {
         &self,
         session: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>>;
 
@@ -332,6 +194,7 @@ pub trait SessionStore: Send + Sync {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>>;
 
@@ -352,8 +215,8 @@ pub trait RecordStore: Send + Sync {
     /// Whether requests can be served, as far as those that came have told; asks again what failed.
     fn probe_lookups(&self, deadline: Deadline) -> BoxFuture<'_, LookupFailures>;
 
-    /// Removes a small batch of what has ended before `before`, and failures before `before`.
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;
+    /// Removes a small batch of what is older than it is kept: at most `limit` rows of each kind.
+    fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep>;
 
     /// The value under `name`, storing `fresh` first if there is none: one value for all nodes.
     fn shared_secret<'a>(
@@ -373,6 +236,7 @@ pub trait Record:
     + FeedStore
     + ThrottleStore
     + NodeStore
+    + AuditStore
     + RecordStore
 {
 }
@@ -385,6 +249,7 @@ impl<T> Record for T where
         + FeedStore
         + ThrottleStore
         + NodeStore
+        + AuditStore
         + RecordStore
 {
 }

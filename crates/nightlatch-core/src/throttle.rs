@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::store::BoxFuture;
-use crate::{Deadline, Timestamp, UserId};
+use crate::{Deadline, FailedTry, Timestamp, UserId};
 
 pub use counter_keys::{CounterKeys, ENTRY_TAG_BYTES};
 pub use windows::{Allowance, Decision, SlidingWindows};
@@ -254,10 +254,12 @@ pub trait Ticket: Send {
 
 /// Counts tries. Every node counts what passes through it, whatever else is reachable.
 pub trait Throttle: Send + Sync {
-    /// Reserves a try under all of `wants`, waiting for those before it while the deadline lasts.
+    /// Reserves a try under all of `wants`, waiting for those before it while the deadline lasts. If it
+    /// fails, `tried` is written to the audit log.
     fn reserve(
         &self,
         wants: Vec<(ThrottleKey, Limit)>,
+        tried: Option<FailedTry>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>>;
 

@@ -3,7 +3,7 @@
 //! They are kept so that a restart gives no fresh allowance, and read by the other nodes, so that
 //! all of them together let through what one of them would.
 
-use crate::{Deadline, Failure, NodeId, StoreResult, Timestamp};
+use crate::{AuditedFailure, Deadline, Failure, NodeId, StoreResult, Timestamp};
 
 /// A place among the failures that the record keeps. Places follow commit order: whoever has seen
 /// everything up to one has missed nothing.
@@ -34,11 +34,12 @@ pub struct FailureNews {
 
 /// Failures that throttles count, kept so that a restart gives no fresh allowance.
 pub trait ThrottleStore: Send + Sync {
-    /// Appends failures that the node `by` has counted.
+    /// Appends failures that the node `by` has counted, and writes `audited` to the audit log.
     fn append_failures(
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()>;
 

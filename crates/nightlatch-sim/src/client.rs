@@ -11,7 +11,9 @@ use nightlatch_core::service::{
     ActiveSession, ChangePasswordError, ChangePasswordRequest, CheckError, LoggedIn, LoginError,
     LoginRequest, LogoutError, Refreshed, TokenPair, TokenRequest,
 };
-use nightlatch_core::{AccessTokens, Deadline, Groups, Password, Service, StoreError, UserId};
+use nightlatch_core::{
+    AccessTokens, Actor, Deadline, Groups, Password, Service, StoreError, UserId,
+};
 
 use crate::history::{
     Action, Given, GivenPair, GivenSession, OpId, Outcome, Pair, PasswordNo, Person, Recorder,
@@ -61,19 +63,21 @@ impl Client {
             Action::ChangePassword { session, old, new } => {
                 self.change_password(session, old, new).await
             }
-            Action::RevokeAll { person } => {
-                done(self.service.revoke_all_of(self.user(person), self.request()).await)
+            Action::RevokeAll { person } => done(
+                self.service.revoke_all_of(self.user(person), Actor::node(), self.request()).await,
+            ),
+            Action::RevokeEverything => {
+                done(self.service.revoke_everything(Actor::node(), self.request()).await)
             }
-            Action::RevokeEverything => done(self.service.revoke_everything(self.request()).await),
-            Action::Disable { person } => {
-                done(self.service.disable_user(self.user(person), self.request()).await)
-            }
-            Action::Enable { person } => {
-                done(self.service.enable_user(self.user(person), self.request()).await)
-            }
+            Action::Disable { person } => done(
+                self.service.disable_user(self.user(person), Actor::node(), self.request()).await,
+            ),
+            Action::Enable { person } => done(
+                self.service.enable_user(self.user(person), Actor::node(), self.request()).await,
+            ),
             Action::SetGroup { person, group } => {
                 let (user, groups) = (self.user(person), group_named(group));
-                done(self.service.set_groups(user, groups, self.request()).await)
+                done(self.service.set_groups(user, groups, Actor::node(), self.request()).await)
             }
         };
         performed.unwrap_or_else(|ends| ends)
@@ -136,7 +140,7 @@ impl Client {
 
     async fn refresh(&self, session: Given, pair: Pair) -> Result<Outcome, Ends> {
         let refresh = self.pair(pair).refresh;
-        match self.service.refresh(&refresh, self.request()).await {
+        match self.service.refresh(&refresh, Actor::node(), self.request()).await {
             Ok(Refreshed::Renewed(next)) => {
                 let is_right = next.access.session == self.session(session).id;
                 let refreshed = || Outcome::Refreshed(self.keep_pair(session, &next));
@@ -159,13 +163,17 @@ impl Client {
         };
         let token = self.service.token_hash(&cookie);
         let token = token.expect("it was given out under these keys");
-        ended(&self.service.logout(token, self.request()).await)
+        ended(&self.service.logout(token, Actor::node(), self.request()).await)
     }
 
     /// How a program logs out.
     async fn revoke_refresh(&self, given: Given) -> Result<Outcome, Ends> {
         let pair = self.latest_pair(given);
-        match self.service.revoke_refresh(&self.pair(pair).refresh, self.request()).await {
+        match self
+            .service
+            .revoke_refresh(&self.pair(pair).refresh, Actor::node(), self.request())
+            .await
+        {
             Ok(is_ours) => {
                 assert!(is_ours, "it was given out under these keys");
                 Ok(Outcome::Done)
@@ -177,14 +185,14 @@ impl Client {
     async fn revoke(&self, given: Given) -> Result<Outcome, Ends> {
         let session = self.session(given);
         let user = self.user(session.person);
-        ended(&self.service.revoke_session(user, session.id, self.request()).await)
+        ended(&self.service.revoke_session(user, session.id, Actor::node(), self.request()).await)
     }
 
     async fn revoke_others(&self, kept: Given) -> Result<Outcome, Ends> {
         let deadline = self.request();
         let active = self.authenticate(kept, deadline).await?;
         let (user, current) = (active.user().id, active.session().id);
-        done(self.service.revoke_others(user, current, deadline).await)
+        done(self.service.revoke_others(user, current, Actor::node(), deadline).await)
     }
 
     async fn change_password(
@@ -202,6 +210,7 @@ impl Client {
             new: typed(person, new),
             client: somewhere(),
             device: None,
+            request_id: String::new(),
         };
         match self.service.change_password(request, deadline).await {
             Ok(logged_in) => Ok(Outcome::LoggedIn(self.keep(person, &logged_in))),

@@ -8,7 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{Clock, CreateUser, Deadline, Groups, NewUser, Timestamp, UserId, Username};
+use nightlatch_core::{
+    Actor, Clock, CreateUser, Deadline, Groups, NewUser, SweepBefore, Timestamp, UserId, Username,
+};
 use tokio::task::unconstrained;
 use uuid::Uuid;
 
@@ -229,7 +231,8 @@ impl World {
             }
             Fault::Prune { older_than } => {
                 self.recorder.prunes();
-                let before = record_time(self.time.now()).before(older_than);
+                let time = record_time(self.time.now()).before(older_than);
+                let before = SweepBefore { ended: time, audited: time };
                 let swept = self.shared.record.sweep(before, SWEEP_MAX, never()).await;
                 swept.expect("the record itself never fails");
             }
@@ -350,7 +353,7 @@ impl World {
                 enabled: true,
                 created_at: Timestamp::EPOCH,
             };
-            let created = self.shared.record.create_user(user, never()).await;
+            let created = self.shared.record.create_user(user, Actor::node(), never()).await;
             let Ok(CreateUser::Created(user)) = created else {
                 unreachable!("an empty record has room for {}", name_of(person))
             };

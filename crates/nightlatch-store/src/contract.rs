@@ -22,6 +22,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod audit;
 pub mod feed;
 mod fixture;
 pub mod mirror;
@@ -142,6 +143,18 @@ impl Shift {
 macro_rules! contract_tests {
     ($make:path) => {
         $crate::contract_tests!(@cases $make;
+            audit: a_login_and_the_session_that_it_replaces_are_told;
+            audit: a_refused_login_is_not_told_as_one;
+            audit: the_end_of_a_session_is_told_once_and_by_what_it_was;
+            audit: the_end_of_many_sessions_is_one_entry_with_their_number;
+            audit: a_refresh_token_that_is_used_twice_is_told;
+            audit: what_operators_do_with_users_is_told;
+            audit: of_imported_users_those_are_told_who_are_new;
+            audit: a_new_signing_key_is_told;
+            audit: failed_tries_are_told_with_what_is_known_of_them;
+            audit: the_audit_log_is_read_in_pages_and_by_what_is_asked_for;
+            audit: a_sweep_removes_old_entries_and_never_gives_a_place_again;
+            audit: kinds_of_hashes_are_not_told;
             user: a_created_user_is_found_by_name_email_and_id;
             user: names_and_emails_are_taken_in_their_folded_form;
             user: of_many_who_want_one_name_one_gets_it;

@@ -4,19 +4,19 @@
 //! effect or after it; a test or a simulation decides both, at the very moment that it wants to show.
 
 mod mirror;
+mod user;
 
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
-    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
-    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
-    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, Record, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId, SessionStore,
-    StoreError, StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore,
-    User, UserId, UserStore, Username, Written,
+    Actor, AddressPrefix, AuditEntry, AuditQuery, AuditStore, AuditedFailure, BoxFuture, Cluster,
+    Deadline, Epoch, Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore,
+    FoundSession, Head, History, KeptFailures, LookupFailures, LostRevocations, NewSession, NodeId,
+    NodeStore, Position, Record, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId,
+    SessionStore, StoreError, StoreResult, StoredKey, Sweep, SweepBefore, ThrottleStore, Timestamp,
+    TokenHash, TokenStore, UserId, Username, Written,
 };
 use tokio::time::Instant;
 
@@ -74,120 +74,16 @@ impl InterceptedRecord {
     }
 }
 
-impl UserStore for InterceptedRecord {
-    fn find_credentials<'a>(
-        &'a self,
-        name: &'a LoginName,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Option<Credentials>> {
-        self.pass(("find_credentials", deadline), move |record| {
-            record.find_credentials(name, prefix, now, deadline)
-        })
-    }
-
-    fn find_credentials_by_id(
-        &self,
-        id: UserId,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Credentials>> {
-        self.pass(("find_credentials_by_id", deadline), move |record| {
-            record.find_credentials_by_id(id, prefix, now, deadline)
-        })
-    }
-
-    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
-        self.pass(("create_user", deadline), move |record| record.create_user(user, deadline))
-    }
-
-    fn list_users<'a>(
-        &'a self,
-        after: Option<&'a str>,
-        limit: u32,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Vec<User>> {
-        self.pass(("list_users", deadline), move |record| record.list_users(after, limit, deadline))
-    }
-
-    fn set_enabled(
-        &self,
-        id: UserId,
-        enabled: bool,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass(("set_enabled", deadline), move |record| {
-            record.set_enabled(id, enabled, deadline)
-        })
-    }
-
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
-        self.pass(("delete_user", deadline), move |record| record.delete_user(id, deadline))
-    }
-
-    fn set_groups(
-        &self,
-        id: UserId,
-        groups: Groups,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass(("set_groups", deadline), move |record| record.set_groups(id, groups, deadline))
-    }
-
-    fn verify_email(
-        &self,
-        id: UserId,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.pass(("verify_email", deadline), move |record| record.verify_email(id, deadline))
-    }
-
-    fn change_password(
-        &self,
-        change: PasswordChange,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
-        self.pass(("change_password", deadline), move |record| {
-            record.change_password(change, deadline)
-        })
-    }
-
-    fn upgrade_hash(
-        &self,
-        id: UserId,
-        old: PasswordHash,
-        new: PasswordHash,
-        deadline: Deadline,
-    ) -> StoreResult<'_, bool> {
-        self.pass(("upgrade_hash", deadline), move |record| {
-            record.upgrade_hash(id, old, new, deadline)
-        })
-    }
-
-    fn import_users(
-        &self,
-        users: Vec<ImportUser>,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<ImportOutcome>> {
-        self.pass(("import_users", deadline), move |record| record.import_users(users, deadline))
-    }
-
-    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
-        self.pass(("list_hash_kinds", deadline), move |record| record.list_hash_kinds(deadline))
-    }
-}
-
 impl SessionStore for InterceptedRecord {
     fn create_session(
         &self,
         session: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         self.pass(("create_session", deadline), move |record| {
-            record.create_session(session, prefix, deadline)
+            record.create_session(session, prefix, by, deadline)
         })
     }
 
@@ -227,10 +123,11 @@ impl SessionStore for InterceptedRecord {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
         self.pass(("end_sessions", deadline), move |record| {
-            record.end_sessions(which, now, deadline)
+            record.end_sessions(which, now, by, deadline)
         })
     }
 
@@ -244,8 +141,13 @@ impl SessionStore for InterceptedRecord {
 }
 
 impl TokenStore for InterceptedRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
-        self.pass(("rotate", deadline), move |record| record.rotate(rotation, deadline))
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>> {
+        self.pass(("rotate", deadline), move |record| record.rotate(rotation, by, deadline))
     }
 
     fn knows_refresh(
@@ -263,8 +165,8 @@ impl TokenStore for InterceptedRecord {
         self.pass(("list_keys", deadline), move |record| record.list_keys(deadline))
     }
 
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
-        self.pass(("add_key", deadline), move |record| record.add_key(key, deadline))
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.pass(("add_key", deadline), move |record| record.add_key(key, by, deadline))
     }
 
     fn reseal_key(
@@ -284,10 +186,11 @@ impl ThrottleStore for InterceptedRecord {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.pass(("append_failures", deadline), move |record| {
-            record.append_failures(by, failures, deadline)
+            record.append_failures(by, failures, audited, deadline)
         })
     }
 
@@ -366,6 +269,16 @@ impl FeedStore for InterceptedRecord {
     }
 }
 
+impl AuditStore for InterceptedRecord {
+    fn list_audit(
+        &self,
+        query: AuditQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<AuditEntry>> {
+        self.pass(("list_audit", deadline), move |record| record.list_audit(query, deadline))
+    }
+}
+
 impl RecordStore for InterceptedRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.pass(("migrate", deadline), move |record| record.migrate(deadline))
@@ -375,7 +288,7 @@ impl RecordStore for InterceptedRecord {
         self.record.probe_lookups(deadline)
     }
 
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+    fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.pass(("sweep", deadline), move |record| record.sweep(before, limit, deadline))
     }
 

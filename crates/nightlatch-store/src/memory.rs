@@ -4,6 +4,7 @@
 //! real records have something simple to be compared with. Nothing outlives it, so it is no record
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
+mod audit;
 mod feed;
 mod mirror;
 mod node;
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nightlatch_core::{
-    Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FailurePosition, FeedKind, FeedRow,
-    Generation, History, NodeId, Outcome, PasswordHash, Position, Session, SessionId, StoreError,
-    StoreErrorKind, StoreResult, StoredKey, Subject, Timestamp, TokenHash, User, UserId,
+    AuditEntry, AuditId, Clock, Deadline, Entropy, Epoch, Failure, FailureClass, FailurePosition,
+    FeedKind, FeedRow, Generation, History, NodeId, Outcome, PasswordHash, Position, Session,
+    SessionId, StoreError, StoreErrorKind, StoreResult, StoredKey, Subject, Timestamp, TokenHash,
+    User, UserId,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -106,6 +108,8 @@ struct State {
     nodes: Nodes,
     secrets: BTreeMap<String, Vec<u8>>,
     keys: BTreeMap<u32, StoredKey>,
+    audit: BTreeMap<AuditId, AuditEntry>,
+    audited_to: AuditId,
 }
 
 #[derive(Clone)]
@@ -153,6 +157,8 @@ impl State {
             nodes: Nodes::default(),
             secrets: BTreeMap::new(),
             keys: BTreeMap::new(),
+            audit: BTreeMap::new(),
+            audited_to: AuditId::default(),
         };
         state.append(FeedKind::Start, state.now());
         state

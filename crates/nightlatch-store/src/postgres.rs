@@ -4,6 +4,7 @@
 //! that dies, and no lock waits for one. What is promised about order rests on the feed's head
 //! row, see `postgres/session.rs`.
 
+mod audit;
 mod call;
 mod connect;
 mod end;
@@ -25,6 +26,7 @@ mod refusal;
 mod row;
 mod schema;
 mod session;
+mod single;
 mod throttle;
 mod tls;
 mod token;

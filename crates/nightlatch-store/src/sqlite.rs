@@ -6,6 +6,7 @@
 //!
 //! What happens when the file is removed or replaced under us is told in `sqlite/opening.rs`.
 
+mod audit;
 mod backup;
 mod connection;
 mod failure;

@@ -19,8 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, FailureNews, KeptFailures, Limit, NodeId, RecordClock, Refused,
-    StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore, Ticket, Timestamp,
+    AuditedFailure, BoxFuture, Deadline, FailedTry, Failure, FailureNews, KeptFailures, Limit,
+    NodeId, RecordClock, Refused, StoreError, Throttle, ThrottleKey, ThrottleScope, ThrottleStore,
+    Ticket, Timestamp,
 };
 use tokio::sync::oneshot;
 
@@ -125,13 +126,14 @@ impl Throttle for LocalThrottle {
     fn reserve(
         &self,
         wants: Vec<(ThrottleKey, Limit)>,
+        tried: Option<FailedTry>,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>> {
         Box::pin(async move {
             let entered = self.shared.enter(wants, deadline).await;
             self.shared.tally.count(entered.as_ref().map(|_| ()));
             let reserved = entered?;
-            Ok(Box::new(LocalTicket { reserved }) as Box<dyn Ticket>)
+            Ok(Box::new(LocalTicket { reserved, tried }) as Box<dyn Ticket>)
         })
     }
 
@@ -276,14 +278,24 @@ impl Shared {
     }
 
     /// Counts at once; the number up to which the journal must be written for it to be kept.
-    fn fail(self: &Arc<Self>, wants: &Wants, together: Option<Reservation>) -> u64 {
+    fn fail(
+        self: &Arc<Self>,
+        wants: &Wants,
+        tried: Option<FailedTry>,
+        together: Option<Reservation>,
+    ) -> u64 {
         if let Some(counters) = self.together.get() {
             counters.fail(wants, together);
         }
-        let (now, at) = (self.boot_now(), self.clock.now());
+        let (now, at, clock) = (self.boot_now(), self.clock.now(), self.clock.clock());
         let turns = self.counters().turnstile.fail(wants, now);
         self.hand_out(turns);
-        self.journal.push(wants.iter().map(|(key, _)| Failure { key: *key, at }))
+        let tried = tried.map(|tried| AuditedFailure { at, tried, count: 1 });
+        self.journal.push(
+            wants.iter().map(|(key, _)| Failure { key: *key, at }),
+            tried,
+            clock.boottime(),
+        )
     }
 
     /// Tells those whose turn has come. Not under the lock: who has gone meanwhile gives back.

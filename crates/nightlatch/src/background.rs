@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{AccessTokens, Deadline, FEED_RETENTION, Record, Service, StoreError};
+use nightlatch_core::{
+    AccessTokens, Deadline, FEED_RETENTION, Record, Service, StoreError, SweepBefore,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +25,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Rows of each kind that one sweep removes, so that no login waits long behind it.
 const SWEEP_ROWS_MAX: u32 = 500;
+
+/// Sweeps that follow each other while there is more: together as many rows as a busy record makes.
+const SWEEPS_MAX: u32 = 40;
 
 /// How often the kinds of stored hashes are looked at: an import brings dearer ones.
 const LEARN_KINDS_EVERY: Duration = Duration::from_secs(30);
@@ -44,6 +49,8 @@ pub struct Jobs {
     pub hasher: Arc<HashPool>,
     /// Writes access tokens.
     pub access_tokens: Arc<dyn AccessTokens>,
+    /// How long entries of the audit log are kept.
+    pub audit_retention: Duration,
 }
 
 impl Jobs {
@@ -69,9 +76,19 @@ impl Jobs {
     }
 
     async fn sweep(self) {
-        let before = self.service.now().before(FEED_RETENTION);
-        let swept = self.record.sweep(before, SWEEP_ROWS_MAX, self.deadline()).await;
-        note("record.sweep", swept.map(|_| ()));
+        let now = self.service.now();
+        let before = SweepBefore {
+            ended: now.before(FEED_RETENTION),
+            audited: now.before(self.audit_retention),
+        };
+        for _ in 0..SWEEPS_MAX {
+            let swept = self.record.sweep(before, SWEEP_ROWS_MAX, self.deadline()).await;
+            let may_be_more = swept.as_ref().is_ok_and(|swept| swept.has_any(SWEEP_ROWS_MAX));
+            note("record.sweep", swept.map(|_| ()));
+            if !may_be_more {
+                break;
+            }
+        }
     }
 
     /// Learns which kinds of hashes are stored, for the moment at which failed logins are answered.

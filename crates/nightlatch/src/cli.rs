@@ -3,8 +3,10 @@
 //! Exit codes: 0 fine, 1 an error found or a failure, 2 wrong usage. Data goes to stdout, talk to
 //! stderr.
 
+mod actor;
 mod advice;
 pub mod args;
+mod audit;
 mod backup;
 pub mod config;
 mod console;
@@ -79,6 +81,9 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
         }),
         Command::Keys(command) => {
             with_console(|console| with_config(load, |loaded| keys::run(command, loaded, console)))
+        }
+        Command::Audit(args) => {
+            with_console(|console| with_config(load, |loaded| audit::run(&args, loaded, console)))
         }
         Command::Backup { file } => {
             with_console(|console| with_config(load, |loaded| backup::run(&file, loaded, console)))

@@ -34,6 +34,7 @@ mod web;
 mod web_origin;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use auth_service::{AuthServiceConfig, SUBJECT, ServiceCredentials};
 pub use database::{Database, PostgresDatabase};
@@ -83,6 +84,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The log.
     pub log: LogConfig,
+    /// How long entries of the audit log are kept.
+    pub audit_retention: Duration,
 }
 
 /// A configuration to start with, and what there is to say about it.
@@ -155,6 +158,7 @@ impl Config {
             throttle: ThrottleConfig::read(&mut reader),
             limits: LimitsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
+            audit_retention: reader.required("NIGHTLATCH_AUDIT_RETENTION", value::seconds),
             web,
         };
         Loaded { config, report: reader.finish() }

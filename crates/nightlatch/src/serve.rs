@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use nightlatch_core::{Keys, StoreError};
+use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::throttle::LOOK_EVERY;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -213,16 +214,22 @@ impl Starting {
             let rounds = standing::run(Arc::clone(&node.service), every);
             tasks.spawn(stop.clone().run_until_cancelled_owned(rounds));
         }
+        self.start_jobs(&node, (copies, jwt));
+        Ok(Serving { node, app })
+    }
+
+    fn start_jobs(&self, node: &Node, (record, access_tokens): (Arc<CachedRecord>, Arc<Jwt>)) {
+        let Self { tasks, stop, .. } = self;
         let jobs = Jobs {
             service: Arc::clone(&node.service),
-            record: copies,
+            record,
             hasher: Arc::clone(&node.hasher),
-            access_tokens: jwt,
+            access_tokens,
+            audit_retention: self.config.audit_retention,
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_keys()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(jobs.clone().learn_kinds()));
         jobs.start(tasks, stop);
-        Ok(Serving { node, app })
     }
 
     /// In development on PostgreSQL the keys are in the record.

@@ -8,7 +8,7 @@ use super::record_budget::RecordBudget;
 use super::register::context_words;
 use super::{ActiveSession, Service};
 use crate::{
-    AddressPrefix, Client, Deadline, Device, HashError, LoginName, NewPassword, Password,
+    Actor, AddressPrefix, Client, Deadline, Device, HashError, LoginName, NewPassword, Password,
     PasswordChange, StoreError, Weakness,
 };
 
@@ -25,6 +25,8 @@ pub struct ChangePasswordRequest {
     pub client: Client,
     /// The browser, if it has our cookie.
     pub device: Option<Device>,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 /// Why the password was not changed.
@@ -78,7 +80,8 @@ impl Service {
             return Err(ChangePasswordError::ManagedElsewhere);
         }
         let name = LoginName::fold(user.username.as_str());
-        let guess = Guess { name: &name, prefix, device: request.device.as_ref() };
+        let by = Actor::user(request.client.address, &request.request_id);
+        let guess = Guess { name: &name, prefix, device: request.device.as_ref(), by: &by };
         let before = budget.before_next_call(self.clock());
         let right = self.guess_password(&guess, &request.current, Some(&found), before).await?;
 
@@ -97,7 +100,7 @@ impl Service {
             hash,
             next_session: Some(next),
         };
-        let change = |deadline| record.change_password(change, deadline);
+        let change = |deadline| record.change_password(change, by, deadline);
         let Some(changed) = budget.spend(self.clock(), change).await? else {
             return Err(ChangePasswordError::NoSession);
         };

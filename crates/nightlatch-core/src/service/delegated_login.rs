@@ -11,9 +11,9 @@ use super::login::{Attempt, BUSY_RETRY_AFTER, LoginError, Opened, ROUNDS_MAX};
 use super::login_guard::Guess;
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, AuthService, AuthServiceError, AuthServiceFailure, CreateUser, Credentials,
-    Deadline, DisplayName, FailureClass, HandedOn, MirrorFound, MirrorKeys, MirrorUpdate,
-    NewSession, NewUser, Person, User, UserId, Username, Vouched,
+    Actor, AddressPrefix, AuthService, AuthServiceError, AuthServiceFailure, CreateUser,
+    Credentials, Deadline, DisplayName, FailureClass, HandedOn, MirrorFound, MirrorKeys,
+    MirrorUpdate, NewSession, NewUser, Person, User, UserId, Username, Vouched,
 };
 
 impl Service {
@@ -26,23 +26,24 @@ impl Service {
     /// From the word of another service to a session.
     pub(super) async fn log_in_delegated<T>(
         &self,
-        by: &dyn AuthService,
+        service: &dyn AuthService,
         (attempt, found): (Attempt<'_>, Option<Credentials>),
         (open, mut budget): (impl Fn(&User) -> (NewSession, T), RecordBudget),
         guess: Guess<'_>,
     ) -> Result<Opened<T>, LoginError> {
         let before = budget.before_last_calls(self.clock());
-        let person = self.guess_there(by, (&guess, &attempt), found.as_ref(), before).await?;
+        let person = self.guess_there(service, (&guess, &attempt), found.as_ref(), before).await?;
         let fallback = username_for(&person, attempt.login);
         let prefix = AddressPrefix::of(attempt.client.address);
         for _ in 0..ROUNDS_MAX {
-            let user = self.mirror(&person, &fallback, &mut budget).await?;
+            let user = self.mirror(&person, &fallback, (&mut budget, guess.by)).await?;
             if !user.enabled {
                 return Err(LoginError::InvalidCredentials);
             }
             self.knows_login_time()?;
             let (new, secret) = open(&user);
-            let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
+            let by = guess.by.clone();
+            let create = |deadline| self.ports.record.create_session(new, prefix, by, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {
                 return Ok(Opened { found: created.value, secret, upgrade: None });
             }
@@ -53,19 +54,20 @@ impl Service {
     /// Has one guess evaluated there, under the throttle here.
     async fn guess_there(
         &self,
-        by: &dyn AuthService,
+        service: &dyn AuthService,
         (guess, attempt): (&Guess<'_>, &Attempt<'_>),
         found: Option<&Credentials>,
         deadline: Deadline,
     ) -> Result<Person, LoginError> {
         let wants = self.guess_limits(guess, found);
-        let ticket = self.ports.throttle.reserve(wants, deadline).await?;
+        let tried = Some(guess.tried(found));
+        let ticket = self.ports.throttle.reserve(wants, tried, deadline).await?;
         let handed_on = HandedOn {
             login: attempt.login,
             password: &attempt.password,
             request_id: attempt.request_id,
         };
-        match by.vouch(handed_on, deadline).await {
+        match service.vouch(handed_on, deadline).await {
             Ok(Vouched::For(person)) => {
                 ticket.give_back();
                 Ok(person)
@@ -91,7 +93,7 @@ impl Service {
         &self,
         person: &Person,
         username: &Username,
-        budget: &mut RecordBudget,
+        (budget, by): (&mut RecordBudget, &Actor),
     ) -> Result<User, LoginError> {
         let record = &self.ports.record;
         for _ in 0..ROUNDS_MAX {
@@ -112,7 +114,8 @@ impl Service {
                 }
                 Step::Create => {
                     let user = self.new_mirror(person, username, &found);
-                    let create = |deadline| record.create_user(user, deadline);
+                    let by = by.by_auth_service();
+                    let create = |deadline| record.create_user(user, by, deadline);
                     if let CreateUser::Created(user) = budget.spend(self.clock(), create).await? {
                         return Ok(user);
                     }

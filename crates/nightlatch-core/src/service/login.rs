@@ -11,9 +11,9 @@ use super::Service;
 use super::login_guard::{Guess, RightPassword};
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, AuthServiceError, Client, Credentials, Deadline, Device, Entropy, FoundSession,
-    HashError, Limit, LoginName, NewSession, Password, PasswordHash, Refused, Session, SessionId,
-    SessionToken, StoreError, Timestamp, TokenCheck, TokenHash, User, UserId,
+    Actor, AddressPrefix, AuthServiceError, Client, Credentials, Deadline, Device, Entropy,
+    FoundSession, HashError, Limit, LoginName, NewSession, Password, PasswordHash, Refused,
+    Session, SessionId, SessionToken, StoreError, Timestamp, TokenCheck, TokenHash, User, UserId,
 };
 
 /// What a login brings.
@@ -42,6 +42,13 @@ pub(super) struct Attempt<'a> {
     pub(super) client: &'a Client,
     pub(super) device: Option<&'a Device>,
     pub(super) request_id: &'a str,
+}
+
+impl Attempt<'_> {
+    /// Who makes it, as the audit log tells.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::user(self.client.address, self.request_id)
+    }
 }
 
 /// What the record says to a right password, and the secret by which the client comes back.
@@ -175,11 +182,12 @@ impl Service {
     ) -> Result<Opened<T>, LoginError> {
         let name = LoginName::fold(attempt.login);
         let prefix = AddressPrefix::of(attempt.client.address);
+        let by = attempt.actor();
         let mut budget = RecordBudget::of(deadline);
         let mut found = self.find_credentials(&name, prefix, &mut budget).await?;
-        let guess = Guess { name: &name, prefix, device: attempt.device };
-        if let Some(by) = self.vouches_for(found.as_ref()) {
-            return self.log_in_delegated(by, (attempt, found), (open, budget), guess).await;
+        let guess = Guess { name: &name, prefix, device: attempt.device, by: &by };
+        if let Some(service) = self.vouches_for(found.as_ref()) {
+            return self.log_in_delegated(service, (attempt, found), (open, budget), guess).await;
         }
         for _ in 0..ROUNDS_MAX {
             let before = budget.before_next_call(self.clock());
@@ -187,7 +195,8 @@ impl Service {
                 self.guess_password(&guess, &attempt.password, found.as_ref(), before).await?;
             self.knows_login_time()?;
             let (new, secret) = open(&right.user);
-            let create = |deadline| self.ports.record.create_session(new, prefix, deadline);
+            let by = by.clone();
+            let create = |deadline| self.ports.record.create_session(new, prefix, by, deadline);
             if let Some(created) = budget.spend(self.clock(), create).await? {
                 let old = found.and_then(|credentials| credentials.hash);
                 return Ok(Opened {
@@ -250,7 +259,8 @@ impl Service {
         deadline: Deadline,
     ) -> Result<RightPassword, LoginError> {
         let wants = self.guess_limits(guess, found);
-        let ticket = self.ports.throttle.reserve(wants, deadline).await?;
+        let tried = Some(guess.tried(found));
+        let ticket = self.ports.throttle.reserve(wants, tried, deadline).await?;
         match self.verify(password, found, deadline).await {
             Ok(Some(right)) => {
                 ticket.give_back();

@@ -4,8 +4,8 @@
 use super::Service;
 use crate::throttle::Account;
 use crate::{
-    AddressPrefix, Credentials, Deadline, Device, HashError, Limit, LoginName, Password,
-    ThrottleKey, User, Verified,
+    Actor, AddressPrefix, Credentials, Deadline, Device, FailedTry, HashError, Limit, LoginName,
+    Password, ThrottleKey, User, Verified,
 };
 
 /// Who a guess counts for and where it comes from.
@@ -13,6 +13,17 @@ pub(super) struct Guess<'a> {
     pub(super) name: &'a LoginName,
     pub(super) prefix: AddressPrefix,
     pub(super) device: Option<&'a Device>,
+    /// Who makes it.
+    pub(super) by: &'a Actor,
+}
+
+impl Guess<'_> {
+    /// As the audit log tells of it, should it fail. A name that nobody has may be a password, typed
+    /// into the wrong field: it stays out.
+    pub(super) fn tried(&self, found: Option<&Credentials>) -> FailedTry {
+        let user = found.map(|found| (found.user.id, found.user.username.clone()));
+        FailedTry { user, by: self.by.clone() }
+    }
 }
 
 impl Service {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::Service;
-use crate::{Deadline, SessionEnd, SessionId, StoreError, TokenCheck, TokenHash, UserId};
+use crate::{Actor, Deadline, SessionEnd, SessionId, StoreError, TokenCheck, TokenHash, UserId};
 
 /// Why a session was not ended, as far as we know.
 #[derive(Debug, Error)]
@@ -34,15 +34,13 @@ impl Service {
     ///
     /// # Errors
     /// [`LogoutError`]; after [`LogoutError::Pending`] this node refuses the session.
-    pub async fn logout(&self, token: TokenHash, deadline: Deadline) -> Result<(), LogoutError> {
-        let end = SessionEnd::Token(token);
-        let ended = self.ports.record.end_sessions(end, self.now(), deadline).await;
-        match ended.map(|written| written.value) {
-            Ok(0) => Err(LogoutError::NoSession),
-            Ok(_) => Ok(()),
-            Err(error) if self.wait_for_record(end) => Err(LogoutError::Pending(error)),
-            Err(error) => Err(LogoutError::Record(error)),
-        }
+    pub async fn logout(
+        &self,
+        token: TokenHash,
+        by: Actor,
+        deadline: Deadline,
+    ) -> Result<(), LogoutError> {
+        self.end_or_wait(SessionEnd::Token(token), by, deadline).await
     }
 
     /// Ends one of a user's sessions; somebody else's is [`LogoutError::NoSession`].
@@ -53,14 +51,24 @@ impl Service {
         &self,
         user: UserId,
         session: SessionId,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<(), LogoutError> {
-        let end = SessionEnd::OneOf(user, session);
-        let ended = self.ports.record.end_sessions(end, self.now(), deadline).await;
+        self.end_or_wait(SessionEnd::OneOf(user, session), by, deadline).await
+    }
+
+    /// Ends a session, now or when the record is back.
+    async fn end_or_wait(
+        &self,
+        end: SessionEnd,
+        by: Actor,
+        deadline: Deadline,
+    ) -> Result<(), LogoutError> {
+        let ended = self.ports.record.end_sessions(end, self.now(), by.clone(), deadline).await;
         match ended.map(|written| written.value) {
             Ok(0) => Err(LogoutError::NoSession),
             Ok(_) => Ok(()),
-            Err(error) if self.wait_for_record(end) => Err(LogoutError::Pending(error)),
+            Err(error) if self.wait_for_record(end, by) => Err(LogoutError::Pending(error)),
             Err(error) => Err(LogoutError::Record(error)),
         }
     }

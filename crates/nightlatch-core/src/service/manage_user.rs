@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::Service;
 use super::register::context_words;
 use crate::{
-    AddressPrefix, CreateUser, Credentials, Deadline, DisplayName, Email, Groups, HashError,
+    Actor, AddressPrefix, CreateUser, Credentials, Deadline, DisplayName, Email, Groups, HashError,
     HashKind, ImportOutcome, ImportUser, LoginName, NewPassword, NewUser, Password, PasswordChange,
     PasswordHash, StoreError, User, UserId, Username, Weakness,
 };
@@ -117,7 +117,12 @@ impl Service {
     ///
     /// # Errors
     /// [`AddUserError`].
-    pub async fn add_user(&self, add: AddUser, deadline: Deadline) -> Result<User, AddUserError> {
+    pub async fn add_user(
+        &self,
+        add: AddUser,
+        by: Actor,
+        deadline: Deadline,
+    ) -> Result<User, AddUserError> {
         let name = add.name.into_string();
         let context = context_words(&add.username, add.email.as_ref(), &name);
         let hash = match add.password {
@@ -137,7 +142,7 @@ impl Service {
             enabled: true,
             created_at: now,
         };
-        let created = self.ports.record.create_user(user, deadline).await;
+        let created = self.ports.record.create_user(user, by, deadline).await;
         match created.map_err(SetPasswordError::Record)? {
             CreateUser::Created(user) => Ok(user),
             CreateUser::UsernameTaken | CreateUser::SubjectTaken => {
@@ -156,6 +161,7 @@ impl Service {
         &self,
         user: &User,
         password: Password,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<User, SetPasswordError> {
         let nowhere = AddressPrefix::of([0, 0, 0, 0].into());
@@ -168,7 +174,7 @@ impl Service {
         let hash = self.hash_new(password, context, deadline).await?;
         let change =
             PasswordChange { user_id: user.id, verified_at: None, hash, next_session: None };
-        let changed = self.ports.record.change_password(change, deadline).await?;
+        let changed = self.ports.record.change_password(change, by, deadline).await?;
         changed.map(|written| written.value.user).ok_or(SetPasswordError::NoUser)
     }
 
@@ -179,9 +185,10 @@ impl Service {
     pub async fn enable_user(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        let changed = self.ports.record.set_enabled(id, true, deadline).await?;
+        let changed = self.ports.record.set_enabled(id, true, by, deadline).await?;
         Ok(changed.map(|written| written.value))
     }
 
@@ -192,9 +199,10 @@ impl Service {
     pub async fn disable_user(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        let changed = self.ports.record.set_enabled(id, false, deadline).await?;
+        let changed = self.ports.record.set_enabled(id, false, by, deadline).await?;
         Ok(changed.map(|written| written.value))
     }
 
@@ -202,8 +210,13 @@ impl Service {
     ///
     /// # Errors
     /// The record's: nobody is told as deleted who may not be.
-    pub async fn delete_user(&self, id: UserId, deadline: Deadline) -> Result<bool, StoreError> {
-        Ok(self.ports.record.delete_user(id, deadline).await?.value)
+    pub async fn delete_user(
+        &self,
+        id: UserId,
+        by: Actor,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        Ok(self.ports.record.delete_user(id, by, deadline).await?.value)
     }
 
     /// Replaces a user's groups. `None`: there is no such user.
@@ -214,9 +227,10 @@ impl Service {
         &self,
         id: UserId,
         groups: Groups,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        let changed = self.ports.record.set_groups(id, groups, deadline).await?;
+        let changed = self.ports.record.set_groups(id, groups, by, deadline).await?;
         Ok(changed.map(|written| written.value))
     }
 
@@ -227,9 +241,10 @@ impl Service {
     pub async fn verify_email(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<User>, StoreError> {
-        let changed = self.ports.record.verify_email(id, deadline).await?;
+        let changed = self.ports.record.verify_email(id, by, deadline).await?;
         Ok(changed.map(|written| written.value))
     }
 
@@ -241,9 +256,10 @@ impl Service {
     pub async fn import_users(
         &self,
         users: Vec<ImportUser>,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Vec<ImportOutcome>, StoreError> {
-        self.ports.record.import_users(users, deadline).await
+        self.ports.record.import_users(users, by, deadline).await
     }
 
     async fn hash_new(

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Service;
-use crate::{Deadline, SessionEnd, SessionId, StoreError, TokenHash, UserId};
+use crate::{Actor, Deadline, SessionEnd, SessionId, StoreError, TokenHash, UserId, Who};
 
 /// The most revocations that wait. More would need that many logouts within one outage.
 const WAITING_MAX: usize = 10_000;
@@ -33,12 +33,22 @@ struct Waiting {
 }
 
 /// By whom a node was told of a logout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
     /// By who logged out: it tells the others.
-    Here,
+    Here(Actor),
     /// By another node.
     Elsewhere,
+}
+
+impl Told {
+    /// Whose logout it is; of another node it is only known that it was one.
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Here(by) => by.clone(),
+            Self::Elsewhere => Actor { who: Who::User, ..Actor::node() },
+        }
+    }
 }
 
 impl PendingEnds {
@@ -82,9 +92,10 @@ impl PendingEnds {
         let tokens = waiting
             .tokens
             .iter()
-            .map(|(token, told)| (SessionEnd::Token(TokenHash::from_bytes(*token)), *told));
+            .map(|(token, told)| (SessionEnd::Token(TokenHash::from_bytes(*token)), told.clone()));
         let sessions = waiting.sessions.iter();
-        let sessions = sessions.map(|((id, user), told)| (SessionEnd::OneOf(*user, *id), *told));
+        let sessions =
+            sessions.map(|((id, user), told)| (SessionEnd::OneOf(*user, *id), told.clone()));
         tokens.chain(sessions).take(BATCH_MAX).collect()
     }
 
@@ -133,8 +144,8 @@ impl Service {
 
     /// Refuses what a logout names until the record has it, here and on every node that hears of it;
     /// `false` when too many wait.
-    pub(super) fn wait_for_record(&self, end: SessionEnd) -> bool {
-        let waits = self.pending.refuse(end, Told::Here);
+    pub(super) fn wait_for_record(&self, end: SessionEnd, by: Actor) -> bool {
+        let waits = self.pending.refuse(end, Told::Here(by));
         if waits {
             self.ports.announcer.announce_pending(end);
         }
@@ -153,11 +164,12 @@ impl Service {
     /// The record's; what was not confirmed waits for the next call.
     pub async fn retry_pending(&self, deadline: Deadline) -> Result<(), StoreError> {
         let batch = self.pending.batch();
-        for (end, _) in &batch {
-            let ended = self.ports.record.end_sessions(*end, self.now(), deadline).await;
+        for (end, told) in &batch {
+            let by = told.actor();
+            let ended = self.ports.record.end_sessions(*end, self.now(), by, deadline).await;
             if let Err(error) = ended {
                 // Whoever did not hear of it, or has come meanwhile, does now.
-                let told_here = batch.iter().filter(|(_, told)| *told == Told::Here);
+                let told_here = batch.iter().filter(|(_, told)| matches!(told, Told::Here(_)));
                 told_here.for_each(|(end, _)| self.ports.announcer.announce_pending(*end));
                 return Err(error);
             }

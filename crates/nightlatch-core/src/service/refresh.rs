@@ -6,7 +6,7 @@
 use super::Service;
 use super::check_session::CheckError;
 use super::issue_tokens::TokenPair;
-use crate::{Deadline, RefreshCheck, RefreshToken, Rotated, Rotation, SessionId, TokenHash};
+use crate::{Actor, Deadline, RefreshCheck, RefreshToken, Rotated, Rotation, SessionId, TokenHash};
 
 /// What became of a refresh token.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ impl Service {
     pub async fn refresh(
         &self,
         presented: &str,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Refreshed, CheckError> {
         let (presented, is_proven) = match self.keys.refresh.check(presented) {
@@ -46,7 +47,7 @@ impl Service {
         let Some(rotation) = self.rotation(&presented, is_proven) else {
             return Ok(Refreshed::NotValid);
         };
-        let rotated = self.ports.record.rotate(rotation, deadline).await?;
+        let rotated = self.ports.record.rotate(rotation, by, deadline).await?;
         let (found, key) = match rotated.value {
             Rotated::Renewed { found, key } => (found, key),
             Rotated::Reused => return Ok(Refreshed::Reused(session)),

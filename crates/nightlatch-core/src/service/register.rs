@@ -9,8 +9,9 @@ use super::Service;
 use super::login::BUSY_RETRY_AFTER;
 use super::record_budget::RecordBudget;
 use crate::{
-    AddressPrefix, CreateUser, Deadline, DisplayName, Email, Groups, HashError, Limit, NewPassword,
-    NewUser, Password, Refused, StoreError, ThrottleKey, User, UserId, Username, Weakness,
+    Actor, AddressPrefix, CreateUser, Deadline, DisplayName, Email, Groups, HashError, Limit,
+    NewPassword, NewUser, Password, Refused, StoreError, ThrottleKey, User, UserId, Username,
+    Weakness,
 };
 
 /// What a registration brings, with fields that passed their own rules.
@@ -26,6 +27,8 @@ pub struct RegisterRequest {
     pub password: Password,
     /// Where it comes from.
     pub address: IpAddr,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 /// Why there was no registration.
@@ -97,7 +100,7 @@ impl Service {
         let limit = self.policy.throttles.map(|limits| limits.register);
         let wants = limit.map(|limit| (ThrottleKey::register(prefix), limit));
         let before = RecordBudget::of(deadline).before_next_call(self.clock());
-        let ticket = self.ports.throttle.reserve(wants.into_iter().collect(), before).await?;
+        let ticket = self.ports.throttle.reserve(wants.into_iter().collect(), None, before).await?;
         let created = self.create_user(request, deadline).await;
         match &created {
             Ok(_) | Err(RegisterError::UsernameTaken | RegisterError::EmailTaken) => {
@@ -119,6 +122,7 @@ impl Service {
         request: RegisterRequest,
         deadline: Deadline,
     ) -> Result<User, RegisterError> {
+        let by = Actor::user(request.address, &request.request_id);
         let mut budget = RecordBudget::of(deadline);
         let before = budget.before_next_call(self.clock());
         let name = request.name.into_string();
@@ -143,7 +147,7 @@ impl Service {
             enabled: true,
             created_at: now,
         };
-        let create = |deadline| self.ports.record.create_user(user, deadline);
+        let create = |deadline| self.ports.record.create_user(user, by, deadline);
         match budget.spend(self.clock(), create).await? {
             CreateUser::Created(user) => Ok(user),
             CreateUser::UsernameTaken | CreateUser::SubjectTaken => {

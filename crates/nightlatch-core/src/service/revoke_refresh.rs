@@ -2,7 +2,9 @@
 
 use super::Service;
 use super::logout::LogoutError;
-use crate::{Deadline, FailureClass, Outcome, RefreshCheck, StoreError, StoreErrorKind, TokenHash};
+use crate::{
+    Actor, Deadline, FailureClass, Outcome, RefreshCheck, StoreError, StoreErrorKind, TokenHash,
+};
 
 impl Service {
     /// Ends the session of a refresh token. `false`: it is none of ours.
@@ -12,6 +14,7 @@ impl Service {
     pub async fn revoke_refresh(
         &self,
         presented: &str,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<bool, LogoutError> {
         let session = match self.keys.refresh.check(presented) {
@@ -29,7 +32,7 @@ impl Service {
                 token.session()
             }
         };
-        match self.logout(TokenHash::of_bearer(session), deadline).await {
+        match self.logout(TokenHash::of_bearer(session), by, deadline).await {
             Ok(()) | Err(LogoutError::NoSession) => Ok(true),
             Err(error) => Err(error),
         }

@@ -13,8 +13,8 @@ use super::Service;
 use super::delegated_login::update_due;
 use super::record_budget::RecordBudget;
 use crate::{
-    AuthServiceError, Deadline, MirrorKeys, Mirrored, Person, SessionEnd, Standing, StandingNote,
-    StandingPage, StandingQuery, StoreError, Subject, Timestamp, UserId,
+    Actor, AuthServiceError, Deadline, MirrorKeys, Mirrored, Person, SessionEnd, Standing,
+    StandingNote, StandingPage, StandingQuery, StoreError, Subject, Timestamp, UserId,
 };
 
 /// Mirrored users that are looked at in one page.
@@ -157,7 +157,8 @@ impl Service {
             }
             for session in sessions {
                 let end = SessionEnd::OneOf(id, session.id);
-                let end = |deadline| record.end_sessions(end, now, deadline);
+                let by = Actor::auth_service();
+                let end = |deadline| record.end_sessions(end, now, by, deadline);
                 ended += budget.spend(self.clock(), end).await?.value;
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::StoreResult;
 use crate::{
-    AccessClaims, Deadline, FoundSession, KeyId, SessionId, Timestamp, TokenHash, Written,
+    AccessClaims, Actor, Deadline, FoundSession, KeyId, SessionId, Timestamp, TokenHash, Written,
 };
 
 /// Servers that reach the record agree on its time within so much.
@@ -149,7 +149,12 @@ pub trait TokenStore: Send + Sync {
     ///
     /// A token that is known to be ours and follows from the one that the record knows is good: the
     /// record has gone back over the exchange that made it.
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>>;
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>>;
 
     /// Whether a token is the current one of a living session, or the one before.
     fn knows_refresh(
@@ -169,7 +174,7 @@ pub trait TokenStore: Send + Sync {
     fn list_keys(&self, deadline: Deadline) -> StoreResult<'_, Vec<StoredKey>>;
 
     /// Stores a signing key, unless there is one of its number; whether it did.
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool>;
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool>;
 
     /// Puts the same key in its place that is sealed otherwise, if it still is sealed as it was: from the
     /// first of the two to the second.

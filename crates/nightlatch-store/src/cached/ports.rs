@@ -8,12 +8,13 @@ use std::future::ready;
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
-    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
-    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
-    LostRevocations, NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash,
-    Position, RecordStore, Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep,
-    ThrottleStore, Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
+    Actor, AddressPrefix, AuditEntry, AuditQuery, AuditStore, AuditedFailure, BoxFuture,
+    ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch, Failure, FailureNews,
+    FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups, HashKind, Head, History,
+    ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures, LostRevocations,
+    NewSession, NewUser, NodeId, NodeStore, PasswordChange, PasswordHash, Position, RecordStore,
+    Session, SessionEnd, SessionId, SessionStore, StoreResult, Sweep, SweepBefore, ThrottleStore,
+    Timestamp, TokenHash, User, UserId, UserStore, Username, Written,
 };
 
 use super::{CachedRecord, EndCause, Found, Sight, Source};
@@ -26,11 +27,12 @@ impl SessionStore for CachedRecord {
         &self,
         session: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         Box::pin(async move {
             let (token, replaces, began) = (session.token, session.replaces, self.now());
-            let created = self.record.create_session(session, prefix, deadline).await;
+            let created = self.record.create_session(session, prefix, by, deadline).await;
             let created = self.heard(created)?.map(|created| self.wrote(created));
             if let (Some(replaced), Some(created)) = (replaces, &created) {
                 self.drop_untold(SessionEnd::Token(replaced), &created.rows);
@@ -92,10 +94,11 @@ impl SessionStore for CachedRecord {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
         Box::pin(async move {
-            let ended = self.record.end_sessions(which, now, deadline).await;
+            let ended = self.record.end_sessions(which, now, by, deadline).await;
             let ended = self.wrote(self.heard(ended)?);
             self.tallies.ended(EndCause::of(which), ended.value);
             self.drop_untold(which, &ended.rows);
@@ -139,8 +142,13 @@ impl UserStore for CachedRecord {
         self.record.find_credentials_by_id(id, prefix, now, deadline)
     }
 
-    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
-        self.record.create_user(user, deadline)
+    fn create_user(
+        &self,
+        user: NewUser,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, CreateUser> {
+        self.record.create_user(user, by, deadline)
     }
 
     fn list_users<'a>(
@@ -156,26 +164,33 @@ impl UserStore for CachedRecord {
         &self,
         id: UserId,
         enabled: bool,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
-            let changed = self.record.set_enabled(id, enabled, deadline).await?;
+            let changed = self.record.set_enabled(id, enabled, by, deadline).await?;
             Ok(changed.map(|changed| self.wrote(changed)))
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
-        Box::pin(async move { Ok(self.wrote(self.record.delete_user(id, deadline).await?)) })
+    fn delete_user(
+        &self,
+        id: UserId,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<bool>> {
+        Box::pin(async move { Ok(self.wrote(self.record.delete_user(id, by, deadline).await?)) })
     }
 
     fn set_groups(
         &self,
         id: UserId,
         groups: Groups,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
-            let changed = self.record.set_groups(id, groups, deadline).await?;
+            let changed = self.record.set_groups(id, groups, by, deadline).await?;
             Ok(changed.map(|changed| self.wrote(changed)))
         })
     }
@@ -183,10 +198,11 @@ impl UserStore for CachedRecord {
     fn verify_email(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
-            let changed = self.record.verify_email(id, deadline).await?;
+            let changed = self.record.verify_email(id, by, deadline).await?;
             Ok(changed.map(|changed| self.wrote(changed)))
         })
     }
@@ -194,12 +210,13 @@ impl UserStore for CachedRecord {
     fn change_password(
         &self,
         change: PasswordChange,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
         Box::pin(async move {
             let token = change.next_session.as_ref().map(|next| next.token);
             let began = self.now();
-            let changed = self.record.change_password(change, deadline).await;
+            let changed = self.record.change_password(change, by, deadline).await;
             let changed = self.heard(changed)?.map(|changed| self.wrote(changed));
             if token.is_some() && changed.is_none() {
                 // The session that asked has ended elsewhere, or its user's generation has moved:
@@ -229,9 +246,10 @@ impl UserStore for CachedRecord {
     fn import_users(
         &self,
         users: Vec<ImportUser>,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<ImportOutcome>> {
-        self.record.import_users(users, deadline)
+        self.record.import_users(users, by, deadline)
     }
 
     fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
@@ -244,9 +262,10 @@ impl ThrottleStore for CachedRecord {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
-        self.record.append_failures(by, failures, deadline)
+        self.record.append_failures(by, failures, audited, deadline)
     }
 
     fn list_failures(
@@ -320,6 +339,16 @@ impl FeedStore for CachedRecord {
     }
 }
 
+impl AuditStore for CachedRecord {
+    fn list_audit(
+        &self,
+        query: AuditQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<AuditEntry>> {
+        self.record.list_audit(query, deadline)
+    }
+}
+
 impl RecordStore for CachedRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.record.migrate(deadline)
@@ -329,7 +358,7 @@ impl RecordStore for CachedRecord {
         self.record.probe_lookups(deadline)
     }
 
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+    fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.record.sweep(before, limit, deadline)
     }
 

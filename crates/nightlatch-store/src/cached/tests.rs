@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use nightlatch_core::{
-    AccessClaims, AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups, History,
-    NewSession, NewUser, Session, SessionEnd, SessionId, SessionStore, SystemClock, SystemEntropy,
-    Timestamp, TokenStore as _, User, UserId, UserStore, Username,
+    AccessClaims, Actor, AddressPrefix, BoxFuture, Client, Clock, CreateUser, Generation, Groups,
+    History, NewSession, NewUser, Session, SessionEnd, SessionId, SessionStore, SystemClock,
+    SystemEntropy, Timestamp, TokenStore as _, User, UserId, UserStore, Username,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -200,7 +200,7 @@ impl World {
             (CoherenceLimits::new(STALENESS), COPIES_BYTES),
         ));
         let deadline = Deadline::within(&*clock, Duration::from_secs(1));
-        let created = memory.create_user(alice(), deadline).await.unwrap();
+        let created = memory.create_user(alice(), Actor::node(), deadline).await.unwrap();
         let CreateUser::Created(user) = created else { panic!("{created:?}") };
         let following = follow(&node);
         Self { gates, record, node, other: memory, clock, user, _following: following }
@@ -239,7 +239,8 @@ impl World {
         let generation = Generation(self.user.generation.0);
         let prefix = AddressPrefix::of(session.client.address);
         let new = NewSession { session, token, generation, replaces: None, refresh: None };
-        let created = self.other.create_session(new, prefix, self.deadline()).await.unwrap();
+        let created =
+            self.other.create_session(new, prefix, Actor::node(), self.deadline()).await.unwrap();
         assert!(created.is_some());
         (token, id)
     }
@@ -250,7 +251,10 @@ impl World {
 
     async fn end_elsewhere(&self, id: SessionId) {
         let end = SessionEnd::One(id);
-        self.other.end_sessions(end, self.clock.wall(), self.deadline()).await.unwrap();
+        self.other
+            .end_sessions(end, self.clock.wall(), Actor::node(), self.deadline())
+            .await
+            .unwrap();
     }
 
     fn go_away(&self) {
@@ -317,7 +321,11 @@ async fn an_old_row_that_is_written_back_after_a_logout_is_not_believed() {
     world.gates.until_waiting(1).await;
 
     let end = SessionEnd::One(id);
-    let ended = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    let ended = world
+        .node
+        .end_sessions(end, world.clock.wall(), Actor::node(), world.deadline())
+        .await
+        .unwrap();
     assert_eq!(ended.value, 1);
     gate.add_permits(1000);
     let late = reader.join_next().await.unwrap().unwrap().unwrap();
@@ -389,7 +397,11 @@ async fn a_load_from_before_this_nodes_last_write_is_not_joined() {
     readers.spawn(async move { node.find_session(token, deadline).await });
     world.gates.until_waiting(1).await;
     let end = SessionEnd::One(ended);
-    let written = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    let written = world
+        .node
+        .end_sessions(end, world.clock.wall(), Actor::node(), world.deadline())
+        .await
+        .unwrap();
     let (node, deadline) = (Arc::clone(&world.node), world.deadline());
     let mut after = JoinSet::new();
     after.spawn(async move { node.reread_session(token, deadline).await });
@@ -476,7 +488,11 @@ async fn a_logout_whose_answer_was_lost_binds_before_its_repetition_is_told() {
     // The commit happened; nobody here heard of it.
     world.end_elsewhere(id).await;
     let end = SessionEnd::Token(token);
-    let again = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    let again = world
+        .node
+        .end_sessions(end, world.clock.wall(), Actor::node(), world.deadline())
+        .await
+        .unwrap();
     assert_eq!(again.value, 0);
     assert!(!world.is_good(token).await.unwrap());
 }
@@ -556,7 +572,11 @@ async fn a_logout_that_no_row_tells_of_is_not_undone_by_a_shared_copy() {
     shelf.0.lock().unwrap().insert(*unheard.as_bytes(), lost);
     assert!(world.is_good(unheard).await.unwrap(), "as long as nothing else is known");
     let end = SessionEnd::Token(unheard);
-    let ended = world.node.end_sessions(end, world.clock.wall(), world.deadline()).await.unwrap();
+    let ended = world
+        .node
+        .end_sessions(end, world.clock.wall(), Actor::node(), world.deadline())
+        .await
+        .unwrap();
     assert_eq!(ended.rows, []);
     assert!(!world.is_good(unheard).await.unwrap());
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nightlatch_core::coherence::{Stamp, Verdict};
 use nightlatch_core::{
-    AccessClaims, Deadline, FailureClass, Outcome, Rotated, Rotation, SessionEnd, SessionId,
+    AccessClaims, Actor, Deadline, FailureClass, Outcome, Rotated, Rotation, SessionEnd, SessionId,
     StoreError, StoreErrorKind, StoreResult, StoredKey, TokenHash, TokenStore, Written,
 };
 
@@ -17,8 +17,13 @@ use super::{CachedRecord, EndCause, Found, ROUNDS_MAX, Source};
 const EXCHANGING: &str = "exchanging a refresh token";
 
 impl TokenStore for CachedRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
-        Box::pin(self.rotate_judged(rotation, deadline))
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>> {
+        Box::pin(self.rotate_judged(rotation, by, deadline))
     }
 
     fn knows_refresh(
@@ -46,8 +51,8 @@ impl TokenStore for CachedRecord {
         self.record.list_keys(deadline)
     }
 
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
-        self.record.add_key(key, deadline)
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.record.add_key(key, by, deadline)
     }
 
     fn reseal_key(
@@ -79,6 +84,7 @@ impl CachedRecord {
     async fn rotate_judged(
         &self,
         rotation: Rotation,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Written<Rotated>, StoreError> {
         let token = TokenHash::of_bearer(rotation.session);
@@ -90,7 +96,7 @@ impl CachedRecord {
         };
         for _ in 0..ROUNDS_MAX {
             let began = self.now();
-            let rotated = self.record.rotate(rotation.clone(), deadline).await;
+            let rotated = self.record.rotate(rotation.clone(), by.clone(), deadline).await;
             let mut rotated = self.wrote(self.heard(rotated)?);
             let Rotated::Renewed { found, .. } = &rotated.value else {
                 let is_reuse = matches!(rotated.value, Rotated::Reused);

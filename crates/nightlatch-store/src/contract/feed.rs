@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    Epoch, FeedKind, FeedRow, Generation, History, LostRevocations, LostUser, Position, SessionEnd,
-    SessionId, UserId,
+    Actor, Epoch, FeedKind, FeedRow, Generation, History, LostRevocations, LostUser, Position,
+    SessionEnd, SessionId, UserId,
 };
 
 use super::Subject;
-use super::fixture::{CALL_SPAN, Fixture, HOUR, all_at_once};
+use super::fixture::{CALL_SPAN, Fixture, HOUR, all_at_once, sweep_before};
 
 async fn end_strangers(record: &Fixture, count: usize) -> Vec<FeedKind> {
     let mut kinds = Vec::new();
@@ -81,7 +81,7 @@ pub async fn a_poll_from_what_was_pruned_finds_the_row_gone(subject: Subject) {
     let first = record.head().await.newest;
     end_strangers(&record, 3).await;
     let later = record.now().after(HOUR);
-    let swept = record.record().sweep(later, 100, record.deadline()).await;
+    let swept = record.record().sweep(sweep_before(later), 100, record.deadline()).await;
     assert_eq!(swept.expect("sweeping works").feed_rows, 3, "all but the newest");
     let newest = record.head().await.newest;
     let news = record.poll(Some(first.position), 100).await;
@@ -98,7 +98,7 @@ pub async fn every_kind_is_read_as_it_was_written(subject: Subject) {
     record.end(SessionEnd::One(login.id)).await;
     record.end(SessionEnd::AllOf(user.id)).await;
     record.end(SessionEnd::Everything).await;
-    let verified = record.record().verify_email(user.id, record.deadline()).await;
+    let verified = record.record().verify_email(user.id, Actor::node(), record.deadline()).await;
     verified.expect("verifying works").expect("there is an e-mail");
     let disabled = record.set_enabled(user.id, false).await;
     record.set_enabled(user.id, true).await;
@@ -132,7 +132,9 @@ pub async fn a_change_by_another_node_wakes_who_waits_for_one(subject: Subject) 
             }
         };
         let stranger = SessionEnd::One(SessionId::fresh(record.entropy(), record.now()));
-        let ended = async { other.end_sessions(stranger, record.now(), record.deadline()).await };
+        let ended = async {
+            other.end_sessions(stranger, record.now(), Actor::node(), record.deadline()).await
+        };
         let (woken, ended) = tokio::join!(tokio::time::timeout(CALL_SPAN, waiting), ended);
         ended.expect("ending sessions works");
         assert!(woken.is_ok(), "no news in {CALL_SPAN:?}");

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, Client, CreateUser, Credentials, Deadline, Email, Entropy, FeedKind,
-    FeedNews, FeedRow, FoundSession, Groups, Head, LoginName, NewSession, NewUser, PasswordHash,
-    Position, Record, Session, SessionEnd, SessionId, Timestamp, TokenHash, User, UserId, Username,
-    Written,
+    Actor, AddressPrefix, BoxFuture, Client, CreateUser, Credentials, Deadline, Email, Entropy,
+    FeedKind, FeedNews, FeedRow, FoundSession, Groups, Head, LoginName, NewSession, NewUser,
+    PasswordHash, Position, Record, Session, SessionEnd, SessionId, SweepBefore, Timestamp,
+    TokenHash, User, UserId, Username, Written,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -34,6 +34,11 @@ pub(super) fn elsewhere() -> AddressPrefix {
 
 pub(super) fn hash(text: &str) -> PasswordHash {
     PasswordHash::from_stored(text.to_owned())
+}
+
+/// What everything is swept before: the audit log, too.
+pub(super) fn sweep_before(time: Timestamp) -> SweepBefore {
+    SweepBefore { ended: time, audited: time }
 }
 
 /// A record under test.
@@ -115,7 +120,10 @@ impl Fixture {
     }
 
     pub(super) async fn create(&self, user: NewUser) -> CreateUser {
-        self.record().create_user(user, self.deadline()).await.expect("creating works")
+        self.record()
+            .create_user(user, Actor::node(), self.deadline())
+            .await
+            .expect("creating works")
     }
 
     pub(super) async fn user(&self, name: &str) -> User {
@@ -130,7 +138,7 @@ impl Fixture {
     }
 
     pub(super) async fn set_enabled(&self, id: UserId, enabled: bool) -> User {
-        let answer = self.record().set_enabled(id, enabled, self.deadline()).await;
+        let answer = self.record().set_enabled(id, enabled, Actor::node(), self.deadline()).await;
         self.told(answer.expect("setting works").expect("the user is there")).await
     }
 
@@ -174,7 +182,8 @@ impl Fixture {
     }
 
     pub(super) async fn try_login(&self, session: NewSession) -> Option<FoundSession> {
-        let answer = self.record().create_session(session, home(), self.deadline()).await;
+        let answer =
+            self.record().create_session(session, home(), Actor::node(), self.deadline()).await;
         match answer.expect("creating a session works") {
             Some(written) => Some(self.told(written).await),
             None => None,
@@ -205,7 +214,8 @@ impl Fixture {
     }
 
     pub(super) async fn end(&self, which: SessionEnd) -> u64 {
-        let answer = self.record().end_sessions(which, self.now(), self.deadline()).await;
+        let answer =
+            self.record().end_sessions(which, self.now(), Actor::node(), self.deadline()).await;
         self.told(answer.expect("ending sessions works")).await
     }
 

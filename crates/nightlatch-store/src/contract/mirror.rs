@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, Mirrored, NewUser,
-    PasswordChange, SessionEnd, StandingNote, StandingPage, StandingQuery, Subject, Timestamp,
-    User, UserId, Username,
+    Actor, CreateUser, Email, FeedKind, Groups, MirrorFound, MirrorKeys, MirrorUpdate, Mirrored,
+    NewUser, PasswordChange, SessionEnd, StandingNote, StandingPage, StandingQuery, Subject,
+    Timestamp, User, UserId, Username,
 };
 
 use super::Subject as Case;
@@ -146,7 +146,8 @@ pub async fn no_mirror_gets_a_password(case: Case) {
             hash: hash("$2b$12$other"),
             next_session: None,
         };
-        let changed = record.record().change_password(change, record.deadline()).await;
+        let changed =
+            record.record().change_password(change, Actor::node(), record.deadline()).await;
         assert!(changed.expect("changing works").is_none());
     }
     assert!(record.lives(&login).await);
@@ -245,8 +246,13 @@ pub async fn who_is_due_is_asked_about_once(case: Case) {
     record.login(erin).await;
     let now = record.now();
     let end = SessionEnd::Token(ended.token);
-    record.record().end_sessions(end, now, record.deadline()).await.expect("ending works");
-    let disabled = record.record().set_enabled(erin.id, false, record.deadline()).await;
+    record
+        .record()
+        .end_sessions(end, now, Actor::node(), record.deadline())
+        .await
+        .expect("ending works");
+    let disabled =
+        record.record().set_enabled(erin.id, false, Actor::node(), record.deadline()).await;
     disabled.expect("disabling works").expect("she is there");
 
     let due = [Mirrored { id: alice.id, subject: subject("1"), username: username("alice") }];

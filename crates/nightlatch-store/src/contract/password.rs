@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "the name of a case is the promise that it checks")]
 
 use nightlatch_core::{
-    ChangedPassword, FeedKind, FoundSession, Generation, HashKind, NewSession, NewUser,
+    Actor, ChangedPassword, FeedKind, FoundSession, Generation, HashKind, NewSession, NewUser,
     PasswordChange, PasswordHash, User, UserId,
 };
 
@@ -24,7 +24,7 @@ async fn change(record: &Fixture, change: PasswordChange) -> Option<User> {
 }
 
 async fn change_with_next(record: &Fixture, change: PasswordChange) -> Option<ChangedPassword> {
-    let answer = record.record().change_password(change, record.deadline()).await;
+    let answer = record.record().change_password(change, Actor::node(), record.deadline()).await;
     Some(record.told(answer.expect("changing works")?).await)
 }
 

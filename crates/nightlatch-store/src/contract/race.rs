@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nightlatch_core::{FeedKind, FeedRow, PasswordChange, SessionEnd, SessionId, TokenHash};
+use nightlatch_core::{Actor, FeedKind, FeedRow, PasswordChange, SessionEnd, SessionId, TokenHash};
 
 use super::Subject;
 use super::fixture::{Fixture, Login, all_at_once};
@@ -32,7 +32,8 @@ pub async fn a_login_at_the_old_generation_never_survives_a_password_change(subj
                 if caller == 0 {
                     record.try_login(late).await.map(|found| found.as_of.position)
                 } else {
-                    let changed = record.record().change_password(change, record.deadline());
+                    let changed =
+                        record.record().change_password(change, Actor::node(), record.deadline());
                     changed.await.expect("changing works").expect("nobody else changes it");
                     None
                 }
@@ -107,7 +108,8 @@ pub async fn of_two_password_changes_at_one_generation_one_wins(subject: Subject
                 ..change_of(&asked, &format!("$2b$12$round{round}by{caller}"))
             };
             Box::pin(async move {
-                let answer = record.record().change_password(change, record.deadline()).await;
+                let answer =
+                    record.record().change_password(change, Actor::node(), record.deadline()).await;
                 (answer.expect("changing works").is_some(), token)
             })
         })
@@ -204,7 +206,8 @@ pub async fn each_who_revokes_at_once_is_told_its_own_rows(subject: Subject) {
             _ => SessionEnd::OneOf(user.id, id),
         };
         Box::pin(async move {
-            let written = record.record().end_sessions(which, record.now(), record.deadline());
+            let written =
+                record.record().end_sessions(which, record.now(), Actor::node(), record.deadline());
             let written = written.await.expect("ending sessions works");
             record.assert_told(&written.rows).await;
             let kinds: Vec<FeedKind> = written.rows.iter().map(|row| row.kind).collect();

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Client, FeedKind, Generation, NewSession, Session, SessionEnd, SessionId, TokenHash,
+    Actor, Client, FeedKind, Generation, NewSession, Session, SessionEnd, SessionId, TokenHash,
 };
 
 use super::Subject;
@@ -40,7 +40,10 @@ pub async fn a_login_of_another_generation_is_refused_and_replaces_nothing(subje
             ..record.session_of(&user)
         };
         let token = refused.token;
-        let answer = record.record().create_session(refused, elsewhere(), record.deadline()).await;
+        let answer = record
+            .record()
+            .create_session(refused, elsewhere(), Actor::node(), record.deadline())
+            .await;
         assert!(answer.expect("asking works").is_none());
         assert!(record.found(token).await.is_none());
     }

@@ -12,7 +12,7 @@ use nightlatch_core::{
 };
 
 use super::Subject;
-use super::fixture::{Fixture, HOUR, all_at_once};
+use super::fixture::{Fixture, HOUR, all_at_once, sweep_before};
 
 /// Longer than others append while one listens, on a busy machine.
 const LISTENING_SPAN: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ fn failure(digest: u8, at: Timestamp) -> Failure {
 }
 
 async fn append(record: &Fixture, by: NodeId, failures: Vec<Failure>) {
-    let answer = record.record().append_failures(by, failures, record.deadline()).await;
+    let answer = record.record().append_failures(by, failures, Vec::new(), record.deadline()).await;
     answer.expect("appending works");
 }
 
@@ -104,7 +104,8 @@ pub async fn a_sweep_uses_no_place_twice(subject: Subject) {
     let (one, other) = (fresh(&record), fresh(&record));
     append(&record, other, vec![failure(1, record.now().before(2 * HOUR))]).await;
     let through = poll(&record, one, FailurePosition::default(), 10).await.through;
-    let swept = record.record().sweep(record.now().before(HOUR), 10, record.deadline()).await;
+    let swept =
+        record.record().sweep(sweep_before(record.now().before(HOUR)), 10, record.deadline()).await;
     assert_eq!(swept.expect("sweeping works").throttle_rows, 1);
     append(&record, other, vec![failure(2, record.now())]).await;
     assert_eq!(poll(&record, one, through, 10).await.failures, [failure(2, record.now())]);

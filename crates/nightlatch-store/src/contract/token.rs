@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    FeedKind, HEARTBEAT_EVERY, KeyId, NewRefresh, NodeId, Rotated, Rotation, SessionEnd, SessionId,
-    StoredKey, TokenHash, User,
+    Actor, FeedKind, HEARTBEAT_EVERY, KeyId, NewRefresh, NodeId, Rotated, Rotation, SessionEnd,
+    SessionId, StoredKey, TokenHash, User,
 };
 
 use super::Subject;
@@ -66,7 +66,7 @@ fn rotation(record: &Fixture, login: &Login, step: u32) -> Rotation {
 }
 
 async fn rotate(record: &Fixture, rotation: Rotation) -> Rotated {
-    let answer = record.record().rotate(rotation, record.deadline()).await;
+    let answer = record.record().rotate(rotation, Actor::node(), record.deadline()).await;
     record.told(answer.expect("exchanging works")).await
 }
 
@@ -273,7 +273,10 @@ pub async fn of_many_who_present_one_token_all_are_told_one_successor(subject: S
             let mine = Rotation { key, ..asked.clone() };
             Box::pin(async move {
                 let port = if caller % 2 == 0 { record.record() } else { &*second };
-                let told = port.rotate(mine, record.deadline()).await.expect("exchanging works");
+                let told = port
+                    .rotate(mine, Actor::node(), record.deadline())
+                    .await
+                    .expect("exchanging works");
                 match told.value {
                     Rotated::Renewed { key, .. } => key,
                     other => panic!("caller {caller}: {other:?}"),
@@ -296,7 +299,8 @@ pub async fn a_refresh_never_survives_a_logout(subject: Subject) {
             let asked = asked.clone();
             Box::pin(async move {
                 if caller == 0 {
-                    let told = record.record().rotate(asked, record.deadline()).await;
+                    let told =
+                        record.record().rotate(asked, Actor::node(), record.deadline()).await;
                     match told.expect("exchanging works").value {
                         Rotated::Renewed { found, .. } => Some(found.as_of.position),
                         Rotated::Ended => None,
@@ -306,6 +310,7 @@ pub async fn a_refresh_never_survives_a_logout(subject: Subject) {
                     let ended = record.record().end_sessions(
                         SessionEnd::One(id),
                         record.now(),
+                        Actor::node(),
                         record.deadline(),
                     );
                     let ended = ended.await.expect("ending works");
@@ -336,7 +341,11 @@ pub async fn the_first_signing_key_of_a_number_is_kept(subject: Subject) {
     let added = all_at_once(&record, keys.len(), move |record, caller| {
         let key = keys[caller].clone();
         Box::pin(async move {
-            record.record().add_key(key, record.deadline()).await.expect("storing works")
+            record
+                .record()
+                .add_key(key, Actor::node(), record.deadline())
+                .await
+                .expect("storing works")
         })
     })
     .await;
@@ -344,7 +353,7 @@ pub async fn the_first_signing_key_of_a_number_is_kept(subject: Subject) {
     let first = added.iter().position(|added| *added).expect("one was first");
     let first = key(1, u8::try_from(first).expect("few"));
     let second = key(2, 9);
-    let stored = record.record().add_key(second.clone(), record.deadline()).await;
+    let stored = record.record().add_key(second.clone(), Actor::node(), record.deadline()).await;
     assert!(stored.expect("storing works"));
     assert_eq!(list().await, [first.clone(), second]);
     for (old, new) in [(vec![1, 2], vec![3]), (first.sealed.clone(), vec![5; 60])] {

@@ -7,13 +7,13 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Epoch, Failure, FailurePosition, Groups, LoginName, LostRevocations, LostUser,
+    Actor, Deadline, Epoch, Failure, FailurePosition, Groups, LoginName, LostRevocations, LostUser,
     NodeId, Outcome, PasswordChange, Position, SessionEnd, StoreErrorKind, StoreResult, Sweep,
     ThrottleKey, ThrottleScope, Timestamp,
 };
 
 use super::Subject;
-use super::fixture::{Fixture, HOUR, Login, hash, home};
+use super::fixture::{Fixture, HOUR, Login, hash, home, sweep_before};
 
 /// More sweeps than any case here needs.
 const SWEEPS_MAX: u32 = 100;
@@ -28,7 +28,11 @@ pub async fn migrating_twice_applies_nothing_the_second_time(subject: Subject) {
 }
 
 async fn sweep(record: &Fixture, before: Timestamp, limit: u32) -> Sweep {
-    record.record().sweep(before, limit, record.deadline()).await.expect("sweeping works")
+    record
+        .record()
+        .sweep(sweep_before(before), limit, record.deadline())
+        .await
+        .expect("sweeping works")
 }
 
 /// Sweeps until nothing is left to be swept; the sum.
@@ -113,7 +117,7 @@ fn failure(digest: u8, at: Timestamp) -> Failure {
 
 async fn append(record: &Fixture, failures: Vec<Failure>) {
     let by = NodeId::fresh(record.entropy(), record.now());
-    let answer = record.record().append_failures(by, failures, record.deadline()).await;
+    let answer = record.record().append_failures(by, failures, Vec::new(), record.deadline()).await;
     answer.expect("appending works");
 }
 
@@ -193,22 +197,22 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
 
     refused(port.find_credentials(&name, home(), now, over)).await;
     refused(port.find_credentials_by_id(user.id, home(), now, over)).await;
-    refused(port.create_user(record.new_user("bob"), over)).await;
+    refused(port.create_user(record.new_user("bob"), Actor::node(), over)).await;
     refused(port.list_users(None, 10, over)).await;
-    refused(port.set_enabled(user.id, false, over)).await;
-    refused(port.delete_user(user.id, over)).await;
-    refused(port.set_groups(user.id, Groups::default(), over)).await;
-    refused(port.verify_email(user.id, over)).await;
-    refused(port.change_password(change, over)).await;
+    refused(port.set_enabled(user.id, false, Actor::node(), over)).await;
+    refused(port.delete_user(user.id, Actor::node(), over)).await;
+    refused(port.set_groups(user.id, Groups::default(), Actor::node(), over)).await;
+    refused(port.verify_email(user.id, Actor::node(), over)).await;
+    refused(port.change_password(change, Actor::node(), over)).await;
     refused(upgrade).await;
-    refused(port.import_users(imported, over)).await;
+    refused(port.import_users(imported, Actor::node(), over)).await;
     refused(port.list_hash_kinds(over)).await;
-    refused(port.create_session(next, home(), over)).await;
+    refused(port.create_session(next, home(), Actor::node(), over)).await;
     refused(port.reread_session(login.token, over)).await;
     refused(port.list_sessions(user.id, now, 10, over)).await;
-    refused(port.end_sessions(SessionEnd::Everything, now, over)).await;
+    refused(port.end_sessions(SessionEnd::Everything, now, Actor::node(), over)).await;
     refused(port.touch_sessions(vec![(login.id, now.after(HOUR))], over)).await;
-    refused(port.append_failures(node, vec![failure(1, now)], over)).await;
+    refused(port.append_failures(node, vec![failure(1, now)], Vec::new(), over)).await;
     refused(port.list_failures(now, 10, over)).await;
     refused(port.poll_feed(Some(Position(0)), 10, over)).await;
     refused(port.claim_epoch(before.history, Epoch(77), over)).await;
@@ -218,7 +222,7 @@ pub async fn a_deadline_that_is_over_changes_nothing(subject: Subject) {
     refused(port.find_cluster(node, over)).await;
     refused(port.leave(node, over)).await;
     refused(port.probe(over)).await;
-    refused(port.sweep(now.after(HOUR), 10, over)).await;
+    refused(port.sweep(sweep_before(now.after(HOUR)), 10, over)).await;
     refused(port.shared_secret("name", vec![1], over)).await;
 
     assert_eq!(record.head().await, before);
@@ -240,7 +244,12 @@ pub async fn empty_batches_are_no_error(subject: Subject) {
     let (port, deadline) = (record.record(), record.deadline());
     record.touch(Vec::new()).await;
     append(&record, Vec::new()).await;
-    assert!(port.import_users(Vec::new(), deadline).await.expect("importing works").is_empty());
+    assert!(
+        port.import_users(Vec::new(), Actor::node(), deadline)
+            .await
+            .expect("importing works")
+            .is_empty()
+    );
     assert!(port.list_users(None, 0, deadline).await.expect("listing works").is_empty());
     assert!(failures(&record, Timestamp::EPOCH, 0).await.is_empty());
     assert_eq!(sweep(&record, record.now().after(HOUR), 0).await, Sweep::default());

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    CreateUser, Email, FeedKind, Generation, Groups, ImportOutcome, NewUser, PasswordHash, User,
-    UserId, Username,
+    Actor, CreateUser, Email, FeedKind, Generation, Groups, ImportOutcome, NewUser, PasswordHash,
+    User, UserId, Username,
 };
 
 use super::Subject;
@@ -126,10 +126,11 @@ pub async fn groups_and_verified_emails_are_told_to_copies(subject: Subject) {
     let before = record.head().await;
 
     let groups = Groups::try_new(["staff", "admins"]).expect("plain names");
-    let grouped = record.record().set_groups(user.id, groups.clone(), record.deadline()).await;
+    let grouped =
+        record.record().set_groups(user.id, groups.clone(), Actor::node(), record.deadline()).await;
     let grouped = record.told(grouped.expect("setting works").expect("the user is there")).await;
     assert_eq!(grouped, User { groups, ..user.clone() });
-    let verified = record.record().verify_email(user.id, record.deadline()).await;
+    let verified = record.record().verify_email(user.id, Actor::node(), record.deadline()).await;
     let verified = verified.expect("verifying works").expect("there is an e-mail");
     let verified = record.told(verified).await;
     assert_eq!(verified, User { email_verified: true, ..grouped });
@@ -138,9 +139,12 @@ pub async fn groups_and_verified_emails_are_told_to_copies(subject: Subject) {
     let found = record.found(login.token).await.expect("neither ends a session");
     assert_eq!(found.user, verified);
     let stranger = UserId::fresh(record.entropy(), record.now());
-    let none = record.record().set_groups(stranger, Groups::default(), record.deadline()).await;
+    let none = record
+        .record()
+        .set_groups(stranger, Groups::default(), Actor::node(), record.deadline())
+        .await;
     assert!(none.expect("setting works").is_none());
-    let none = record.record().verify_email(stranger, record.deadline()).await;
+    let none = record.record().verify_email(stranger, Actor::node(), record.deadline()).await;
     assert!(none.expect("verifying works").is_none());
 
     let CreateUser::Created(mute) =
@@ -148,7 +152,7 @@ pub async fn groups_and_verified_emails_are_told_to_copies(subject: Subject) {
     else {
         panic!("the name is free");
     };
-    let none = record.record().verify_email(mute.id, record.deadline()).await;
+    let none = record.record().verify_email(mute.id, Actor::node(), record.deadline()).await;
     assert!(none.expect("verifying works").is_none(), "there is no e-mail to verify");
 }
 
@@ -158,7 +162,7 @@ pub async fn deleted_users_are_gone_with_their_sessions(subject: Subject) {
     let (gone, stays) = (record.login(&alice).await, record.login(&bob).await);
     let before = record.head().await;
     for expected in [true, false] {
-        let deleted = record.record().delete_user(alice.id, record.deadline()).await;
+        let deleted = record.record().delete_user(alice.id, Actor::node(), record.deadline()).await;
         assert_eq!(record.told(deleted.expect("deleting works")).await, expected);
     }
     let above = Generation(alice.generation.0 + 1);
@@ -197,7 +201,7 @@ pub async fn disabling_ends_sessions_and_enabling_does_not_revive_them(subject: 
     assert!(record.lives(&record.login(&enabled).await).await);
 
     let stranger = UserId::fresh(record.entropy(), record.now());
-    let none = record.record().set_enabled(stranger, false, record.deadline()).await;
+    let none = record.record().set_enabled(stranger, false, Actor::node(), record.deadline()).await;
     assert!(none.expect("setting works").is_none());
 }
 
@@ -212,7 +216,8 @@ pub async fn importing_twice_changes_nothing(subject: Subject) {
         NewUser { email: None, hash: None, enabled: false, ..record.new_user("bob") },
     ];
     let import = async |users: &[NewUser]| {
-        let answer = record.record().import_users(users.to_vec(), record.deadline()).await;
+        let answer =
+            record.record().import_users(users.to_vec(), Actor::node(), record.deadline()).await;
         answer.expect("importing works")
     };
     assert_eq!(import(&users).await, [ImportOutcome::Created; 2]);
@@ -244,7 +249,7 @@ pub async fn imports_tell_each_conflict_in_order(subject: Subject) {
         NewUser { email: mail("BOB"), ..record.new_user("dave") },
         NewUser { email: None, ..record.new_user("erin") },
     ];
-    let outcomes = record.record().import_users(users, record.deadline()).await;
+    let outcomes = record.record().import_users(users, Actor::node(), record.deadline()).await;
     assert_eq!(
         outcomes.expect("importing works"),
         [

@@ -1,8 +1,8 @@
 //! The feed of the reference record: its rows, its head, and what is written back after a fork.
 
 use nightlatch_core::{
-    AsOf, BoxFuture, Deadline, Epoch, FeedKind, FeedNews, FeedRow, FeedStore, Generation, Head,
-    History, LostRevocations, LostUser, Position, SessionEnd, StoreResult, Timestamp, UserId,
+    Actor, AsOf, BoxFuture, Deadline, Epoch, FeedKind, FeedNews, FeedRow, FeedStore, Generation,
+    Head, History, LostRevocations, LostUser, Position, SessionEnd, StoreResult, Timestamp, UserId,
 };
 
 use super::{MemoryRecord, State, StoredRow};
@@ -102,7 +102,7 @@ impl State {
     fn restore(&mut self, lost: &LostRevocations, now: Timestamp) -> Vec<FeedRow> {
         let mut rows = Vec::new();
         if lost.everything {
-            rows.extend(self.end(SessionEnd::Everything, now).rows);
+            rows.extend(self.end_by(SessionEnd::Everything, now, &Actor::node()).rows);
         }
         for id in &lost.sessions {
             rows.extend(self.end_and_tell(now, |session| session.id == *id).rows);

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, Deadline, FeedKind, FoundSession, Generation, NewSession, Session, SessionEnd,
-    SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId, Username, Written,
+    Actor, AddressPrefix, AuditAction, Deadline, FeedKind, FoundSession, Generation, NewSession,
+    Session, SessionEnd, SessionId, SessionStore, StoreResult, Timestamp, TokenHash, UserId,
+    Username, Written,
 };
 
+use super::audit::About;
 use super::token::RefreshRow;
 use super::{MemoryRecord, SessionRow, State};
 
@@ -18,9 +20,10 @@ impl SessionStore for MemoryRecord {
         &self,
         session: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
-        self.run("creating a session", deadline, move |state| state.login(session, prefix))
+        self.run("creating a session", deadline, move |state| state.login(session, prefix, &by))
     }
 
     fn find_session(
@@ -79,9 +82,10 @@ impl SessionStore for MemoryRecord {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
-        self.run("ending sessions", deadline, move |state| state.end(which, now))
+        self.run("ending sessions", deadline, move |state| state.end_by(which, now, &by))
     }
 
     fn touch_sessions(
@@ -101,17 +105,26 @@ impl SessionStore for MemoryRecord {
 }
 
 impl State {
-    fn login(&mut self, new: NewSession, prefix: AddressPrefix) -> Option<Written<FoundSession>> {
+    fn login(
+        &mut self,
+        new: NewSession,
+        prefix: AddressPrefix,
+        by: &Actor,
+    ) -> Option<Written<FoundSession>> {
         let Session { id, user_id, created_at, .. } = new.session;
         let generation = new.generation;
         let user = &self.users.get(&user_id)?.user;
         if !user.enabled || user.generation != generation {
             return None;
         }
-        let replaced = new.replaces.map(|token| self.end(SessionEnd::Token(token), created_at));
+        let replaced = new.replaces.map(|token| {
+            let action = AuditAction::SessionReplaced;
+            self.end_as(action, SessionEnd::Token(token), created_at, by)
+        });
         let seen_at = self.prefixes.entry((user_id, *prefix.as_bytes())).or_insert(created_at);
         *seen_at = created_at.max(*seen_at);
         self.insert_session(new, generation);
+        self.audit(AuditAction::Login, About::session(user_id, id), by, created_at);
         let rows = replaced.map_or_else(Vec::new, |replaced| replaced.rows);
         Some(Written { value: self.found(id)?, rows })
     }
@@ -131,6 +144,48 @@ impl State {
         let head = self.head();
         let user = self.users[&row.session.user_id].user.clone();
         Some(FoundSession::new(row.session.clone(), user, head.newest, head.history))
+    }
+
+    pub(super) fn end_by(&mut self, which: SessionEnd, at: Timestamp, by: &Actor) -> Written<u64> {
+        self.end_as(which.action(), which, at, by)
+    }
+
+    /// Ends sessions, and writes to the audit log what that was.
+    pub(super) fn end_as(
+        &mut self,
+        action: AuditAction,
+        which: SessionEnd,
+        at: Timestamp,
+        by: &Actor,
+    ) -> Written<u64> {
+        let about = match which {
+            SessionEnd::One(id) | SessionEnd::OneOf(_, id) => self.about(Some(id)),
+            SessionEnd::Token(token) => self.about(self.tokens.get(token.as_bytes()).copied()),
+            SessionEnd::OthersOf(user, _) | SessionEnd::AllOf(user) => {
+                About { user: Some(user), ..About::default() }
+            }
+            SessionEnd::Everything => About::default(),
+        };
+        let ended = self.end(which, at);
+        match which {
+            SessionEnd::AllOf(_) if ended.rows.is_empty() => {}
+            SessionEnd::AllOf(_) | SessionEnd::Everything => {
+                self.audit(action, About { count: Some(ended.value), ..about }, by, at);
+            }
+            _ if ended.value == 0 => {}
+            SessionEnd::OthersOf(..) => {
+                self.audit(action, About { count: Some(ended.value), ..about }, by, at);
+            }
+            SessionEnd::One(_) | SessionEnd::Token(_) | SessionEnd::OneOf(..) => {
+                self.audit(action, about, by, at);
+            }
+        }
+        ended
+    }
+
+    fn about(&self, session: Option<SessionId>) -> About {
+        let row = session.and_then(|id| self.sessions.get(&id));
+        row.map_or_else(About::default, |row| About::session(row.session.user_id, row.session.id))
     }
 
     pub(super) fn end(&mut self, which: SessionEnd, at: Timestamp) -> Written<u64> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Exchange, KeyId, KnownRefresh, NewRefresh, Rotated, Rotation, SessionEnd, SessionId,
-    StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
+    Actor, AuditAction, Deadline, Exchange, KeyId, KnownRefresh, NewRefresh, Rotated, Rotation,
+    SessionEnd, SessionId, StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
 };
 
+use super::audit::About;
 use super::{MemoryRecord, State};
 
 /// The refresh tokens of a session.
@@ -32,8 +33,13 @@ impl RefreshRow {
 }
 
 impl TokenStore for MemoryRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
-        self.run("exchanging a refresh token", deadline, move |state| state.rotate(&rotation))
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>> {
+        self.run("exchanging a refresh token", deadline, move |state| state.rotate(&rotation, &by))
     }
 
     fn knows_refresh(
@@ -54,9 +60,14 @@ impl TokenStore for MemoryRecord {
         self.run("listing signing keys", deadline, |state| state.keys.values().cloned().collect())
     }
 
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool> {
         self.run("storing a signing key", deadline, move |state| {
             let is_new = !state.keys.contains_key(&key.number);
+            if is_new {
+                let about =
+                    About { detail: Some(format!("key {}", key.number)), ..About::default() };
+                state.audit(AuditAction::SigningKeyAdded, about, &by, key.stored_at);
+            }
             state.keys.entry(key.number).or_insert(key);
             is_new
         })
@@ -77,14 +88,15 @@ impl TokenStore for MemoryRecord {
 }
 
 impl State {
-    fn rotate(&mut self, rotation: &Rotation) -> Written<Rotated> {
+    fn rotate(&mut self, rotation: &Rotation, by: &Actor) -> Written<Rotated> {
         let service_time = self.nodes.service_time(self.now());
         let Some(mut refresh) = self.refreshable(rotation) else { return ended() };
         let key = match rotation.judge(&refresh.known, service_time, self.now()) {
             Exchange::None => return ended(),
             Exchange::Reuse => {
                 let end = SessionEnd::One(rotation.session);
-                let rows = self.end(end, rotation.now).rows;
+                let action = AuditAction::RefreshTokenReused;
+                let rows = self.end_as(action, end, rotation.now, by).rows;
                 return Written { value: Rotated::Reused, rows };
             }
             Exchange::Late => return Written { value: Rotated::Late, rows: Vec::new() },

@@ -1,9 +1,9 @@
 //! What the reference record does for itself: failures, secrets and sweeping.
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Failure, FailureNews, FailurePosition, KNOWN_PREFIX_RETENTION,
-    KeptFailures, LookupFailures, NodeId, RecordStore, SessionId, StoreResult, Sweep,
-    ThrottleStore, Timestamp,
+    AuditedFailure, BoxFuture, Deadline, Failure, FailureNews, FailurePosition,
+    KNOWN_PREFIX_RETENTION, KeptFailures, LookupFailures, NodeId, RecordStore, SessionId,
+    StoreResult, Sweep, SweepBefore, ThrottleStore, Timestamp,
 };
 
 use super::{MemoryRecord, State};
@@ -13,12 +13,16 @@ impl ThrottleStore for MemoryRecord {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.run("appending failures", deadline, move |state| {
             for failure in failures {
                 state.failures_end.0 += 1;
                 state.failures.insert((failure.at, state.failures_end), (by, failure));
+            }
+            for failure in audited {
+                state.audit_failure(failure);
             }
         })
     }
@@ -74,11 +78,12 @@ impl RecordStore for MemoryRecord {
         Box::pin(std::future::ready(LookupFailures::default()))
     }
 
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+    fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.run("sweeping", deadline, move |state| Sweep {
-            sessions: state.sweep_sessions(before, limit),
-            feed_rows: state.sweep_feed(before, limit),
-            throttle_rows: state.sweep_throttle(before, limit),
+            sessions: state.sweep_sessions(before.ended, limit),
+            feed_rows: state.sweep_feed(before.ended, limit),
+            throttle_rows: state.sweep_throttle(before.ended, limit),
+            audit_rows: state.sweep_audit(before.audited, limit),
         })
     }
 

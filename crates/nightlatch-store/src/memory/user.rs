@@ -3,11 +3,13 @@
 //! What is unique is looked up and written under one lock, as a database does by an index.
 
 use nightlatch_core::{
-    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Email, FeedKind, Generation,
-    Groups, HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser,
-    PasswordChange, PasswordHash, StoreResult, Timestamp, User, UserId, UserStore, Written,
+    Actor, AddressPrefix, AuditAction, ChangedPassword, CreateUser, Credentials, Deadline, Email,
+    FeedKind, Generation, Groups, HashKind, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION,
+    LoginName, NewUser, PasswordChange, PasswordHash, StoreResult, Timestamp, User, UserId,
+    UserStore, Written,
 };
 
+use super::audit::About;
 use super::{MemoryRecord, State, UserRow};
 
 impl UserStore for MemoryRecord {
@@ -38,7 +40,12 @@ impl UserStore for MemoryRecord {
         self.run("finding a user", deadline, move |state| state.credentials(id, prefix, now))
     }
 
-    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
+    fn create_user(
+        &self,
+        user: NewUser,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, CreateUser> {
         self.run("creating a user", deadline, move |state| {
             if state.names.contains_key(user.username.folded()) {
                 return CreateUser::UsernameTaken;
@@ -50,7 +57,7 @@ impl UserStore for MemoryRecord {
             {
                 return CreateUser::SubjectTaken;
             }
-            CreateUser::Created(state.insert_user(user))
+            CreateUser::Created(state.insert_user(user, &by))
         })
     }
 
@@ -70,6 +77,7 @@ impl UserStore for MemoryRecord {
         &self,
         id: UserId,
         enabled: bool,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("enabling or disabling a user", deadline, move |state| {
@@ -82,11 +90,19 @@ impl UserStore for MemoryRecord {
             };
             let user = &mut state.users.get_mut(&id)?.user;
             user.enabled = enabled;
-            Some(Written { value: user.clone(), rows: vec![row] })
+            let value = user.clone();
+            let action = if enabled { AuditAction::UserEnabled } else { AuditAction::UserDisabled };
+            state.audit(action, About::user(&value), &by, now);
+            Some(Written { value, rows: vec![row] })
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
+    fn delete_user(
+        &self,
+        id: UserId,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<bool>> {
         self.run("deleting a user", deadline, move |state| {
             // The feed row is written while there still is a generation to name.
             let raised = state.raise_generation(id, FeedKind::UserDisabled, state.now());
@@ -98,6 +114,7 @@ impl UserStore for MemoryRecord {
                 state.emails.remove(email.folded());
             }
             state.prefixes.retain(|(owner, _), _| *owner != id);
+            state.audit(AuditAction::UserDeleted, About::user(&gone.user), &by, state.now());
             Written { value: true, rows: vec![row] }
         })
     }
@@ -106,12 +123,16 @@ impl UserStore for MemoryRecord {
         &self,
         id: UserId,
         groups: Groups,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("setting groups", deadline, move |state| {
             let user = &mut state.users.get_mut(&id)?.user;
             user.groups = groups;
             let value = user.clone();
+            let detail = Some(value.groups.as_slice().join(","));
+            let about = About { detail, ..About::user(&value) };
+            state.audit(AuditAction::GroupsChanged, about, &by, state.now());
             Some(Written {
                 value,
                 rows: vec![state.append(FeedKind::RefetchUser(id), state.now())],
@@ -122,6 +143,7 @@ impl UserStore for MemoryRecord {
     fn verify_email(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         self.run("verifying an e-mail", deadline, move |state| {
@@ -129,6 +151,7 @@ impl UserStore for MemoryRecord {
             user.email.as_ref()?;
             user.email_verified = true;
             let value = user.clone();
+            state.audit(AuditAction::EmailVerified, About::user(&value), &by, state.now());
             Some(Written {
                 value,
                 rows: vec![state.append(FeedKind::RefetchUser(id), state.now())],
@@ -139,9 +162,10 @@ impl UserStore for MemoryRecord {
     fn change_password(
         &self,
         change: PasswordChange,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
-        self.run("changing a password", deadline, move |state| state.change_password(change))
+        self.run("changing a password", deadline, move |state| state.change_password(change, &by))
     }
 
     fn upgrade_hash(
@@ -164,10 +188,11 @@ impl UserStore for MemoryRecord {
     fn import_users(
         &self,
         users: Vec<ImportUser>,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<ImportOutcome>> {
         self.run("importing users", deadline, move |state| {
-            users.into_iter().map(|user| state.import_user(user)).collect()
+            users.into_iter().map(|user| state.import_user(user, &by)).collect()
         })
     }
 
@@ -203,7 +228,7 @@ impl State {
         self.emails.get(user.email.as_ref()?.folded()).copied()
     }
 
-    fn insert_user(&mut self, new: NewUser) -> User {
+    fn insert_user(&mut self, new: NewUser, by: &Actor) -> User {
         let user = User {
             id: new.id,
             username: new.username,
@@ -222,10 +247,11 @@ impl State {
         let row =
             UserRow { user: user.clone(), hash: new.hash, subject: new.subject, asked_at: None };
         self.users.insert(user.id, row);
+        self.audit(AuditAction::UserCreated, About::user(&user), by, self.now());
         user
     }
 
-    fn import_user(&mut self, new: ImportUser) -> ImportOutcome {
+    fn import_user(&mut self, new: ImportUser, by: &Actor) -> ImportOutcome {
         if let Some(id) = self.names.get(new.username.folded()) {
             let there = self.users[id].user.email.as_ref();
             let same = there.map(Email::folded) == new.email.as_ref().map(Email::folded);
@@ -234,11 +260,15 @@ impl State {
         if self.email_owner(&new).is_some() {
             return ImportOutcome::EmailTaken;
         }
-        self.insert_user(new);
+        self.insert_user(new, by);
         ImportOutcome::Created
     }
 
-    fn change_password(&mut self, change: PasswordChange) -> Option<Written<ChangedPassword>> {
+    fn change_password(
+        &mut self,
+        change: PasswordChange,
+        by: &Actor,
+    ) -> Option<Written<ChangedPassword>> {
         let id = change.user_id;
         let row = self.users.get(&id).filter(|row| row.subject.is_none())?;
         let user = &row.user;
@@ -250,6 +280,7 @@ impl State {
         let changed = self.users.get_mut(&id)?;
         changed.hash = Some(change.hash);
         let user = changed.user.clone();
+        self.audit(AuditAction::PasswordChanged, About::user(&user), by, self.now());
         let next = change.next_session.and_then(|next| {
             let id = next.session.id;
             self.insert_session(next, user.generation);

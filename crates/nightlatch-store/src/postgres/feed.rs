@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use nightlatch_core::{
-    BoxFuture, Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History,
+    Actor, BoxFuture, Deadline, Epoch, FailureClass, FeedNews, FeedRow, FeedStore, Head, History,
     LostRevocations, LostUser, Position, SessionEnd, StoreError, StoreResult, Timestamp, UserId,
 };
 use tokio_postgres::types::Type;
@@ -143,7 +143,9 @@ impl FeedStore for PostgresRecord {
         Box::pin(async move {
             let mut rows = Vec::new();
             if lost.everything {
-                rows.extend(self.end(SessionEnd::Everything, now, deadline).await?.rows);
+                rows.extend(
+                    self.end(SessionEnd::Everything, now, Actor::node(), deadline).await?.rows,
+                );
             }
             rows.extend(self.end_those(&lost.sessions, now, deadline).await?);
             rows.extend(self.restore_users(&lost.users, now, deadline).await?);

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::call::Server;
-use super::end::{DOING, Single};
+use super::end::DOING;
 use super::failure::{Failure, Sent};
+use super::single::Single;
 
 /// The most sessions that one statement ends.
 const GROUP_MAX: usize = 64;
@@ -185,7 +186,7 @@ impl Carrier {
         for waiting in group.iter().filter(|waiting| waiting.deadline == limit) {
             waiting.claim.set_limit();
         }
-        let singles: Vec<Single> = group.iter().map(|waiting| waiting.single).collect();
+        let singles: Vec<Single> = group.iter().map(|waiting| waiting.single.clone()).collect();
         // Whoever has left meanwhile has been told that the outcome is unknown.
         match self.server.end_each(&singles, limit).await {
             Ok(answers) => {

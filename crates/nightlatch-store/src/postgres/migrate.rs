@@ -55,6 +55,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0006_standings",
         sql: include_str!("../../migrations/postgres/0006_standings.sql"),
     },
+    Migration {
+        version: 7,
+        name: "0007_audit_log",
+        sql: include_str!("../../migrations/postgres/0007_audit_log.sql"),
+    },
 ];
 
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.

@@ -5,14 +5,15 @@
 //! for again.
 
 use nightlatch_core::{
-    CreateUser, Deadline, Email, FailureClass, Generation, ImportOutcome, ImportUser, NewUser,
-    Outcome, PasswordHash, StoreError, StoreErrorKind, Subject, User,
+    Actor, CreateUser, Deadline, Email, FailureClass, Generation, ImportOutcome, ImportUser,
+    NewUser, Outcome, PasswordHash, StoreError, StoreErrorKind, Subject, User,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
+use super::audit::{actor, audited, by, clock_now};
 use super::call::{Call, Effect, Param};
 use super::row::Reader;
 
@@ -23,24 +24,31 @@ const FIRST_GENERATION: Generation = Generation(1);
 /// the name and given it back.
 const ROUNDS_MAX: u32 = 3;
 
-const CREATE: &str = "
-    WITH created AS (
+const CREATE: &str = concat!(
+    "WITH created AS (
         INSERT INTO nightlatch.users (id, username, username_folded, email, email_folded,
             email_verified, name, groups, password_hash, hash_kind, enabled, created_at,
             updated_at, generation, subject)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
         ON CONFLICT DO NOTHING
         RETURNING id
-    )
+    )",
+    audited!(),
+    "SELECT ",
+    clock_now!(),
+    ", 'user-created', created.id, $2, NULL::uuid, NULL::bigint, NULL, ",
+    by!("$15"),
+    " FROM created)
     SELECT EXISTS (SELECT FROM created) AS is_created,
         EXISTS (SELECT FROM nightlatch.users WHERE username_folded = $3) AS has_name,
         EXISTS (SELECT FROM nightlatch.users WHERE email_folded = $5) AS has_email,
-        EXISTS (SELECT FROM nightlatch.users WHERE subject = $14) AS has_subject";
+        EXISTS (SELECT FROM nightlatch.users WHERE subject = $14) AS has_subject"
+);
 
 /// Groups come joined: there are no arrays of arrays of different lengths, and no group name has
 /// a comma.
-const IMPORT: &str = "
-    WITH wanted AS MATERIALIZED (
+const IMPORT: &str = concat!(
+    "WITH wanted AS MATERIALIZED (
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
             $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[],
             $12::bigint[]) WITH ORDINALITY AS t (id, username, username_folded, email,
@@ -63,18 +71,26 @@ const IMPORT: &str = "
     ), mailed AS MATERIALIZED (
         SELECT u.email_folded FROM nightlatch.users u JOIN wanted w USING (email_folded)
         UNION SELECT email_folded FROM created
-    )
+    )",
+    audited!(),
+    "SELECT ",
+    clock_now!(),
+    ", 'user-created', c.id, w.username, NULL::uuid, NULL::bigint, NULL, ",
+    by!("$14"),
+    " FROM created c JOIN wanted w ON w.id = c.id)
     SELECT EXISTS (SELECT FROM created c WHERE c.id = w.id) AS is_created,
         EXISTS (SELECT FROM named n WHERE n.username_folded = w.username_folded) AS has_name,
         EXISTS (SELECT FROM named n WHERE n.username_folded = w.username_folded
             AND n.email_folded IS NOT DISTINCT FROM w.email_folded) AS has_both,
         EXISTS (SELECT FROM mailed m WHERE m.email_folded = w.email_folded) AS has_email
-    FROM wanted w ORDER BY w.number";
+    FROM wanted w ORDER BY w.number"
+);
 
 impl PostgresRecord {
     pub(super) async fn insert_user(
         &self,
         user: NewUser,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<CreateUser, StoreError> {
         let doing = "creating a user";
@@ -93,6 +109,7 @@ impl PostgresRecord {
             (&user.created_at.as_micros(), Type::INT8),
             (&FIRST_GENERATION.0, Type::INT8),
             (&user.subject.as_ref().map(Subject::as_str), Type::TEXT),
+            (&actor(&by), Type::TEXT_ARRAY),
         ];
         for _ in 0..ROUNDS_MAX {
             let call = Call { doing, effect: Effect::Write, sql: CREATE, params };
@@ -117,6 +134,7 @@ impl PostgresRecord {
     pub(super) async fn insert_absent_users(
         &self,
         users: Vec<ImportUser>,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Vec<ImportOutcome>, StoreError> {
         let doing = "importing users";
@@ -127,7 +145,7 @@ impl PostgresRecord {
                 break;
             }
             let batch: Vec<&ImportUser> = open.iter().map(|at| &users[*at]).collect();
-            let rows = self.import_batch(doing, &batch, deadline).await?;
+            let rows = self.import_batch(doing, &batch, &by, deadline).await?;
             for (at, row) in open.into_iter().zip(&rows) {
                 outcomes[at] = import_outcome(&Reader { row, doing })?;
             }
@@ -139,6 +157,7 @@ impl PostgresRecord {
         &self,
         doing: &'static str,
         users: &[&ImportUser],
+        by: &Actor,
         deadline: Deadline,
     ) -> Result<Vec<Row>, StoreError> {
         fn column<'a, T>(users: &[&'a ImportUser], of: impl Fn(&'a ImportUser) -> T) -> Vec<T> {
@@ -163,6 +182,7 @@ impl PostgresRecord {
             (&column(users, |user| user.enabled), Type::BOOL_ARRAY),
             (&column(users, |user| user.created_at.as_micros()), Type::INT8_ARRAY),
             (&FIRST_GENERATION.0, Type::INT8),
+            (&actor(by), Type::TEXT_ARRAY),
         ];
         let call = Call { doing, effect: Effect::Write, sql: IMPORT, params };
         self.rows(call, deadline).await

@@ -1,12 +1,13 @@
 //! A password change: the new hash, the end of all sessions and the next one, in one statement.
 
 use nightlatch_core::{
-    ChangedPassword, Deadline, FailureClass, FoundSession, Outcome, PasswordChange, StoreError,
-    StoreErrorKind, Written,
+    Actor, ChangedPassword, Deadline, FailureClass, FoundSession, Outcome, PasswordChange,
+    StoreError, StoreErrorKind, Written,
 };
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
+use super::audit::{actor, audit_owner, audited, by};
 use super::call::{Call, Effect, Param};
 use super::end::{at_clock, end_all_of_owner, lately};
 use super::row::{Reader, fed_columns, fed_rows, head_columns, user_columns};
@@ -25,8 +26,9 @@ const CHANGE_PASSWORD: &str = concat!(
              last_seen_at, expires_at, remember, address, user_agent)
          SELECT $7, $8, owner.id, owner.generation, $9, $10, $11, $12, $13, $14
          FROM owner WHERE $7 IS NOT NULL
-     )
-     SELECT ",
+     )",
+    audit_owner!("password-changed", "NULL::bigint", "NULL", "$15"),
+    " SELECT ",
     head_columns!(),
     ", ",
     user_columns!(),
@@ -58,6 +60,7 @@ impl PostgresRecord {
     pub(super) async fn replace_password(
         &self,
         change: PasswordChange,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<Written<ChangedPassword>>, StoreError> {
         let doing = "changing a password";
@@ -80,6 +83,7 @@ impl PostgresRecord {
             (&session.map(|s| s.remember), Type::BOOL),
             (&session.map(|s| s.client.address), Type::INET),
             (&session.map(|s| s.client.user_agent.as_str()), Type::TEXT),
+            (&actor(&by), Type::TEXT_ARRAY),
         ];
         let write = Call { doing, effect: Effect::Write, sql: CHANGE_PASSWORD, params };
         let seen: &[Param] = &[

@@ -2,11 +2,12 @@
 
 use nightlatch_core::{
     BoxFuture, Deadline, KNOWN_PREFIX_RETENTION, LookupFailures, RecordStore, StoreError,
-    StoreResult, Sweep, Timestamp,
+    StoreResult, Sweep, SweepBefore, Timestamp,
 };
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
+use super::audit;
 use super::call::{Call, Effect, Param};
 use super::failure::corrupt;
 use super::row::Reader;
@@ -81,7 +82,12 @@ impl RecordStore for PostgresRecord {
         self.lookups.probe(self, deadline)
     }
 
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+    fn sweep(
+        &self,
+        SweepBefore { ended: before, audited }: SweepBefore,
+        limit: u32,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Sweep> {
         Box::pin(async move {
             let unknown_since = before.before(KNOWN_PREFIX_RETENTION);
             let sessions = self.remove(SWEEP_SESSIONS, before, limit, deadline).await?;
@@ -89,7 +95,8 @@ impl RecordStore for PostgresRecord {
             let failures = self.remove(SWEEP_FAILURES, before, limit, deadline).await?;
             let rest = limit.saturating_sub(u32::try_from(failures).unwrap_or(limit));
             let prefixes = self.remove(SWEEP_PREFIXES, unknown_since, rest, deadline).await?;
-            Ok(Sweep { sessions, feed_rows, throttle_rows: failures + prefixes })
+            let audit_rows = self.remove(audit::SWEEP, audited, limit, deadline).await?;
+            Ok(Sweep { sessions, feed_rows, throttle_rows: failures + prefixes, audit_rows })
         })
     }
 

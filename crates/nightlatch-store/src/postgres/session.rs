@@ -10,13 +10,14 @@
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, Deadline, FoundSession, NewSession, Session, SessionEnd, SessionId,
+    Actor, AddressPrefix, Deadline, FoundSession, NewSession, Session, SessionEnd, SessionId,
     SessionStore, StoreError, StoreResult, Timestamp, TokenHash, UserId, Username, Written,
 };
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::PostgresRecord;
+use super::audit::{actor, audited, by, name_of};
 use super::call::{Call, Effect, Param, without_head};
 use super::end::lately;
 
@@ -34,7 +35,7 @@ const CREATE: &str = concat!(
      ), replaced AS (
          UPDATE nightlatch.sessions SET ended_at = $5
          WHERE token_hash = $11 AND ended_at IS NULL AND EXISTS (SELECT FROM owner)
-         RETURNING id
+         RETURNING id, user_id
      ), created AS (
          INSERT INTO nightlatch.sessions (id, token_hash, user_id, generation, created_at,
              last_seen_at, expires_at, remember, address, user_agent,
@@ -67,7 +68,17 @@ const CREATE: &str = concat!(
          INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
          SELECT position, $13, 1, session_id, $5 FROM moved
          RETURNING *
-     )
+     )",
+    audited!(),
+    "SELECT $5, 'login', owner.id, owner.username, $1, NULL::bigint, NULL, ",
+    by!("$16"),
+    " FROM owner
+      UNION ALL
+      SELECT $5, 'session-replaced', replaced.user_id, ",
+    name_of!("replaced.user_id"),
+    ", replaced.id, NULL, NULL, ",
+    by!("$16"),
+    " FROM replaced)
      SELECT ",
     head_columns!(),
     ", ",
@@ -144,9 +155,10 @@ impl SessionStore for PostgresRecord {
         &self,
         session: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
-        Box::pin(self.insert_session(session, prefix, deadline))
+        Box::pin(self.insert_session(session, prefix, by, deadline))
     }
 
     fn find_session(
@@ -203,9 +215,10 @@ impl SessionStore for PostgresRecord {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
-        Box::pin(self.end(which, now, deadline))
+        Box::pin(self.end(which, now, by, deadline))
     }
 
     fn touch_sessions(
@@ -252,6 +265,7 @@ impl PostgresRecord {
         &self,
         new: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Option<Written<FoundSession>>, StoreError> {
         let doing = "creating a session";
@@ -277,6 +291,7 @@ impl PostgresRecord {
             (&row_id, Type::INT8),
             (&refresh, Type::BYTEA),
             (&new.refresh.map(|refresh| refresh.expires_at.as_micros()), Type::INT8),
+            (&actor(&by), Type::TEXT_ARRAY),
         ];
         let change = Call { doing, effect: Effect::Write, sql: CREATE, params };
         let seen: &[Param] = &[(session.id.as_uuid(), Type::UUID), (&row_id, Type::INT8)];

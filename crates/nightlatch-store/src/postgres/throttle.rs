@@ -4,27 +4,36 @@
 //! that has read up to one has missed nothing. Failures come in batches: a few rows a second.
 
 use nightlatch_core::{
-    Deadline, Failure, FailureNews, FailurePosition, KeptFailures, NODE_LIFE, NodeId, StoreError,
-    StoreResult, ThrottleKey, ThrottleScope, ThrottleStore, Timestamp,
+    AuditedFailure, Deadline, Failure, FailureNews, FailurePosition, KeptFailures, NODE_LIFE,
+    NodeId, StoreError, StoreResult, ThrottleKey, ThrottleScope, ThrottleStore, Timestamp,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::PostgresRecord;
+use super::audit::{Actors, audited};
 use super::call::{Call, Effect, Param};
 use super::failure::corrupt;
 use super::node::micros;
 use super::row::Reader;
 
-const APPEND: &str = "
-    WITH head AS (
+const APPEND: &str = concat!(
+    "WITH head AS (
         UPDATE nightlatch.throttle_head SET position = position + cardinality($1::smallint[])
         RETURNING position - cardinality($1::smallint[]) AS before
-    )
+    )",
+    audited!(),
+    "SELECT a.at, 'login-failed', a.user_id, a.username, NULL::uuid, nullif(a.count, 1), NULL,
+         a.actor, a.actor_name, a.address::inet, a.request_id
+     FROM unnest($5::bigint[], $6::uuid[], $7::text[], $8::bigint[], $9::text[], $10::text[],
+         $11::text[], $12::text[])
+         AS a (at, user_id, username, count, actor, actor_name, address, request_id))
     INSERT INTO nightlatch.throttle_failures (scope, digest, at, node, position)
     SELECT new.scope, new.digest, new.at, $4, head.before + new.number
     FROM head, unnest($1::smallint[], $2::bytea[], $3::bigint[])
-        WITH ORDINALITY AS new (scope, digest, at, number)";
+        WITH ORDINALITY AS new (scope, digest, at, number)"
+);
 
 const LIST: &str = "
     SELECT head.position AS head, kept.scope, kept.digest, kept.at
@@ -50,20 +59,30 @@ impl ThrottleStore for PostgresRecord {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         Box::pin(async move {
-            if failures.is_empty() {
+            if failures.is_empty() && audited.is_empty() {
                 return Ok(());
             }
             let scopes: Vec<i16> = failures.iter().map(|f| f.key.scope as i16).collect();
             let digests: Vec<&[u8]> = failures.iter().map(|f| f.key.digest.as_slice()).collect();
             let times: Vec<i64> = failures.iter().map(|f| f.at.as_micros()).collect();
+            let actors = Actors::of(audited.iter().map(|failure| &failure.tried.by));
             let params: &[Param] = &[
                 (&scopes, Type::INT2_ARRAY),
                 (&digests, Type::BYTEA_ARRAY),
                 (&times, Type::INT8_ARRAY),
                 (by.as_uuid(), Type::UUID),
+                (&each(&audited, |failure| failure.at.as_micros()), Type::INT8_ARRAY),
+                (&each(&audited, user_id), Type::UUID_ARRAY),
+                (&each(&audited, username), Type::TEXT_ARRAY),
+                (&each(&audited, |failure| failure.count.cast_signed()), Type::INT8_ARRAY),
+                (&actors.kinds, Type::TEXT_ARRAY),
+                (&actors.names, Type::TEXT_ARRAY),
+                (&actors.addresses, Type::TEXT_ARRAY),
+                (&actors.request_ids, Type::TEXT_ARRAY),
             ];
             let doing = "writing down failures";
             let call = Call { doing, effect: Effect::Write, sql: APPEND, params };
@@ -128,6 +147,19 @@ impl ThrottleStore for PostgresRecord {
             Ok(news)
         })
     }
+}
+
+/// A column of failures that are audited.
+fn each<'a, T>(audited: &'a [AuditedFailure], of: impl Fn(&'a AuditedFailure) -> T) -> Vec<T> {
+    audited.iter().map(of).collect()
+}
+
+fn user_id(failure: &AuditedFailure) -> Option<Uuid> {
+    failure.tried.user.as_ref().map(|(id, _)| *id.as_uuid())
+}
+
+fn username(failure: &AuditedFailure) -> Option<&str> {
+    failure.tried.user.as_ref().map(|(_, name)| name.as_str())
 }
 
 /// Every row carries it, and there is one even if there are no failures.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    CLOCKS_APART, Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation, SessionId,
-    StoreError, StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
+    Actor, CLOCKS_APART, Deadline, FoundSession, HEARTBEAT_EVERY, KeyId, Rotated, Rotation,
+    SessionId, StoreError, StoreResult, StoredKey, Timestamp, TokenHash, TokenStore, Written,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
+use super::audit::{actor, audited, by, name_of};
 use super::call::{Call, Effect, Param, is_lost, without_head};
 use super::node::micros;
 use super::row::{Reader, fed_columns, fed_rows, head_columns, session_columns, user_columns};
@@ -54,7 +55,7 @@ const ROTATE: &str = concat!(
      ), reused AS (
          UPDATE nightlatch.sessions s SET ended_at = $5
          FROM known WHERE s.id = known.id AND known.exchange = 'reuse' AND s.ended_at IS NULL
-         RETURNING s.id
+         RETURNING s.id, s.user_id
      ), moved AS (
          UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $12
          FROM reused
@@ -63,7 +64,13 @@ const ROTATE: &str = concat!(
          INSERT INTO nightlatch.feed (position, id, kind, session_id, at)
          SELECT position, $12, 1, session_id, $5 FROM moved
          RETURNING *
-     )
+     )",
+    audited!(),
+    "SELECT $5, 'refresh-token-reused', reused.user_id, ",
+    name_of!("reused.user_id"),
+    ", reused.id, NULL::bigint, NULL, ",
+    by!("$16"),
+    " FROM reused)
      SELECT ",
     head_columns!(),
     ", ",
@@ -82,9 +89,18 @@ const ROTATE: &str = concat!(
 const LIST_KEYS: &str =
     "SELECT number, sealed, stored_at, signs_from FROM nightlatch.signing_keys ORDER BY number";
 
-const ADD_KEY: &str = "
-    INSERT INTO nightlatch.signing_keys (number, sealed, stored_at, signs_from)
-    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING number";
+const ADD_KEY: &str = concat!(
+    "WITH added AS (
+         INSERT INTO nightlatch.signing_keys (number, sealed, stored_at, signs_from)
+         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING number
+     )",
+    audited!(),
+    "SELECT $3, 'signing-key-added', NULL::uuid, NULL, NULL::uuid, NULL::bigint,
+         'key ' || added.number, ",
+    by!("$5"),
+    " FROM added)
+     SELECT number FROM added"
+);
 
 const RESEAL: &str =
     "UPDATE nightlatch.signing_keys SET sealed = $3 WHERE number = $1 AND sealed = $2";
@@ -98,8 +114,13 @@ const KNOWS: &str = "
 const GRACE_OF_ONE_REQUEST: Duration = Duration::from_mins(2);
 
 impl TokenStore for PostgresRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
-        Box::pin(self.exchange(rotation, deadline))
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>> {
+        Box::pin(self.exchange(rotation, by, deadline))
     }
 
     fn knows_refresh(
@@ -127,7 +148,7 @@ impl TokenStore for PostgresRecord {
         })
     }
 
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool> {
         Box::pin(async move {
             let doing = "storing a signing key";
             let params: &[Param] = &[
@@ -135,6 +156,7 @@ impl TokenStore for PostgresRecord {
                 (&key.sealed, Type::BYTEA),
                 (&key.stored_at.as_micros(), Type::INT8),
                 (&key.signs_from.as_micros(), Type::INT8),
+                (&actor(&by), Type::TEXT_ARRAY),
             ];
             let call = Call { doing, effect: Effect::Write, sql: ADD_KEY, params };
             Ok(self.row_opt(call, deadline).await?.is_some())
@@ -161,13 +183,16 @@ impl PostgresRecord {
     async fn exchange(
         &self,
         rotation: Rotation,
+        by: Actor,
         deadline: Deadline,
     ) -> Result<Written<Rotated>, StoreError> {
-        let told = self.ask_for_successor(&rotation, rotation.grace, deadline).await;
+        let by = actor(&by);
+        let told = self.ask_for_successor(&rotation, &by, rotation.grace, deadline).await;
         let rows = match told {
             Err(lost) if is_lost(&lost) => {
                 let grace = rotation.grace.max(GRACE_OF_ONE_REQUEST);
-                self.ask_for_successor(&rotation, grace, deadline).await.map_err(|_| lost)?
+                let told = self.ask_for_successor(&rotation, &by, grace, deadline).await;
+                told.map_err(|_| lost)?
             }
             told => told?,
         };
@@ -186,6 +211,7 @@ impl PostgresRecord {
     async fn ask_for_successor(
         &self,
         rotation: &Rotation,
+        by: &[Option<String>],
         grace: Duration,
         deadline: Deadline,
     ) -> Result<Vec<Row>, StoreError> {
@@ -208,6 +234,7 @@ impl PostgresRecord {
             (&rotation.before.as_slice(), Type::BYTEA),
             (&keys, Type::BYTEA_ARRAY),
             (&micros(CLOCKS_APART), Type::INT8),
+            (&by, Type::TEXT_ARRAY),
         ];
         let (doing, effect) = (EXCHANGING, Effect::Write);
         self.rows(Call { doing, effect, sql: ROTATE, params }, deadline).await

@@ -2,13 +2,14 @@
 //! feed in the same statement; see [`super::session`] for how these statements are built.
 
 use nightlatch_core::{
-    AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Groups, HashKind,
+    Actor, AddressPrefix, ChangedPassword, CreateUser, Credentials, Deadline, Groups, HashKind,
     ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, LoginName, NewUser, PasswordChange,
     PasswordHash, StoreError, StoreResult, Timestamp, User, UserId, UserStore, Written,
 };
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
+use super::audit::{actor, audit_owner, audited, by};
 use super::call::{Call, Effect, Param};
 use super::end::{at_clock, end_all_of_owner};
 use super::row::{Reader, fed_columns, fed_rows, user_columns};
@@ -51,6 +52,7 @@ const DISABLE: &str = concat!(
          RETURNING *
      )",
     end_all_of_owner!(5),
+    audit_owner!("user-disabled", "NULL::bigint", "NULL", "$4"),
     " SELECT ",
     user_columns!(),
     ", ",
@@ -63,11 +65,13 @@ const DISABLE: &str = concat!(
 const DELETE: &str = concat!(
     at_clock!(),
     ", owner AS (
-         DELETE FROM nightlatch.users WHERE id = $1 RETURNING id, generation + 1 AS generation
+         DELETE FROM nightlatch.users WHERE id = $1
+         RETURNING id, username, generation + 1 AS generation
      ), forgotten AS (
          DELETE FROM nightlatch.known_prefixes WHERE user_id = (SELECT id FROM owner)
      )",
     end_all_of_owner!(5),
+    audit_owner!("user-deleted", "NULL::bigint", "NULL", "$4"),
     " SELECT ",
     fed_columns!(),
     " FROM owner LEFT JOIN fed f ON true"
@@ -105,6 +109,7 @@ const ENABLE: &str = concat!(
          UPDATE nightlatch.users SET enabled = true, updated_at = (SELECT at FROM clock)
          WHERE id = $1 RETURNING *
      )",
+    audit_owner!("user-enabled", "NULL::bigint", "NULL", "$4"),
     tell_of_owner!(6)
 );
 
@@ -114,6 +119,7 @@ const SET_GROUPS: &str = concat!(
          UPDATE nightlatch.users SET groups = $4, updated_at = (SELECT at FROM clock)
          WHERE id = $1 RETURNING *
      )",
+    audit_owner!("groups-changed", "NULL::bigint", "array_to_string(owner.groups, ',')", "$5"),
     tell_of_owner!(4)
 );
 
@@ -123,6 +129,7 @@ const VERIFY_EMAIL: &str = concat!(
          UPDATE nightlatch.users SET email_verified = true, updated_at = (SELECT at FROM clock)
          WHERE id = $1 AND email IS NOT NULL RETURNING *
      )",
+    audit_owner!("email-verified", "NULL::bigint", "NULL", "$4"),
     tell_of_owner!(4)
 );
 
@@ -176,8 +183,13 @@ impl UserStore for PostgresRecord {
         })
     }
 
-    fn create_user(&self, user: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
-        Box::pin(self.insert_user(user, deadline))
+    fn create_user(
+        &self,
+        user: NewUser,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, CreateUser> {
+        Box::pin(self.insert_user(user, by, deadline))
     }
 
     fn list_users<'a>(
@@ -199,21 +211,30 @@ impl UserStore for PostgresRecord {
         &self,
         id: UserId,
         enabled: bool,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
             let (doing, sql) =
                 if enabled { ("enabling a user", ENABLE) } else { ("disabling a user", DISABLE) };
             let row_id = self.fresh_row_id();
-            self.change_user(doing, sql, &of(&id, &row_id), deadline).await
+            let [id, at, feed] = of(&id, &row_id);
+            let params: &[Param] = &[id, at, feed, (&actor(&by), Type::TEXT_ARRAY)];
+            self.change_user(doing, sql, params, deadline).await
         })
     }
 
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
+    fn delete_user(
+        &self,
+        id: UserId,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<bool>> {
         Box::pin(async move {
             let doing = "deleting a user";
             let row_id = self.fresh_row_id();
-            let params = &of(&id, &row_id);
+            let [id, at, feed] = of(&id, &row_id);
+            let params: &[Param] = &[id, at, feed, (&actor(&by), Type::TEXT_ARRAY)];
             let call = Call { doing, effect: Effect::Write, sql: DELETE, params };
             let rows = self.rows(call, deadline).await?;
             Ok(Written { value: !rows.is_empty(), rows: fed_rows(&rows, doing)? })
@@ -224,13 +245,16 @@ impl UserStore for PostgresRecord {
         &self,
         id: UserId,
         groups: Groups,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
             let row_id = self.fresh_row_id();
             let [id, at, feed] = of(&id, &row_id);
             let groups = groups.as_slice();
-            let params: &[Param] = &[id, at, feed, (&groups, Type::TEXT_ARRAY)];
+            let by = actor(&by);
+            let params: &[Param] =
+                &[id, at, feed, (&groups, Type::TEXT_ARRAY), (&by, Type::TEXT_ARRAY)];
             self.change_user("setting groups", SET_GROUPS, params, deadline).await
         })
     }
@@ -238,11 +262,13 @@ impl UserStore for PostgresRecord {
     fn verify_email(
         &self,
         id: UserId,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<User>>> {
         Box::pin(async move {
             let row_id = self.fresh_row_id();
-            let params = &of(&id, &row_id);
+            let [id, at, feed] = of(&id, &row_id);
+            let params: &[Param] = &[id, at, feed, (&actor(&by), Type::TEXT_ARRAY)];
             self.change_user("verifying an e-mail", VERIFY_EMAIL, params, deadline).await
         })
     }
@@ -250,9 +276,10 @@ impl UserStore for PostgresRecord {
     fn change_password(
         &self,
         change: PasswordChange,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
-        Box::pin(self.replace_password(change, deadline))
+        Box::pin(self.replace_password(change, by, deadline))
     }
 
     fn upgrade_hash(
@@ -278,9 +305,10 @@ impl UserStore for PostgresRecord {
     fn import_users(
         &self,
         users: Vec<ImportUser>,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Vec<ImportOutcome>> {
-        Box::pin(self.insert_absent_users(users, deadline))
+        Box::pin(self.insert_absent_users(users, by, deadline))
     }
 
     fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {

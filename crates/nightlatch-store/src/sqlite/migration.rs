@@ -46,6 +46,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0005_standings",
         sql: include_str!("../../migrations/sqlite/0005_standings.sql"),
     },
+    Migration {
+        version: 6,
+        name: "0006_audit_log",
+        sql: include_str!("../../migrations/sqlite/0006_audit_log.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

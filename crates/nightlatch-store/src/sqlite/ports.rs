@@ -2,180 +2,32 @@
 //!
 //! Kept apart from the statements, so that which thread does what can be read in one place.
 
+mod users;
+
 use std::sync::Arc;
 
 use nightlatch_core::{
-    AddressPrefix, BoxFuture, ChangedPassword, Cluster, CreateUser, Credentials, Deadline, Epoch,
-    Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore, FoundSession, Groups,
-    HashKind, Head, History, ImportOutcome, ImportUser, KeptFailures, LoginName, LookupFailures,
-    LostRevocations, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, NewSession, NewUser,
-    NodeId, NodeStore, PasswordChange, PasswordHash, Position, RecordStore, Rotated, Rotation,
-    Session, SessionEnd, SessionId, SessionStore, StandingNote, StandingPage, StandingQuery,
-    StoreResult, StoredKey, Sweep, ThrottleStore, Timestamp, TokenHash, TokenStore, User, UserId,
-    UserStore, Username, Written,
+    Actor, AddressPrefix, AuditEntry, AuditQuery, AuditStore, AuditedFailure, BoxFuture, Cluster,
+    Deadline, Epoch, Failure, FailureNews, FailurePosition, FeedNews, FeedRow, FeedStore,
+    FoundSession, Head, History, KeptFailures, LookupFailures, LostRevocations, NewSession, NodeId,
+    NodeStore, Position, RecordStore, Rotated, Rotation, Session, SessionEnd, SessionId,
+    SessionStore, StoreResult, StoredKey, Sweep, SweepBefore, ThrottleStore, Timestamp, TokenHash,
+    TokenStore, UserId, Username, Written,
 };
 
 use super::failure::class_of;
-use super::user::Whom;
-use super::{SqliteRecord, feed, mirror, node, restore, session, sweep, throttle, token, user};
-
-impl UserStore for SqliteRecord {
-    fn find_credentials<'a>(
-        &'a self,
-        name: &'a LoginName,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Option<Credentials>> {
-        let (name, shared) = (name.clone(), Arc::clone(&self.shared));
-        self.look("finding credentials", deadline, move |conn| {
-            let whom = Whom::Name(name.clone());
-            let found = user::find_credentials(conn, &whom, prefix, now);
-            shared.lookups.credentials.note(name, &found, class_of);
-            found
-        })
-    }
-
-    fn find_credentials_by_id(
-        &self,
-        id: UserId,
-        prefix: AddressPrefix,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Credentials>> {
-        self.look("finding credentials", deadline, move |conn| {
-            user::find_credentials(conn, &Whom::Id(id), prefix, now)
-        })
-    }
-
-    fn create_user(&self, new: NewUser, deadline: Deadline) -> StoreResult<'_, CreateUser> {
-        self.change("creating a user", deadline, move |change| user::create(change, &new))
-    }
-
-    fn list_users<'a>(
-        &'a self,
-        after: Option<&'a str>,
-        limit: u32,
-        deadline: Deadline,
-    ) -> StoreResult<'a, Vec<User>> {
-        let after = after.map(str::to_owned);
-        self.look("listing users", deadline, move |conn| user::list(conn, after.as_deref(), limit))
-    }
-
-    fn set_enabled(
-        &self,
-        id: UserId,
-        enabled: bool,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.change("enabling or disabling a user", deadline, move |change| {
-            user::set_enabled(change, id, enabled)
-        })
-    }
-
-    fn delete_user(&self, id: UserId, deadline: Deadline) -> StoreResult<'_, Written<bool>> {
-        self.change("deleting a user", deadline, move |change| user::delete(change, id))
-    }
-
-    fn set_groups(
-        &self,
-        id: UserId,
-        groups: Groups,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.change("setting groups", deadline, move |change| user::set_groups(change, id, &groups))
-    }
-
-    fn verify_email(
-        &self,
-        id: UserId,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.change("verifying an e-mail", deadline, move |change| user::verify_email(change, id))
-    }
-
-    fn change_password(
-        &self,
-        wanted: PasswordChange,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<ChangedPassword>>> {
-        self.change("changing a password", deadline, move |change| {
-            user::change_password(change, &wanted)
-        })
-    }
-
-    fn upgrade_hash(
-        &self,
-        id: UserId,
-        old: PasswordHash,
-        new: PasswordHash,
-        deadline: Deadline,
-    ) -> StoreResult<'_, bool> {
-        self.change("upgrading a hash", deadline, move |change| {
-            user::upgrade_hash(change.conn, id, &old, &new)
-        })
-    }
-
-    fn import_users(
-        &self,
-        users: Vec<ImportUser>,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<ImportOutcome>> {
-        self.change("importing users", deadline, move |change| user::import(change, &users))
-    }
-
-    fn list_hash_kinds(&self, deadline: Deadline) -> StoreResult<'_, Vec<HashKind>> {
-        self.look("listing kinds of hashes", deadline, user::list_hash_kinds)
-    }
-}
-
-impl MirrorStore for SqliteRecord {
-    fn find_mirrored(
-        &self,
-        keys: MirrorKeys,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<MirrorFound>> {
-        self.look("finding a mirrored user", deadline, move |conn| mirror::find(conn, &keys))
-    }
-
-    fn update_mirrored(
-        &self,
-        update: MirrorUpdate,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Option<Written<User>>> {
-        self.change("mirroring a user", deadline, move |change| mirror::update(change, &update))
-    }
-
-    fn list_standings(
-        &self,
-        query: StandingQuery,
-        deadline: Deadline,
-    ) -> StoreResult<'_, StandingPage> {
-        self.look("listing mirrored users", deadline, move |conn| {
-            mirror::list_standings(conn, &query)
-        })
-    }
-
-    fn note_standings(
-        &self,
-        note: StandingNote,
-        deadline: Deadline,
-    ) -> StoreResult<'_, Vec<UserId>> {
-        self.change("noting who is asked about", deadline, move |change| {
-            mirror::note_standings(change, &note)
-        })
-    }
-}
+use super::{SqliteRecord, audit, feed, node, restore, session, sweep, throttle, token};
 
 impl SessionStore for SqliteRecord {
     fn create_session(
         &self,
         new: NewSession,
         prefix: AddressPrefix,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Option<Written<FoundSession>>> {
         self.change("creating a session", deadline, move |change| {
-            session::create(change, &new, prefix)
+            session::create(change, &new, prefix, &by)
         })
     }
 
@@ -218,9 +70,12 @@ impl SessionStore for SqliteRecord {
         &self,
         which: SessionEnd,
         now: Timestamp,
+        by: Actor,
         deadline: Deadline,
     ) -> StoreResult<'_, Written<u64>> {
-        self.change("ending sessions", deadline, move |change| session::end(change, which, now))
+        self.change("ending sessions", deadline, move |change| {
+            session::end(change, which, now, &by)
+        })
     }
 
     fn touch_sessions(
@@ -233,9 +88,14 @@ impl SessionStore for SqliteRecord {
 }
 
 impl TokenStore for SqliteRecord {
-    fn rotate(&self, rotation: Rotation, deadline: Deadline) -> StoreResult<'_, Written<Rotated>> {
+    fn rotate(
+        &self,
+        rotation: Rotation,
+        by: Actor,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Written<Rotated>> {
         self.change("exchanging a refresh token", deadline, move |change| {
-            token::rotate(change, &rotation)
+            token::rotate(change, &rotation, &by)
         })
     }
 
@@ -254,8 +114,10 @@ impl TokenStore for SqliteRecord {
         self.look("listing signing keys", deadline, token::list_keys)
     }
 
-    fn add_key(&self, key: StoredKey, deadline: Deadline) -> StoreResult<'_, bool> {
-        self.change("storing a signing key", deadline, move |change| token::add_key(change, &key))
+    fn add_key(&self, key: StoredKey, by: Actor, deadline: Deadline) -> StoreResult<'_, bool> {
+        self.change("storing a signing key", deadline, move |change| {
+            token::add_key(change, &key, &by)
+        })
     }
 
     fn reseal_key(
@@ -313,10 +175,11 @@ impl ThrottleStore for SqliteRecord {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.change("noting failures", deadline, move |change| {
-            throttle::append(change.conn, by, &failures)
+            throttle::append(change, by, &failures, &audited)
         })
     }
 
@@ -365,6 +228,16 @@ impl NodeStore for SqliteRecord {
     }
 }
 
+impl AuditStore for SqliteRecord {
+    fn list_audit(
+        &self,
+        query: AuditQuery,
+        deadline: Deadline,
+    ) -> StoreResult<'_, Vec<AuditEntry>> {
+        self.look("reading the audit log", deadline, move |conn| audit::list(conn, &query))
+    }
+}
+
 impl RecordStore for SqliteRecord {
     fn migrate(&self, deadline: Deadline) -> StoreResult<'_, Vec<String>> {
         self.order_migration(deadline)
@@ -380,7 +253,7 @@ impl RecordStore for SqliteRecord {
         })
     }
 
-    fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
+    fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.change("sweeping", deadline, move |change| sweep::sweep(change.conn, before, limit))
     }
 

@@ -1,7 +1,7 @@
 //! Writing revocations back that the record has lost: a backup was restored, or a file was.
 
 use nightlatch_core::{
-    FeedKind, FeedRow, Generation, LostRevocations, LostUser, SessionEnd, Timestamp,
+    Actor, FeedKind, FeedRow, Generation, LostRevocations, LostUser, SessionEnd, Timestamp,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -15,10 +15,10 @@ pub(super) fn restore(
 ) -> rusqlite::Result<Vec<FeedRow>> {
     let mut rows = Vec::new();
     if lost.everything {
-        rows.extend(session::end(change, SessionEnd::Everything, now)?.rows);
+        rows.extend(session::end(change, SessionEnd::Everything, now, &Actor::node())?.rows);
     }
     for id in &lost.sessions {
-        rows.extend(session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?);
+        rows.extend(session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?.rows);
     }
     for user in &lost.users {
         restore_user(change, user, now, &mut rows)?;

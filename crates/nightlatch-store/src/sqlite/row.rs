@@ -97,6 +97,11 @@ pub(super) fn uuid(row: &Row<'_>, at: usize) -> rusqlite::Result<Uuid> {
     Ok(Uuid::from_bytes(row.get(at)?))
 }
 
+pub(super) fn uuid_opt(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Uuid>> {
+    let stored: Option<[u8; 16]> = row.get(at)?;
+    Ok(stored.map(Uuid::from_bytes))
+}
+
 pub(super) fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
     Ok(Timestamp::from_micros(row.get(at)?))
 }

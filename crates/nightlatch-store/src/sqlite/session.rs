@@ -4,12 +4,13 @@
 //! what happened after it, and a position read later would hide what happened in between.
 
 use nightlatch_core::{
-    AddressPrefix, FeedKind, FeedRow, FoundSession, NewSession, Session, SessionEnd, SessionId,
-    Timestamp, TokenHash, UserId, Username, Written,
+    Actor, AddressPrefix, AuditAction, FeedKind, FeedRow, FoundSession, NewSession, Session,
+    SessionEnd, SessionId, Timestamp, TokenHash, UserId, Username, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
+use super::audit::About;
 use super::feed::Change;
 use super::row::{self, session_columns, user_columns};
 use super::user;
@@ -18,8 +19,11 @@ pub(super) fn create(
     change: &Change<'_>,
     new: &NewSession,
     prefix: AddressPrefix,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Written<FoundSession>>> {
-    let Some(rows) = insert(change, new)? else { return Ok(None) };
+    let Some(rows) = insert(change, new, by)? else { return Ok(None) };
+    let (user, id, at) = (new.session.user_id, new.session.id, new.session.created_at);
+    change.audit(AuditAction::Login, About::session(user, id), by, at)?;
     let sql = "INSERT INTO known_prefixes (user_id, prefix, last_login_at) VALUES (?1, ?2, ?3)
                ON CONFLICT DO UPDATE SET last_login_at = max(last_login_at, excluded.last_login_at)";
     change.conn.prepare_cached(sql)?.execute(params![
@@ -36,6 +40,7 @@ pub(super) fn create(
 pub(super) fn insert(
     change: &Change<'_>,
     new: &NewSession,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Vec<FeedRow>>> {
     let session = &new.session;
     let sql = "INSERT INTO sessions (id, token_hash, user_id, generation, created_at,
@@ -63,7 +68,8 @@ pub(super) fn insert(
     }
     let rows = match &new.replaces {
         Some(token) => {
-            end_where(change, "token_hash = ?2", &[token.as_bytes()], session.created_at)?
+            let of = Ending { by, action: AuditAction::SessionReplaced, at: session.created_at };
+            of.each(change, "token_hash = ?2", &[token.as_bytes()])?
         }
         None => Vec::new(),
     };
@@ -156,10 +162,12 @@ pub(super) fn end(
     change: &Change<'_>,
     which: SessionEnd,
     now: Timestamp,
+    by: &Actor,
 ) -> rusqlite::Result<Written<u64>> {
+    let of = Ending { by, action: which.action(), at: now };
     let rows = match which {
         SessionEnd::One(id) => {
-            let mut rows = end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?;
+            let mut rows = of.each(change, "id = ?2", &[id.as_uuid().as_bytes()])?;
             if rows.is_empty() {
                 // The row may be gone, a copy of it may not.
                 rows.push(change.append_to_feed(FeedKind::Session(id), now)?);
@@ -167,28 +175,66 @@ pub(super) fn end(
             }
             rows
         }
-        SessionEnd::Token(token) => end_where(change, "token_hash = ?2", &[token.as_bytes()], now)?,
+        SessionEnd::Token(token) => of.each(change, "token_hash = ?2", &[token.as_bytes()])?,
         SessionEnd::OneOf(user, id) => {
             let ids: [&dyn ToSql; 2] = [id.as_uuid().as_bytes(), user.as_uuid().as_bytes()];
-            end_where(change, "id = ?2 AND user_id = ?3", &ids, now)?
+            of.each(change, "id = ?2 AND user_id = ?3", &ids)?
         }
         SessionEnd::OthersOf(user, kept) => {
             let ids: [&dyn ToSql; 2] = [user.as_uuid().as_bytes(), kept.as_uuid().as_bytes()];
-            end_where(change, "user_id = ?2 AND id <> ?3", &ids, now)?
+            let ended = end_where(change, "user_id = ?2 AND id <> ?3", &ids, now)?;
+            if !ended.rows.is_empty() {
+                let about = About::user(user).count(ended.rows.len() as u64);
+                change.audit(of.action, about, by, now)?;
+            }
+            ended.rows
         }
         SessionEnd::AllOf(user) => {
-            return user::end_all(change, user, FeedKind::UserBelow, now)
-                .map(|ended| ended.unwrap_or(Written { value: 0, rows: Vec::new() }));
+            let Some(ended) = user::end_all(change, user, FeedKind::UserBelow, now)? else {
+                return Ok(Written { value: 0, rows: Vec::new() });
+            };
+            change.audit(of.action, About::user(user).count(ended.value), by, now)?;
+            return Ok(ended);
         }
         SessionEnd::Everything => {
             user::raise_everybody(change.conn)?;
             let rows = vec![change.append_to_feed(FeedKind::Everything, now)?];
             let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
             let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?;
+            change.audit(of.action, About::default().count(ended as u64), by, now)?;
             return Ok(Written { value: ended as u64, rows });
         }
     };
     Ok(Written { value: rows.len() as u64, rows })
+}
+
+/// Sessions that end one by one: whose doing it is, what the audit log calls it, and when.
+pub(super) struct Ending<'a> {
+    pub(super) by: &'a Actor,
+    pub(super) action: AuditAction,
+    pub(super) at: Timestamp,
+}
+
+impl Ending<'_> {
+    /// Ends the sessions that the condition names, with a feed row and an entry for each.
+    pub(super) fn each(
+        &self,
+        change: &Change<'_>,
+        condition: &'static str,
+        ids: &[&dyn ToSql],
+    ) -> rusqlite::Result<Vec<FeedRow>> {
+        let Ended { sessions, rows } = end_where(change, condition, ids, self.at)?;
+        for (session, user) in sessions {
+            change.audit(self.action, About::session(user, session), self.by, self.at)?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Sessions that have ended, and their rows in the feed.
+pub(super) struct Ended {
+    sessions: Vec<(SessionId, UserId)>,
+    pub(super) rows: Vec<FeedRow>,
 }
 
 /// Ends the sessions that the condition names, with a feed row for each.
@@ -197,21 +243,23 @@ pub(super) fn end_where(
     condition: &'static str,
     ids: &[&dyn ToSql],
     now: Timestamp,
-) -> rusqlite::Result<Vec<FeedRow>> {
+) -> rusqlite::Result<Ended> {
     let sql = format!(
-        "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL AND {condition} RETURNING id"
+        "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL AND {condition} RETURNING id, user_id"
     );
     let at = now.as_micros();
     let mut params: Vec<&dyn ToSql> = vec![&at];
     params.extend_from_slice(ids);
-    let ended: Vec<FeedKind> = change
+    let sessions: Vec<(SessionId, UserId)> = change
         .conn
         .prepare_cached(&sql)?
         .query_map(params.as_slice(), |row| {
-            row::uuid(row, 0).map(SessionId::from_uuid).map(FeedKind::Session)
+            Ok((SessionId::from_uuid(row::uuid(row, 0)?), UserId::from_uuid(row::uuid(row, 1)?)))
         })?
         .collect::<Result<_, _>>()?;
-    change.append_all_to_feed(&ended, now)
+    let kinds: Vec<FeedKind> = sessions.iter().map(|(id, _)| FeedKind::Session(*id)).collect();
+    let rows = change.append_all_to_feed(&kinds, now)?;
+    Ok(Ended { sessions, rows })
 }
 
 pub(super) fn touch(conn: &Connection, seen: &[(SessionId, Timestamp)]) -> rusqlite::Result<()> {

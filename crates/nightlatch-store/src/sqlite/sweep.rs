@@ -1,12 +1,16 @@
 //! Removing what counts no longer, in small batches, so that no change waits long behind it.
 
-use nightlatch_core::{KNOWN_PREFIX_RETENTION, Sweep, Timestamp};
+use nightlatch_core::{KNOWN_PREFIX_RETENTION, Sweep, SweepBefore, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::feed;
+use super::{audit, feed};
 
 /// Removes at most `limit` rows of each kind.
-pub(super) fn sweep(conn: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<Sweep> {
+pub(super) fn sweep(
+    conn: &Connection,
+    SweepBefore { ended: before, audited }: SweepBefore,
+    limit: u32,
+) -> rusqlite::Result<Sweep> {
     let run = |sql: &str, before: Timestamp, limit: u64| -> rusqlite::Result<u64> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let removed = conn.prepare_cached(sql)?.execute(params![before.as_micros(), limit])?;
@@ -23,6 +27,7 @@ pub(super) fn sweep(conn: &Connection, before: Timestamp, limit: u32) -> rusqlit
         sessions: ended + expired,
         feed_rows: feed::prune(conn, before, limit)?,
         throttle_rows: failures + prefixes,
+        audit_rows: audit::sweep(conn, audited, limit)?,
     })
 }
 

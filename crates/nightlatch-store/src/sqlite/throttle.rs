@@ -1,14 +1,21 @@
 //! Failures of throttles in SQLite, and values that all nodes have in common.
 
 use nightlatch_core::{
-    Failure, FailureNews, FailurePosition, KeptFailures, NodeId, ThrottleKey, ThrottleScope,
-    Timestamp,
+    AuditedFailure, Failure, FailureNews, FailurePosition, KeptFailures, NodeId, ThrottleKey,
+    ThrottleScope, Timestamp,
 };
 use rusqlite::{Connection, Row, params};
 
+use super::feed::Change;
 use super::row;
 
-pub(super) fn append(conn: &Connection, by: NodeId, failures: &[Failure]) -> rusqlite::Result<()> {
+pub(super) fn append(
+    change: &Change<'_>,
+    by: NodeId,
+    failures: &[Failure],
+    audited: &[AuditedFailure],
+) -> rusqlite::Result<()> {
+    let conn = change.conn;
     let mut statement = conn.prepare_cached(
         "INSERT INTO throttle_failures (scope, digest, at, node, position)
          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -26,7 +33,7 @@ pub(super) fn append(conn: &Connection, by: NodeId, failures: &[Failure]) -> rus
             position
         ])?;
     }
-    Ok(())
+    audited.iter().try_for_each(|failure| change.audit_failure(failure))
 }
 
 pub(super) fn list(

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Exchange, HEARTBEAT_EVERY, KeyId, KnownRefresh, Rotated, Rotation, SessionId, StoredKey,
-    Timestamp, TokenHash, Written,
+    Actor, AuditAction, Exchange, HEARTBEAT_EVERY, KeyId, KnownRefresh, Rotated, Rotation,
+    SessionId, StoredKey, Timestamp, TokenHash, Written,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::audit::About;
 use super::feed::Change;
 use super::node::micros;
-use super::session;
+use super::session::{self, Ending};
 
 pub(super) fn rotate(
     change: &Change<'_>,
     rotation: &Rotation,
+    by: &Actor,
 ) -> rusqlite::Result<Written<Rotated>> {
     let ended = Written { value: Rotated::Ended, rows: Vec::new() };
     let Some(known) = find_known(change.conn, rotation)? else { return Ok(ended) };
@@ -27,8 +29,8 @@ pub(super) fn rotate(
         Exchange::None => return Ok(ended),
         Exchange::Reuse => {
             let id = rotation.session;
-            let rows =
-                session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], rotation.now)?;
+            let of = Ending { by, action: AuditAction::RefreshTokenReused, at: rotation.now };
+            let rows = of.each(change, "id = ?2", &[id.as_uuid().as_bytes()])?;
             return Ok(Written { value: Rotated::Reused, rows });
         }
         Exchange::Late => return Ok(Written { value: Rotated::Late, rows: Vec::new() }),
@@ -123,7 +125,7 @@ pub(super) fn list_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
     conn.prepare_cached(sql)?.query_map([], key)?.collect()
 }
 
-pub(super) fn add_key(change: &Change<'_>, key: &StoredKey) -> rusqlite::Result<bool> {
+pub(super) fn add_key(change: &Change<'_>, key: &StoredKey, by: &Actor) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO signing_keys (number, sealed, stored_at, signs_from)
                VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
     let added = change.conn.prepare_cached(sql)?.execute(params![
@@ -132,6 +134,11 @@ pub(super) fn add_key(change: &Change<'_>, key: &StoredKey) -> rusqlite::Result<
         key.stored_at.as_micros(),
         key.signs_from.as_micros(),
     ])?;
+    if added == 1 {
+        let key_name = format!("key {}", key.number);
+        let about = About { detail: Some(&key_name), ..About::default() };
+        change.audit(AuditAction::SigningKeyAdded, about, by, key.stored_at)?;
+    }
     Ok(added == 1)
 }
 

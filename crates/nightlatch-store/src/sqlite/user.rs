@@ -4,12 +4,13 @@
 //! way reads the old one and is refused.
 
 use nightlatch_core::{
-    AddressPrefix, ChangedPassword, CreateUser, Credentials, Email, FeedKind, FeedRow, Generation,
-    Groups, HashKind, ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName, NewSession, NewUser,
-    PasswordChange, PasswordHash, Subject, Timestamp, User, UserId, Written,
+    Actor, AddressPrefix, AuditAction, ChangedPassword, CreateUser, Credentials, Email, FeedKind,
+    FeedRow, Generation, Groups, HashKind, ImportOutcome, KNOWN_PREFIX_RETENTION, LoginName,
+    NewSession, NewUser, PasswordChange, PasswordHash, Subject, Timestamp, User, UserId, Written,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use super::audit::About;
 use super::feed::Change;
 use super::row::{self, USER_COLUMNS, user_columns};
 use super::{mirror, session};
@@ -95,7 +96,11 @@ pub(super) fn list_hash_kinds(conn: &Connection) -> rusqlite::Result<Vec<HashKin
     .collect()
 }
 
-pub(super) fn create(change: &Change<'_>, user: &NewUser) -> rusqlite::Result<CreateUser> {
+pub(super) fn create(
+    change: &Change<'_>,
+    user: &NewUser,
+    by: &Actor,
+) -> rusqlite::Result<CreateUser> {
     if is_taken(change.conn, "username_folded", user.username.folded())? {
         return Ok(CreateUser::UsernameTaken);
     }
@@ -107,18 +112,20 @@ pub(super) fn create(change: &Change<'_>, user: &NewUser) -> rusqlite::Result<Cr
     {
         return Ok(CreateUser::SubjectTaken);
     }
-    insert(change.conn, user).map(CreateUser::Created)
+    insert(change, user, by).map(CreateUser::Created)
 }
 
 pub(super) fn import(
     change: &Change<'_>,
     users: &[NewUser],
+    by: &Actor,
 ) -> rusqlite::Result<Vec<ImportOutcome>> {
-    users.iter().map(|user| import_one(change.conn, user)).collect()
+    users.iter().map(|user| import_one(change, user, by)).collect()
 }
 
-fn import_one(conn: &Connection, user: &NewUser) -> rusqlite::Result<ImportOutcome> {
-    let there: Option<Option<String>> = conn
+fn import_one(change: &Change<'_>, user: &NewUser, by: &Actor) -> rusqlite::Result<ImportOutcome> {
+    let there: Option<Option<String>> = change
+        .conn
         .prepare_cached("SELECT email_folded FROM users WHERE username_folded = ?1")?
         .query_row([user.username.folded()], |row| row.get(0))
         .optional()?;
@@ -126,10 +133,10 @@ fn import_one(conn: &Connection, user: &NewUser) -> rusqlite::Result<ImportOutco
         let is_same = email.as_deref() == user.email.as_ref().map(Email::folded);
         return Ok(if is_same { ImportOutcome::Present } else { ImportOutcome::UsernameTaken });
     }
-    if email_is_taken(conn, user)? {
+    if email_is_taken(change.conn, user)? {
         return Ok(ImportOutcome::EmailTaken);
     }
-    insert(conn, user)?;
+    insert(change, user, by)?;
     Ok(ImportOutcome::Created)
 }
 
@@ -145,30 +152,33 @@ fn is_taken(conn: &Connection, column: &'static str, folded: &str) -> rusqlite::
     conn.prepare_cached(&sql)?.query_row([folded], |row| row.get(0))
 }
 
-fn insert(conn: &Connection, user: &NewUser) -> rusqlite::Result<User> {
+fn insert(change: &Change<'_>, user: &NewUser, by: &Actor) -> rusqlite::Result<User> {
     let first = Generation(1);
-    conn.prepare_cached(
-        "INSERT INTO users (id, username, username_folded, email, email_folded, email_verified,
+    change
+        .conn
+        .prepare_cached(
+            "INSERT INTO users (id, username, username_folded, email, email_folded, email_verified,
              name, groups, password_hash, hash_kind, generation, enabled, created_at, updated_at,
              subject)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
-    )?
-    .execute(params![
-        user.id.as_uuid().as_bytes(),
-        user.username.as_str(),
-        user.username.folded(),
-        user.email.as_ref().map(Email::as_str),
-        user.email.as_ref().map(Email::folded),
-        user.email_verified,
-        user.name,
-        row::groups_to_json(&user.groups),
-        user.hash.as_ref().map(PasswordHash::expose),
-        user.hash.as_ref().map(|hash| hash.kind().0),
-        first.0,
-        user.enabled,
-        user.created_at.as_micros(),
-        user.subject.as_ref().map(Subject::as_str),
-    ])?;
+        )?
+        .execute(params![
+            user.id.as_uuid().as_bytes(),
+            user.username.as_str(),
+            user.username.folded(),
+            user.email.as_ref().map(Email::as_str),
+            user.email.as_ref().map(Email::folded),
+            user.email_verified,
+            user.name,
+            row::groups_to_json(&user.groups),
+            user.hash.as_ref().map(PasswordHash::expose),
+            user.hash.as_ref().map(|hash| hash.kind().0),
+            first.0,
+            user.enabled,
+            user.created_at.as_micros(),
+            user.subject.as_ref().map(Subject::as_str),
+        ])?;
+    change.audit(AuditAction::UserCreated, About::user(user.id), by, change.now)?;
     Ok(User {
         id: user.id,
         username: user.username.clone(),
@@ -186,6 +196,7 @@ pub(super) fn set_enabled(
     change: &Change<'_>,
     id: UserId,
     enabled: bool,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET enabled = ?2, updated_at = ?3 WHERE id = ?1";
     let there = change.conn.prepare_cached(sql)?.execute(params![
@@ -196,6 +207,8 @@ pub(super) fn set_enabled(
     if there == 0 {
         return Ok(None);
     }
+    let action = if enabled { AuditAction::UserEnabled } else { AuditAction::UserDisabled };
+    change.audit(action, About::user(id), by, change.now)?;
     let rows = if enabled {
         vec![change.append_to_feed(FeedKind::UserEnabled(id), change.now)?]
     } else {
@@ -204,9 +217,16 @@ pub(super) fn set_enabled(
     Ok(find(change.conn, id)?.map(|value| Written { value, rows }))
 }
 
-pub(super) fn delete(change: &Change<'_>, id: UserId) -> rusqlite::Result<Written<bool>> {
+pub(super) fn delete(
+    change: &Change<'_>,
+    id: UserId,
+    by: &Actor,
+) -> rusqlite::Result<Written<bool>> {
     // The generation is raised first: the feed names one above the last that a session can have.
     let ended = end_all(change, id, FeedKind::UserDisabled, change.now)?;
+    if ended.is_some() {
+        change.audit(AuditAction::UserDeleted, About::user(id), by, change.now)?;
+    }
     change
         .conn
         .prepare_cached("DELETE FROM users WHERE id = ?1")?
@@ -222,6 +242,7 @@ pub(super) fn set_groups(
     change: &Change<'_>,
     id: UserId,
     groups: &Groups,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET groups = ?2, updated_at = ?3 WHERE id = ?1";
     let changed = change.conn.prepare_cached(sql)?.execute(params![
@@ -229,12 +250,18 @@ pub(super) fn set_groups(
         row::groups_to_json(groups),
         change.now.as_micros()
     ])?;
+    if changed > 0 {
+        let groups = groups.as_slice().join(",");
+        let about = About { detail: Some(&groups), ..About::user(id) };
+        change.audit(AuditAction::GroupsChanged, about, by, change.now)?;
+    }
     refetched(change, id, changed)
 }
 
 pub(super) fn verify_email(
     change: &Change<'_>,
     id: UserId,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Written<User>>> {
     let sql = "UPDATE users SET email_verified = 1, updated_at = ?2
                WHERE id = ?1 AND email IS NOT NULL";
@@ -242,6 +269,9 @@ pub(super) fn verify_email(
         .conn
         .prepare_cached(sql)?
         .execute(params![id.as_uuid().as_bytes(), change.now.as_micros()])?;
+    if changed > 0 {
+        change.audit(AuditAction::EmailVerified, About::user(id), by, change.now)?;
+    }
     refetched(change, id, changed)
 }
 
@@ -261,6 +291,7 @@ pub(super) fn refetched(
 pub(super) fn change_password(
     change: &Change<'_>,
     wanted: &PasswordChange,
+    by: &Actor,
 ) -> rusqlite::Result<Option<Written<ChangedPassword>>> {
     let sql = "UPDATE users SET password_hash = ?2, hash_kind = ?3, updated_at = ?4
                WHERE id = ?1 AND subject IS NULL
@@ -275,12 +306,14 @@ pub(super) fn change_password(
     if changed == 0 {
         return Ok(None);
     }
+    let about = About::user(wanted.user_id);
+    change.audit(AuditAction::PasswordChanged, about, by, change.now)?;
     let ended = end_all(change, wanted.user_id, FeedKind::UserBelow, change.now)?;
     let Some(user) = find(change.conn, wanted.user_id)? else { return Ok(None) };
     let next = match &wanted.next_session {
         Some(next) => {
             let next = NewSession { generation: user.generation, replaces: None, ..next.clone() };
-            session::insert(change, &next)?;
+            session::insert(change, &next, by)?;
             session::find_by_id(change.conn, next.session.id)?
         }
         None => None,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, Entropy, FailureClass, FailurePosition, NodeStore, Outcome, StoreErrorKind, StoreResult,
-    SystemEntropy,
+    AuditedFailure, Clock, Entropy, FailureClass, FailurePosition, NodeStore, Outcome,
+    StoreErrorKind, StoreResult, SystemEntropy,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -87,10 +87,11 @@ impl ThrottleStore for Removable {
         &self,
         by: NodeId,
         failures: Vec<Failure>,
+        audited: Vec<AuditedFailure>,
         deadline: Deadline,
     ) -> StoreResult<'_, ()> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.here(self.record.append_failures(by, failures, deadline))
+        self.here(self.record.append_failures(by, failures, audited, deadline))
     }
 
     fn list_failures(
@@ -155,7 +156,8 @@ impl Node {
     }
 
     async fn reserve(&self, account: u8) -> Result<Box<dyn Ticket>, Refused> {
-        self.throttle.reserve(wants(account), self.within(Duration::from_secs(5))).await
+        let deadline = self.within(Duration::from_secs(5));
+        self.throttle.reserve(wants(account), None, deadline).await
     }
 
     async fn fail(&self, account: u8) {
@@ -233,13 +235,17 @@ async fn who_would_wait_beyond_the_deadline_is_told_busy_then() {
         held.push(node.reserve(1).await.expect("there is room"));
     }
     let started = Instant::now();
-    let refused = node.throttle.reserve(wants(1), node.within(Duration::from_secs(3))).await;
+    let refused = node.throttle.reserve(wants(1), None, node.within(Duration::from_secs(3))).await;
     assert_eq!(refused.err(), Some(Refused::Busy));
     assert_eq!(started.elapsed().as_secs(), 3);
     held.pop().expect("five are held").give_back();
     node.reserve(1).await.expect("who left the queue holds nothing").give_back();
     let over = Deadline::at_boottime(Duration::ZERO);
-    node.throttle.reserve(wants(1), over).await.expect("nobody need be waited for").give_back();
+    node.throttle
+        .reserve(wants(1), None, over)
+        .await
+        .expect("nobody need be waited for")
+        .give_back();
 }
 
 #[tokio::test(start_paused = true)]
@@ -375,7 +381,7 @@ async fn a_stop_writes_what_is_left() {
 async fn a_try_without_limits_is_always_let_through() {
     let node = Node::start().await;
     for _ in 0..100 {
-        let ticket = node.throttle.reserve(Vec::new(), node.within(Duration::ZERO)).await;
+        let ticket = node.throttle.reserve(Vec::new(), None, node.within(Duration::ZERO)).await;
         ticket.expect("nothing is limited").fail().await;
     }
 }

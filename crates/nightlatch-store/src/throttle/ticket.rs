@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use nightlatch_core::{BoxFuture, Ticket};
+use nightlatch_core::{BoxFuture, FailedTry, Ticket};
 
 use super::Shared;
 use super::together::Reservation;
@@ -40,6 +40,8 @@ impl Drop for Reserved {
 /// A reserved try in the hands of the one who evaluates it: dropping it counts as failed.
 pub(super) struct LocalTicket {
     pub(super) reserved: Reserved,
+    /// What the audit log is told if it fails.
+    pub(super) tried: Option<FailedTry>,
 }
 
 impl Ticket for LocalTicket {
@@ -50,8 +52,7 @@ impl Ticket for LocalTicket {
     }
 
     fn fail(mut self: Box<Self>) -> BoxFuture<'static, ()> {
-        let wants = self.reserved.wants.take().filter(|wants| !wants.is_empty());
-        let kept_at = wants.map(|wants| self.reserved.shared.fail(&wants, self.reserved.together));
+        let kept_at = self.count_failure();
         let shared = self.reserved.shared.clone();
         Box::pin(async move {
             if let Some(number) = kept_at {
@@ -63,8 +64,18 @@ impl Ticket for LocalTicket {
 
 impl Drop for LocalTicket {
     fn drop(&mut self) {
-        if let Some(wants) = self.reserved.wants.take() {
-            self.reserved.shared.fail(&wants, self.reserved.together);
+        self.count_failure();
+    }
+}
+
+impl LocalTicket {
+    /// Once; up to where the journal must be written for it to be kept.
+    fn count_failure(&mut self) -> Option<u64> {
+        let wants = self.reserved.wants.take()?;
+        let tried = self.tried.take();
+        if wants.is_empty() && tried.is_none() {
+            return None;
         }
+        Some(self.reserved.shared.fail(&wants, tried, self.reserved.together))
     }
 }

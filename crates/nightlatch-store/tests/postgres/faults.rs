@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Clock, FailureClass, FeedStore, Outcome, SessionEnd, SessionStore, StoreError, StoreErrorKind,
-    SystemClock, UserStore,
+    Actor, Clock, FailureClass, FeedStore, Outcome, SessionEnd, SessionStore, StoreError,
+    StoreErrorKind, SystemClock, UserStore,
 };
 use nightlatch_testkit::postgres::PostgresServer;
 
@@ -29,10 +29,12 @@ async fn a_server_that_hangs_costs_no_more_than_the_deadline() {
     let started = SystemClock.boottime();
     let short = || within(Duration::from_millis(200));
     let read = fixture.record.find_session(token, short()).await.expect_err("nobody answers");
-    let write = fixture.record.end_sessions(SessionEnd::One(id), now(), short()).await;
+    let write =
+        fixture.record.end_sessions(SessionEnd::One(id), now(), Actor::node(), short()).await;
     let write = write.expect_err("nobody answers");
     // The connection was taken out of the pool, and none can be made: nothing was sent.
-    let second = fixture.record.end_sessions(SessionEnd::One(id), now(), short()).await;
+    let second =
+        fixture.record.end_sessions(SessionEnd::One(id), now(), Actor::node(), short()).await;
     let second = second.expect_err("nobody answers");
     let took = SystemClock.boottime().saturating_sub(started);
     fixture.server.resume();
@@ -57,7 +59,8 @@ async fn a_write_that_was_sent_to_a_hanging_server_may_have_happened() {
     let (id, other) = login(&fixture.record, &user).await;
     fixture.server.pause();
     let deadline = within(Duration::from_millis(200));
-    let ended = fixture.record.end_sessions(SessionEnd::One(id), now(), deadline).await;
+    let ended =
+        fixture.record.end_sessions(SessionEnd::One(id), now(), Actor::node(), deadline).await;
     fixture.server.resume();
     let error = ended.expect_err("nobody answers");
     assert_eq!(told(&error), (FailureClass::Timeout, Outcome::Unknown));
@@ -209,7 +212,7 @@ async fn a_locked_table_is_told_apart_from_a_slow_server() {
     let user = create_user(&node, "alice").await;
     let holder = fixture.client().await;
     holder.run("BEGIN; LOCK TABLE nightlatch.sessions").await;
-    let created = node.create_session(session_of(&user), prefix(), soon()).await;
+    let created = node.create_session(session_of(&user), prefix(), Actor::node(), soon()).await;
     let error = created.expect_err("the table is locked");
     assert_eq!(told(&error), (FailureClass::Locked, Outcome::NotApplied));
 }
@@ -240,7 +243,8 @@ async fn conflicts_are_tried_again_but_not_for_ever() {
         .await;
     login(&fixture.record, &user).await;
     admin.run(&conflict(100)).await;
-    let created = fixture.record.create_session(session_of(&user), prefix(), soon()).await;
+    let created =
+        fixture.record.create_session(session_of(&user), prefix(), Actor::node(), soon()).await;
     let error = created.expect_err("it never ends");
     assert_eq!(told(&error), (FailureClass::Busy, Outcome::NotApplied));
     assert_eq!(admin.number("SELECT last_value FROM tries").await, 3);

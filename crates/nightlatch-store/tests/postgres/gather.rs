@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, FailureClass, Outcome, Position, SessionEnd, SessionId, SessionStore, StoreError,
-    StoreErrorKind, StoreResult, SystemClock, TokenHash, User, Written,
+    Actor, Deadline, FailureClass, Outcome, Position, SessionEnd, SessionId, SessionStore,
+    StoreError, StoreErrorKind, StoreResult, SystemClock, TokenHash, User, Written,
 };
 use nightlatch_store::postgres::PostgresRecord;
 
@@ -25,7 +25,7 @@ struct Call<'a>(StoreResult<'a, Written<u64>>);
 
 impl<'a> Call<'a> {
     async fn begin(node: &'a PostgresRecord, which: SessionEnd, deadline: Deadline) -> Self {
-        let mut call = node.end_sessions(which, now(), deadline);
+        let mut call = node.end_sessions(which, now(), Actor::node(), deadline);
         poll_fn(|context| {
             let polled = Pin::new(&mut call).poll(context);
             assert!(polled.is_pending(), "{which:?} was answered at once: {polled:?}");
@@ -130,7 +130,7 @@ async fn more_than_can_wait_are_refused_at_once() {
     for _ in 0..16 * 64 {
         calls.push(Call::begin(node, stranger(), soon()).await);
     }
-    let refused = node.end_sessions(stranger(), now(), soon()).await;
+    let refused = node.end_sessions(stranger(), now(), Actor::node(), soon()).await;
     let expected = (StoreErrorKind::Overloaded, FailureClass::Busy, Outcome::NotApplied);
     assert_eq!(told(refused), expected);
     // Those who leave make room.
@@ -230,7 +230,10 @@ async fn all_of_a_group_hear_what_became_of_it() {
             assert!(find(&node, *token).await.is_some());
         }
     }
-    let again = fixture.record.end_sessions(SessionEnd::One(logins[0].0), now(), soon()).await;
+    let again = fixture
+        .record
+        .end_sessions(SessionEnd::One(logins[0].0), now(), Actor::node(), soon())
+        .await;
     assert_eq!(again.expect("the record answers").value, 1);
 }
 
@@ -250,7 +253,7 @@ async fn a_statement_that_takes_long_holds_up_nobody_who_comes_later() {
     let others = async {
         let stranger = || SessionEnd::One(session_of(&user).session.id);
         let short = || within(Duration::from_millis(100));
-        while let Err(error) = node.end_sessions(stranger(), now(), short()).await {
+        while let Err(error) = node.end_sessions(stranger(), now(), Actor::node(), short()).await {
             assert_eq!(error.kind(), StoreErrorKind::Deadline);
         }
     };

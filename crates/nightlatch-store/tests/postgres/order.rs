@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    AsOf, FeedRow, FeedStore, Outcome, PasswordChange, PasswordHash, SessionEnd, SessionStore,
-    StoreErrorKind, User, UserStore,
+    Actor, AsOf, FeedRow, FeedStore, Outcome, PasswordChange, PasswordHash, SessionEnd,
+    SessionStore, StoreErrorKind, User, UserStore,
 };
 use nightlatch_store::postgres::PostgresRecord;
 use tokio::task::JoinSet;
@@ -111,13 +111,17 @@ async fn revoke_in_every_way(node: &PostgresRecord, user: &User) -> Vec<FeedRow>
         for _ in 0..4 {
             let new = session_of(&user);
             sessions.push((new.session.id, new.token));
-            node.create_session(new, prefix(), soon()).await.expect("the record answers");
+            node.create_session(new, prefix(), Actor::node(), soon())
+                .await
+                .expect("the record answers");
         }
         let mut replacing = session_of(&user);
         let replaced = session_of(&user);
         replacing.replaces = Some(replaced.token);
-        node.create_session(replaced, prefix(), soon()).await.expect("the record answers");
-        let login = node.create_session(replacing, prefix(), soon()).await;
+        node.create_session(replaced, prefix(), Actor::node(), soon())
+            .await
+            .expect("the record answers");
+        let login = node.create_session(replacing, prefix(), Actor::node(), soon()).await;
         told.extend(login.expect("the record answers").into_iter().flat_map(|login| login.rows));
         for which in [
             SessionEnd::One(sessions[0].0),
@@ -128,7 +132,7 @@ async fn revoke_in_every_way(node: &PostgresRecord, user: &User) -> Vec<FeedRow>
             SessionEnd::AllOf(user.id),
             SessionEnd::Everything,
         ] {
-            let ended = node.end_sessions(which, now(), soon()).await;
+            let ended = node.end_sessions(which, now(), Actor::node(), soon()).await;
             told.extend(ended.expect("the record answers").rows);
         }
         let change = PasswordChange {
@@ -137,9 +141,10 @@ async fn revoke_in_every_way(node: &PostgresRecord, user: &User) -> Vec<FeedRow>
             hash: PasswordHash::from_stored("$2b$12$next".to_owned()),
             next_session: Some(session_of(&user)),
         };
-        let changed = node.change_password(change, soon()).await.expect("the record answers");
+        let changed =
+            node.change_password(change, Actor::node(), soon()).await.expect("the record answers");
         told.extend(changed.into_iter().flat_map(|changed| changed.rows));
-        let grouped = node.set_groups(user.id, user.groups, soon()).await;
+        let grouped = node.set_groups(user.id, user.groups, Actor::node(), soon()).await;
         told.extend(grouped.expect("the record answers").expect("the user is there").rows);
     }
     told
@@ -186,10 +191,11 @@ async fn a_login_that_waits_for_a_password_change_is_refused() {
     other.run("BEGIN; UPDATE nightlatch.users SET generation = generation + 1").await;
     let new = session_of(&user);
     let token = new.token;
-    let (created, ()) = tokio::join!(fixture.record.create_session(new, prefix(), soon()), async {
-        fixture.client().await.until(WAITING, 1).await;
-        other.run("COMMIT").await;
-    });
+    let (created, ()) =
+        tokio::join!(fixture.record.create_session(new, prefix(), Actor::node(), soon()), async {
+            fixture.client().await.until(WAITING, 1).await;
+            other.run("COMMIT").await;
+        });
     assert_eq!(created.expect("the record answers"), None);
     assert_eq!(find(&fixture.record, token).await, None);
     let rows = other.number("SELECT count(*) FROM nightlatch.sessions").await;
@@ -212,11 +218,12 @@ async fn a_login_in_flight_does_not_survive_the_change_that_waited_for_it() {
         hash: PasswordHash::from_stored("$2b$12$second".to_owned()),
         next_session: None,
     };
-    let (changed, ()) = tokio::join!(fixture.record.change_password(change, soon()), async {
-        fixture.client().await.until(WAITING, 1).await;
-        login(&fixture.node(), &user).await;
-        holder.run("COMMIT").await;
-    });
+    let (changed, ()) =
+        tokio::join!(fixture.record.change_password(change, Actor::node(), soon()), async {
+            fixture.client().await.until(WAITING, 1).await;
+            login(&fixture.node(), &user).await;
+            holder.run("COMMIT").await;
+        });
     changed.expect("the record answers").expect("the generation stood");
     assert_eq!(find(&fixture.record, token).await, None);
     let sessions = fixture.record.list_sessions(user.id, now(), 10, soon()).await;
@@ -231,7 +238,8 @@ async fn what_is_cut_off_at_its_deadline_leaves_no_lock_behind() {
     let holder = fixture.client().await;
     holder.run("BEGIN; SELECT FROM nightlatch.feed_head FOR UPDATE").await;
     let deadline = within(Duration::from_millis(200));
-    let ended = fixture.record.end_sessions(SessionEnd::One(id), now(), deadline).await;
+    let ended =
+        fixture.record.end_sessions(SessionEnd::One(id), now(), Actor::node(), deadline).await;
     let error = ended.expect_err("the head is locked");
     assert_eq!((error.kind(), error.outcome()), (StoreErrorKind::Deadline, Outcome::Unknown));
     // The server was told: nobody waits any more, though the lock is still held.

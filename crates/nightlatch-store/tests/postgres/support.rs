@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    AddressPrefix, Client, Clock, CreateUser, Deadline, Entropy, FoundSession, Generation, Groups,
-    NewSession, NewUser, PasswordHash, Session, SessionEnd, SessionId, SessionStore, StoreError,
-    SystemClock, SystemEntropy, Timestamp, TokenHash, User, UserId, UserStore, Username,
+    Actor, AddressPrefix, Client, Clock, CreateUser, Deadline, Entropy, FoundSession, Generation,
+    Groups, NewSession, NewUser, PasswordHash, Session, SessionEnd, SessionId, SessionStore,
+    StoreError, SystemClock, SystemEntropy, Timestamp, TokenHash, User, UserId, UserStore,
+    Username,
 };
 use nightlatch_core::{FeedStore, RecordStore, Secret};
 use nightlatch_store::postgres::{PostgresOptions, PostgresRecord};
@@ -134,7 +135,7 @@ pub(crate) async fn create_user(record: &PostgresRecord, name: &str) -> User {
         enabled: true,
         created_at: now(),
     };
-    match record.create_user(user, soon()).await.expect("creating works") {
+    match record.create_user(user, Actor::node(), soon()).await.expect("creating works") {
         CreateUser::Created(user) => user,
         CreateUser::UsernameTaken | CreateUser::EmailTaken | CreateUser::SubjectTaken => {
             panic!("{name} is taken")
@@ -172,7 +173,10 @@ pub(crate) fn new_session(user_id: UserId, generation: Generation) -> NewSession
 pub(crate) async fn login(record: &PostgresRecord, user: &User) -> (SessionId, TokenHash) {
     let new = session_of(user);
     let (id, token) = (new.session.id, new.token);
-    let created = record.create_session(new, prefix(), soon()).await.expect("logging in works");
+    let created = record
+        .create_session(new, prefix(), Actor::node(), soon())
+        .await
+        .expect("logging in works");
     created.expect("the generation stands");
     (id, token)
 }
@@ -190,5 +194,5 @@ pub(crate) async fn find(record: &PostgresRecord, token: TokenHash) -> Option<Fo
 }
 
 pub(crate) async fn end(record: &PostgresRecord, which: SessionEnd) -> Result<u64, StoreError> {
-    Ok(record.end_sessions(which, now(), soon()).await?.value)
+    Ok(record.end_sessions(which, now(), Actor::node(), soon()).await?.value)
 }

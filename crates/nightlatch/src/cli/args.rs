@@ -3,11 +3,14 @@
 //! No secret is ever an argument: other users of the machine could read it in the list of
 //! processes. Passwords come from a prompt or stdin, everything else from the configuration.
 
+mod audit;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nightlatch_core::{DisplayName, Email, Username};
 
+pub use self::audit::{AuditArgs, Moment, MomentError};
 use crate::config::LoadArgs;
 
 /// Registration, login and sessions in one binary.
@@ -88,6 +91,10 @@ pub enum Command {
     /// List and rotate the keys that access tokens are signed with
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Print the audit log: who did what to whose account
+    ///
+    /// Entries are kept for `NIGHTLATCH_AUDIT_RETENTION`; docs/audit.md tells what each means.
+    Audit(AuditArgs),
     /// Copy the SQLite database into a file while the server runs
     ///
     /// To restore it, stop the server, remove the database's `-wal` and `-shm` files, and put the

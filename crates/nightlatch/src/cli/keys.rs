@@ -8,6 +8,7 @@ use nightlatch_core::Keys;
 use serde_json::json;
 
 use super::FINE;
+use super::actor::actor;
 use super::args::KeysCommand;
 use super::console::Console;
 use super::node::{IfAbsent, with_node};
@@ -78,7 +79,7 @@ async fn list(
 }
 
 async fn rotate(keys: &KeptKeys, node: &Node, console: &mut Console<'_>) -> anyhow::Result<u8> {
-    let (number, signs_from) = keys.rotate(node.soon()).await?;
+    let (number, signs_from) = keys.rotate(actor(), node.soon()).await?;
     let from = signs_from.to_rfc3339();
     writeln!(console.out, "made key {number}; it is published now and signs from {from}")?;
     Ok(FINE)

@@ -10,6 +10,7 @@ use nightlatch_core::{Session, SessionId, User, Username};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::actor::actor;
 use super::args::{RevokeArgs, SessionCommand};
 use super::console::Console;
 use super::node::{IfAbsent, with_node};
@@ -177,13 +178,14 @@ async fn revoke(which: RevokeArgs, node: &Node, console: &mut Console<'_>) -> an
         RevokeArgs { id: Some(id), .. } => revoke_one(&id, node, console).await,
         RevokeArgs { user: Some(name), .. } => {
             let user = find(&name, node).await?;
-            let ended = node.service.revoke_all_of(user.id, node.after_many_rows()).await?;
+            let ended =
+                node.service.revoke_all_of(user.id, actor(), node.after_many_rows()).await?;
             let name = user.username.as_str();
             writeln!(console.out, "ended {} of {name}", counted(ended))?;
             Ok(FINE)
         }
         RevokeArgs { all: true, .. } => {
-            let ended = node.service.revoke_everything(node.after_many_rows()).await?;
+            let ended = node.service.revoke_everything(actor(), node.after_many_rows()).await?;
             writeln!(console.out, "ended {}; everybody has to log in again", counted(ended))?;
             Ok(FINE)
         }
@@ -196,7 +198,9 @@ async fn revoke(which: RevokeArgs, node: &Node, console: &mut Console<'_>) -> an
 async fn revoke_one(id: &str, node: &Node, console: &mut Console<'_>) -> anyhow::Result<u8> {
     let was_live = match Uuid::parse_str(id) {
         Ok(uuid) => {
-            node.service.revoke_session_of_anybody(SessionId::from_uuid(uuid), node.soon()).await?
+            node.service
+                .revoke_session_of_anybody(SessionId::from_uuid(uuid), actor(), node.soon())
+                .await?
         }
         Err(_) => false,
     };

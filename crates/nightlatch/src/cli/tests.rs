@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use nightlatch_core::service::{LoginError, LoginRequest};
 use nightlatch_core::{
-    AddressPrefix, Client, NewSession, Password, Session, SessionId, TokenHash, User,
+    Actor, AddressPrefix, Client, NewSession, Password, Session, SessionId, TokenHash, User,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -211,7 +211,9 @@ fn all_sessions_are_listed_however_many_pages_they_are() {
                 if logins.len() == AT_ONCE {
                     assert!(matches!(logins.join_next().await, Some(Ok(Ok(Some(_))))));
                 }
-                logins.spawn(async move { record.create_session(session, home, deadline).await });
+                logins.spawn(async move {
+                    record.create_session(session, home, Actor::node(), deadline).await
+                });
             }
             assert!(logins.join_all().await.iter().all(|made| matches!(made, Ok(Some(_)))));
             Ok(FINE)

@@ -9,6 +9,7 @@ use anyhow::{anyhow, bail};
 use nightlatch_core::service::{AddUser, AddUserError, SetPasswordError};
 use nightlatch_core::{Email, Groups, User};
 
+use super::actor::actor;
 use super::args::UserCommand;
 use super::console::Console;
 use super::node::{IfAbsent, with_node};
@@ -118,7 +119,7 @@ async fn add(
     loop {
         let password = if no_password { None } else { Some(password::read(name, console)?) };
         let user = AddUser { password, ..wanted.clone() };
-        match node.service.add_user(user, node.after_hashing()).await {
+        match node.service.add_user(user, actor(), node.after_hashing()).await {
             Ok(_) => break,
             Err(AddUserError::Password(SetPasswordError::Weak(weakness))) => {
                 refusals.add(&weakness, console)?;
@@ -168,7 +169,7 @@ async fn set_password(name: &str, node: &Node, console: &mut Console<'_>) -> any
     let mut refusals = Refusals::default();
     let changed = loop {
         let password = password::read(name, console)?;
-        match node.service.set_password(&user, password, node.after_hashing()).await {
+        match node.service.set_password(&user, password, actor(), node.after_hashing()).await {
             Ok(changed) => break changed,
             Err(SetPasswordError::Weak(weakness)) => refusals.add(&weakness, console)?,
             Err(SetPasswordError::NoUser) => return Err(gone(&user)),
@@ -186,7 +187,7 @@ async fn set_password(name: &str, node: &Node, console: &mut Console<'_>) -> any
 
 async fn enable(name: &str, node: &Node, console: &mut Console<'_>) -> anyhow::Result<u8> {
     let user = find(name, node).await?;
-    let enabled = node.service.enable_user(user.id, node.soon()).await?;
+    let enabled = node.service.enable_user(user.id, actor(), node.soon()).await?;
     let enabled = enabled.ok_or_else(|| gone(&user))?;
     writeln!(console.out, "enabled {}", enabled.username.as_str())?;
     Ok(FINE)
@@ -194,7 +195,7 @@ async fn enable(name: &str, node: &Node, console: &mut Console<'_>) -> anyhow::R
 
 async fn disable(name: &str, node: &Node, console: &mut Console<'_>) -> anyhow::Result<u8> {
     let user = find(name, node).await?;
-    let disabled = node.service.disable_user(user.id, node.soon()).await?;
+    let disabled = node.service.disable_user(user.id, actor(), node.soon()).await?;
     let disabled = disabled.ok_or_else(|| gone(&user))?;
     let name = disabled.username.as_str();
     writeln!(console.out, "disabled {name} and ended all of their sessions")?;
@@ -215,7 +216,7 @@ async fn delete(
         console.talk(format_args!("{name} was not deleted"));
         return Ok(FAILURE);
     }
-    if !node.service.delete_user(user.id, node.soon()).await? {
+    if !node.service.delete_user(user.id, actor(), node.soon()).await? {
         return Err(gone(&user));
     }
     writeln!(console.out, "deleted {name} and ended all of their sessions")?;
@@ -226,7 +227,7 @@ async fn verify_email(name: &str, node: &Node, console: &mut Console<'_>) -> any
     let user = find(name, node).await?;
     let name = user.username.as_str();
     let Some(email) = &user.email else { bail!("{name} has no e-mail address") };
-    let verified = node.service.verify_email(user.id, node.soon()).await?;
+    let verified = node.service.verify_email(user.id, actor(), node.soon()).await?;
     verified.ok_or_else(|| gone(&user))?;
     writeln!(console.out, "marked {} of {name} as verified", email.as_str())?;
     Ok(FINE)
@@ -240,7 +241,7 @@ async fn set_groups(
 ) -> anyhow::Result<u8> {
     let groups = Groups::try_new(groups)?;
     let user = find(name, node).await?;
-    let changed = node.service.set_groups(user.id, groups, node.soon()).await?;
+    let changed = node.service.set_groups(user.id, groups, actor(), node.soon()).await?;
     let changed = changed.ok_or_else(|| gone(&user))?;
     let name = changed.username.as_str();
     let groups = changed.groups.as_slice().join(", ");

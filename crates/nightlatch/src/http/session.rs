@@ -1,4 +1,7 @@
-//! Whose request this is: extractors that ask the session check once.
+//! Whose request this is, and who makes it.
+//!
+//! Extractors, so that each handler says in its arguments what it needs, and the session check is asked
+//! once.
 
 use std::sync::Arc;
 
@@ -7,7 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use nightlatch_core::service::ActiveSession;
-use nightlatch_core::{Client, Device, TokenHash};
+use nightlatch_core::{Actor, Client, Device, TokenHash};
 
 use crate::http::app::App;
 use crate::http::client::{self, Peer};
@@ -54,6 +57,9 @@ pub(crate) struct Arrival {
     /// The id of the request.
     pub(crate) request_id: String,
 }
+
+/// Who makes a request, as the audit log tells of what comes of it.
+pub(crate) struct Asks(pub(crate) Actor);
 
 /// The browser, if it has our cookie.
 pub(crate) struct FromDevice(pub(crate) Option<Device>);
@@ -180,6 +186,16 @@ impl FromRequestParts<Arc<App>> for FromDevice {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let cookie = app.settings.cookies.device(&parts.headers);
         Ok(Self(cookie.and_then(|cookie| app.service.keys().devices.open(cookie))))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Asks {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let From(client) = From::from_request_parts(parts, app).await?;
+        let Ok(HandedOnId(request_id)) = HandedOnId::from_request_parts(parts, app).await;
+        Ok(Self(Actor::user(client.address, &request_id)))
     }
 }
 

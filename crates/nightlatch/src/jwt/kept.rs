@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightlatch_core::{
-    Deadline, Entropy, FailureClass, Outcome, Record, RecordClock, SealingKeys, Secret, StoreError,
-    StoreErrorKind, StoredKey, Timestamp,
+    Actor, Deadline, Entropy, FailureClass, Outcome, Record, RecordClock, SealingKeys, Secret,
+    StoreError, StoreErrorKind, StoredKey, Timestamp,
 };
 use nightlatch_store::seal::Seal;
 use thiserror::Error;
@@ -133,7 +133,9 @@ impl KeptKeys {
         let mut opened = self.open(&stored);
         if opened.is_empty() {
             let number = stored.last().map_or(0, |key| key.number).saturating_add(1);
-            self.record.add_key(self.fresh(number, Duration::ZERO), deadline).await?;
+            self.record
+                .add_key(self.fresh(number, Duration::ZERO), Actor::node(), deadline)
+                .await?;
             // Another node may have been first.
             stored = self.record.list_keys(deadline).await?;
             opened = self.open(&stored);
@@ -190,7 +192,11 @@ impl KeptKeys {
     ///
     /// # Errors
     /// [`RotateError`]
-    pub async fn rotate(&self, deadline: Deadline) -> Result<(u32, Timestamp), RotateError> {
+    pub async fn rotate(
+        &self,
+        by: Actor,
+        deadline: Deadline,
+    ) -> Result<(u32, Timestamp), RotateError> {
         let stored = self.record.list_keys(deadline).await?;
         let last = stored.last().ok_or(RotateError::NoKey)?;
         if last.signs_from > self.clock.now() {
@@ -201,7 +207,7 @@ impl KeptKeys {
         }
         let next = self.fresh(last.number.saturating_add(1), PUBLISHED_FIRST);
         let made = (next.number, next.signs_from);
-        let is_added = self.record.add_key(next, deadline).await?;
+        let is_added = self.record.add_key(next, by, deadline).await?;
         if is_added { Ok(made) } else { Err(RotateError::Overtaken) }
     }
 

@@ -106,12 +106,16 @@ async fn nothing_secret_is_printed_in_a_busy_run(record: Record) {
             assert!(url.contains(nightlatch_testkit::postgres::PASSWORD), "{url}");
             secrets.push(nightlatch_testkit::postgres::PASSWORD.to_owned());
         }
+        let audit = stand.server.command(&["audit", "--json", "--limit", "1000"])
+            + &stand.server.command(&["audit", "--limit", "1000"]);
+        assert!(audit.lines().count() > 10, "it was a busy run:\n{audit}");
         assert_eq!(stand.server.terminate(), Some(0));
         let log = stand.server.log();
         assert!(log.lines().count() > 20, "it was a busy run:\n{log}");
         for secret in secrets {
             assert!(secret.len() >= 6, "too short to be told from other words: {secret:?}");
             assert!(!log.contains(&secret), "{format}: {secret:?} was printed:\n{log}");
+            assert!(!audit.contains(&secret), "{secret:?} is in the audit log:\n{audit}");
         }
     }
 }

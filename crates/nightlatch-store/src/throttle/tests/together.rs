@@ -65,7 +65,7 @@ async fn others_that_hold_all_of_a_limit_leave_no_share_of_it() {
     let there = There::new(&[&wants(1)], &[Together::Wait]);
     let node = with(&there).await;
     let started = Instant::now();
-    let refused = node.throttle.reserve(wants(1), node.within(Duration::from_secs(5))).await;
+    let refused = node.throttle.reserve(wants(1), None, node.within(Duration::from_secs(5))).await;
     assert_eq!(refused.err(), Some(Refused::Busy));
     assert!(started.elapsed() > Duration::from_secs(4), "{:?}", started.elapsed());
     let count = there.asked().len();
@@ -96,11 +96,12 @@ async fn a_counter_that_cannot_be_known_keeps_none_of_the_others_from_being_coun
     let node = with(&there).await;
     let both = [wants(1), wants(2)].concat();
     for _ in 0..3 {
-        let ticket = node.throttle.reserve(both.clone(), node.within(Duration::from_secs(5))).await;
+        let ticket =
+            node.throttle.reserve(both.clone(), None, node.within(Duration::from_secs(5))).await;
         ticket.expect("there is room").fail().await;
     }
     assert_eq!(there.asked(), vec![vec![wants(1)[0].0]; 3]);
-    let refused = node.throttle.reserve(both, node.within(Duration::from_secs(5))).await;
+    let refused = node.throttle.reserve(both, None, node.within(Duration::from_secs(5))).await;
     assert!(matches!(refused.err(), Some(Refused::Throttled { .. })), "the share of one is used");
     node.fail(1).await;
     node.fail(1).await;

@@ -13,6 +13,7 @@ use nightlatch_core::{
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::super::actor::actor;
 use super::super::args::DoctorServer;
 use super::super::console::Console;
 use super::super::node::{IfAbsent, with_node};
@@ -140,7 +141,7 @@ async fn make(
             groups: Groups::default(),
             password: Some(password),
         };
-        let user = node.service.add_user(wanted, node.after_hashing()).await;
+        let user = node.service.add_user(wanted, actor(), node.after_hashing()).await;
         users.push(user.context("making a user to try it with")?);
         people.push(Arc::new(Canary { name, password: text }));
     }
@@ -150,7 +151,7 @@ async fn make(
 async fn remove(node: &Node, users: &[User]) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     for user in users {
-        let removed = node.service.delete_user(user.id, node.soon()).await;
+        let removed = node.service.delete_user(user.id, actor(), node.soon()).await;
         let name = user.username.as_str();
         let removed = removed.with_context(|| {
             format!("removing the user {name}: run `nightlatch user delete {name} --yes`")

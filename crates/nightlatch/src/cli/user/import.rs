@@ -13,6 +13,7 @@ use nightlatch_core::{ImportOutcome, ImportUser};
 use serde::Serialize;
 
 use crate::app::Node;
+use crate::cli::actor::actor;
 use crate::cli::args::ImportFormat;
 use crate::cli::console::Console;
 use crate::cli::printable::printable;
@@ -90,7 +91,7 @@ async fn take_batch(
     let outcomes = if users.is_empty() {
         Vec::new()
     } else {
-        node.service.import_users(users, node.after_many_rows()).await?
+        node.service.import_users(users, actor(), node.after_many_rows()).await?
     };
     let mut outcomes = outcomes.into_iter();
     for entry in batch {

@@ -248,6 +248,12 @@ const LOG: &[Setting] = &[
         "How a line looks. Both go to stderr.",
     ),
     Setting::new(
+        "NIGHTLATCH_AUDIT_RETENTION",
+        Seconds(86_400, SPAN_SECONDS_MAX),
+        Preset("7776000"),
+        "How long entries of the audit log are kept, which `nightlatch audit` prints.",
+    ),
+    Setting::new(
         "API_DOCS",
         Switch,
         Preset("on"),

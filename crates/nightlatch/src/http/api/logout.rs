@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::shape::ProblemShape;
 use crate::http::app::App;
 use crate::http::problem::Problem;
-use crate::http::session::EndsItself;
+use crate::http::session::{Asks, EndsItself};
 
 /// A durable logout.
 #[derive(Serialize, ToSchema)]
@@ -47,10 +47,11 @@ impl LogoutAnswer {
 )]
 pub(crate) async fn logout(
     State(app): State<Arc<App>>,
+    Asks(actor): Asks,
     EndsItself { token, by }: EndsItself,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
     let deadline = app.deadline();
-    app.service.logout(token, deadline).await?;
+    app.service.logout(token, actor, deadline).await?;
     let mut cookies = HeaderMap::new();
     by.forget(&app, &mut cookies);
     Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))

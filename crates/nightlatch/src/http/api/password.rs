@@ -16,7 +16,7 @@ use crate::http::field::Fields;
 use crate::http::json::json;
 use crate::http::login_flow;
 use crate::http::problem::Problem;
-use crate::http::session::{AuthenticatedWrite, From, FromDevice};
+use crate::http::session::{Arrival, AuthenticatedWrite};
 
 /// A password change.
 #[derive(Deserialize, ToSchema)]
@@ -47,8 +47,7 @@ pub(crate) struct PasswordBody {
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     AuthenticatedWrite { active, .. }: AuthenticatedWrite,
-    From(client): From,
-    FromDevice(device): FromDevice,
+    Arrival { client, device, request_id }: Arrival,
     Json(body): Json<PasswordBody>,
 ) -> Result<(HeaderMap, Response), Problem> {
     let mut fields = Fields::default();
@@ -57,7 +56,7 @@ pub(crate) async fn change(
     let (Some(current), Some(new)) = (current, new) else {
         return Err(fields.into_problem());
     };
-    let request = ChangePasswordRequest { active, current, new, client, device };
+    let request = ChangePasswordRequest { active, current, new, client, device, request_id };
     let mut logged_in = login_flow::change_password(&app, request).await?;
     let mut cookies = HeaderMap::new();
     login_flow::welcome(&app, &mut logged_in, &mut cookies);

@@ -16,7 +16,7 @@ use crate::http::csrf;
 use crate::http::field::Fields;
 use crate::http::json::json;
 use crate::http::problem::Problem;
-use crate::http::session::From;
+use crate::http::session::Arrival;
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -57,7 +57,7 @@ pub(crate) struct RegisterAnswer<'a> {
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    From(client): From,
+    Arrival { client, request_id, .. }: Arrival,
     Json(body): Json<RegisterBody>,
 ) -> Result<(StatusCode, Response), Problem> {
     csrf::check_origin(&app, &headers)?;
@@ -70,7 +70,8 @@ pub(crate) async fn register(
     let (Some(username), Some(password)) = (username, password) else {
         return Err(fields.into_problem());
     };
-    let request = RegisterRequest { username, email, name, password, address: client.address };
+    let address = client.address;
+    let request = RegisterRequest { username, email, name, password, address, request_id };
     let user = app.service.register(request, app.login_deadline()).await?;
     tracing::info!(event = "user.registered", user.id = %user.id);
     Ok((StatusCode::CREATED, json(&RegisterAnswer { user: (&user).into() })))

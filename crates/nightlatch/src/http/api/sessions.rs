@@ -19,7 +19,7 @@ use super::shape::{ProblemShape, SessionShape};
 use crate::http::app::App;
 use crate::http::json::json;
 use crate::http::problem::{Code, Problem};
-use crate::http::session::{Authenticated, AuthenticatedWrite};
+use crate::http::session::{Asks, Authenticated, AuthenticatedWrite};
 
 /// One's devices.
 #[derive(Serialize, ToSchema)]
@@ -75,6 +75,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn revoke_one(
     State(app): State<Arc<App>>,
+    Asks(actor): Asks,
     AuthenticatedWrite { active, by }: AuthenticatedWrite,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
@@ -83,7 +84,7 @@ pub(crate) async fn revoke_one(
     let id = Uuid::try_parse(&id).map_err(|_| Problem::new(Code::NotFound))?;
     let id = SessionId::from_uuid(id);
     let deadline = app.deadline();
-    match app.service.revoke_session(active.user().id, id, deadline).await {
+    match app.service.revoke_session(active.user().id, id, actor, deadline).await {
         Ok(()) => {}
         Err(LogoutError::NoSession) => return Err(Problem::new(Code::NotFound)),
         Err(error @ (LogoutError::Pending(_) | LogoutError::Record(_))) => return Err(error.into()),
@@ -113,6 +114,7 @@ pub(crate) async fn revoke_one(
 )]
 pub(crate) async fn revoke_all(
     State(app): State<Arc<App>>,
+    Asks(actor): Asks,
     AuthenticatedWrite { active, by }: AuthenticatedWrite,
     query: Result<Query<RevokeQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<(HeaderMap, axum::Json<LogoutAnswer>), Problem> {
@@ -121,10 +123,11 @@ pub(crate) async fn revoke_all(
     let deadline = app.deadline();
     let mut cookies = HeaderMap::new();
     if query.current.unwrap_or(false) {
-        app.service.revoke_all_of(active.user().id, deadline).await?;
+        app.service.revoke_all_of(active.user().id, actor, deadline).await?;
         by.forget(&app, &mut cookies);
     } else {
-        app.service.revoke_others(active.user().id, active.session().id, deadline).await?;
+        let (user, current) = (active.user().id, active.session().id);
+        app.service.revoke_others(user, current, actor, deadline).await?;
     }
     Ok((cookies, axum::Json(LogoutAnswer::durable(&app, deadline).await)))
 }

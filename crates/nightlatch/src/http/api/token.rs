@@ -20,7 +20,7 @@ use crate::http::body::Json;
 use crate::http::field::Fields;
 use crate::http::problem::{Code, Problem};
 use crate::http::request_id::HandedOnId;
-use crate::http::session::From;
+use crate::http::session::{Asks, From};
 use crate::http::traffic::RefreshOutcome;
 use crate::http::{csrf, login_flow};
 
@@ -110,11 +110,12 @@ pub(crate) async fn token(
 )]
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
+    Asks(actor): Asks,
     Json(body): Json<RefreshBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
     let presented = required("refresh", body.refresh)?;
     let deadline = app.deadline();
-    let (outcome, pair) = match app.service.refresh(&presented, deadline).await? {
+    let (outcome, pair) = match app.service.refresh(&presented, actor, deadline).await? {
         Refreshed::Renewed(pair) => (RefreshOutcome::Renewed, Some(pair)),
         Refreshed::Reused(session) => {
             tracing::warn!(event = "token.reused", session.id = %session, "a refresh token was presented again: its session has ended");
@@ -168,10 +169,11 @@ pub(crate) async fn verify(
 )]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
+    Asks(actor): Asks,
     Json(body): Json<RefreshBody>,
 ) -> Result<axum::Json<Done>, Problem> {
     let presented = required("refresh", body.refresh)?;
-    if app.service.revoke_refresh(&presented, app.deadline()).await? {
+    if app.service.revoke_refresh(&presented, actor, app.deadline()).await? {
         return Ok(axum::Json(Done {}));
     }
     Err(not_valid())

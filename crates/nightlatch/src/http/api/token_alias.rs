@@ -13,7 +13,7 @@ use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::problem::Problem;
 use crate::http::request_id::HandedOnId;
-use crate::http::session::From;
+use crate::http::session::{Asks, From};
 
 /// The same as `POST /api/v1/auth/token`.
 #[utoipa::path(
@@ -51,9 +51,10 @@ pub(crate) async fn token(
 )]
 pub(crate) async fn refresh(
     app: State<Arc<App>>,
+    asks: Asks,
     body: Json<RefreshBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
-    token::refresh(app, body).await
+    token::refresh(app, asks, body).await
 }
 
 /// The same as `POST /api/v1/auth/refresh`.
@@ -70,9 +71,10 @@ pub(crate) async fn refresh(
 )]
 pub(crate) async fn auth_refresh(
     app: State<Arc<App>>,
+    asks: Asks,
     body: Json<RefreshBody>,
 ) -> Result<axum::Json<TokenAnswer>, Problem> {
-    token::refresh(app, body).await
+    token::refresh(app, asks, body).await
 }
 
 /// The same as `POST /api/v1/auth/verify`.
@@ -108,7 +110,8 @@ pub(crate) async fn verify(
 )]
 pub(crate) async fn blacklist(
     app: State<Arc<App>>,
+    asks: Asks,
     body: Json<RefreshBody>,
 ) -> Result<axum::Json<Done>, Problem> {
-    token::revoke(app, body).await
+    token::revoke(app, asks, body).await
 }

@@ -12,6 +12,7 @@ use super::answer;
 use super::flash::Flash;
 use crate::http::app::App;
 use crate::http::problem::Problem;
+use crate::http::session::Asks;
 use crate::http::{body, cookie, csrf, session};
 
 /// What the button sends.
@@ -24,6 +25,7 @@ pub(crate) struct LogoutForm {
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    Asks(actor): Asks,
     body::Form(form): body::Form<LogoutForm>,
 ) -> Result<Response, Problem> {
     // Without a session there is nothing that a foreign page could end.
@@ -33,7 +35,7 @@ pub(crate) async fn submit(
     };
     let presented = form.csrf_token.as_deref().unwrap_or_default();
     csrf::check_session_csrf(&app, &headers, Some(presented), token)?;
-    match app.service.logout(token, app.deadline()).await {
+    match app.service.logout(token, actor, app.deadline()).await {
         Ok(()) | Err(LogoutError::NoSession) => Ok(gone(&app, Flash::LoggedOut)),
         Err(error @ (LogoutError::Pending(_) | LogoutError::Record(_))) => Err(error.into()),
     }

@@ -18,7 +18,7 @@ use super::visitor::{Visitor, to_login};
 use crate::http::app::App;
 use crate::http::field::Fields;
 use crate::http::problem::{Code, Problem};
-use crate::http::session::{From, FromDevice};
+use crate::http::session::Arrival;
 use crate::http::{body, login_flow};
 
 /// What the form of the password change sends.
@@ -44,14 +44,15 @@ pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     visitor: Visitor,
-    (From(client), FromDevice(device)): (From, FromDevice),
+    Arrival { client, device, request_id }: Arrival,
     body::Form(form): body::Form<PasswordForm>,
 ) -> Response {
     let checked = visitor.check_form(&app, &headers, form.csrf_token.as_deref());
     let result = match checked.and_then(|()| parse(form)) {
         Ok((current, new)) => {
             let active = visitor.active.clone();
-            let request = ChangePasswordRequest { active, current, new, client, device };
+            let request =
+                ChangePasswordRequest { active, current, new, client, device, request_id };
             login_flow::change_password(&app, request).await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),

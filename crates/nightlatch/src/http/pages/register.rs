@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use nightlatch_core::Client;
 use nightlatch_core::service::RegisterRequest;
 use serde::Deserialize;
 
@@ -19,7 +18,7 @@ use super::view::{self, RegisterView};
 use crate::http::app::App;
 use crate::http::field::Fields;
 use crate::http::problem::{Code, Problem};
-use crate::http::session::From;
+use crate::http::session::Arrival;
 use crate::http::{body, csrf};
 
 /// What the form sends.
@@ -51,13 +50,13 @@ pub(crate) async fn show(
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    From(client): From,
+    arrival: Arrival,
     body::Form(form): body::Form<RegisterForm>,
 ) -> Response {
     let next = Next { next: form.next.clone() }.checked(&app);
     let typed = [("username", &form.username), ("email", &form.email), ("name", &form.name)]
         .map(|(name, value)| (name, value.clone().unwrap_or_default()));
-    let result = match parse(&app, &headers, &client, form) {
+    let result = match parse(&app, &headers, arrival, form) {
         Ok(request) => {
             app.service.register(request, app.login_deadline()).await.map_err(Problem::from)
         }
@@ -81,7 +80,7 @@ pub(crate) async fn submit(
 fn parse(
     app: &App,
     headers: &HeaderMap,
-    client: &Client,
+    arrival: Arrival,
     form: RegisterForm,
 ) -> Result<RegisterRequest, Problem> {
     csrf::check_form_csrf(app, headers, form.csrf_token.as_deref().unwrap_or_default())?;
@@ -94,7 +93,9 @@ fn parse(
     let (Some(username), Some(password)) = (username, password) else {
         return Err(fields.into_problem());
     };
-    Ok(RegisterRequest { username, email, name, password, address: client.address })
+    let Arrival { client, request_id, .. } = arrival;
+    let address = client.address;
+    Ok(RegisterRequest { username, email, name, password, address, request_id })
 }
 
 fn view(app: &App, headers: &HeaderMap, next: Option<String>) -> (RegisterView, HeaderMap) {

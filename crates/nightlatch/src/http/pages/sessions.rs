@@ -19,6 +19,7 @@ use super::visitor::Visitor;
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::problem::{Code, Problem};
+use crate::http::session::Asks;
 
 /// What the form sends: a session's id, `others` or `everywhere`.
 #[derive(Deserialize)]
@@ -50,6 +51,7 @@ pub(crate) async fn show(
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    Asks(actor): Asks,
     visitor: Visitor,
     body::Form(form): body::Form<EndForm>,
 ) -> Result<Response, Problem> {
@@ -58,15 +60,15 @@ pub(crate) async fn submit(
     let which = Which::parse(form.end.as_deref()).ok_or_else(|| Problem::new(Code::BadRequest))?;
     match which {
         Which::Everywhere => {
-            app.service.revoke_all_of(user, app.deadline()).await?;
+            app.service.revoke_all_of(user, actor, app.deadline()).await?;
             Ok(logout::gone(&app, Flash::EverywhereLoggedOut))
         }
         Which::Others => {
-            app.service.revoke_others(user, current, app.deadline()).await?;
+            app.service.revoke_others(user, current, actor, app.deadline()).await?;
             Ok(answer::go(&app, "/auth/sessions", Some(Flash::OthersLoggedOut)))
         }
         Which::One(id) => {
-            let ended = app.service.revoke_session(user, id, app.deadline()).await;
+            let ended = app.service.revoke_session(user, id, actor, app.deadline()).await;
             after_one(&app, ended, id == current)
         }
     }

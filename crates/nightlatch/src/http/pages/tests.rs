@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, RETRY_AF
 use axum::http::{HeaderMap, Request, StatusCode};
 use nightlatch_core::service::{Keys, Policy, Ports};
 use nightlatch_core::{
-    BoxFuture, Deadline, HashError, Limit, MasterKeys, NewPassword, NodeId, Password,
+    BoxFuture, Deadline, FailedTry, HashError, Limit, MasterKeys, NewPassword, NodeId, Password,
     PasswordAssessor, PasswordHash, PasswordHasher, RecordClock, Refused, Secret, Service,
     SystemClock, SystemEntropy, Throttle, ThrottleKey, Ticket, Verified, Weakness,
 };
@@ -90,6 +90,7 @@ impl Throttle for NoThrottle {
     fn reserve(
         &self,
         _: Vec<(ThrottleKey, Limit)>,
+        _: Option<FailedTry>,
         _: Deadline,
     ) -> BoxFuture<'_, Result<Box<dyn Ticket>, Refused>> {
         Box::pin(async { Ok(Box::new(NoTicket) as Box<dyn Ticket>) })
