@@ -104,8 +104,8 @@ impl Layers {
         route: Route,
     ) -> Result<Response, Infallible> {
         let id = request_id::of(&request);
-        if request.method() == Method::POST {
-            // For those who ask others on behalf of it. Checks of sessions do not.
+        if !request.method().is_safe() {
+            // For those who ask others on behalf of it, or have it written down. Checks of sessions do not.
             request.extensions_mut().insert(id.clone());
         }
         let line = self.app.as_ref().map(|app| (app, log::Line::begin(app, &request)));

@@ -65,7 +65,7 @@ impl RequestId {
     }
 }
 
-/// The id of a request that a handler hands on; every POST has one.
+/// The id of a request that a handler hands on; every one that may change something has one.
 pub(crate) struct HandedOnId(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for HandedOnId {

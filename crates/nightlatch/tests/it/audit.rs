@@ -87,7 +87,9 @@ async fn what_people_and_operators_do_is_told_by_whom_and_from_where(record: Rec
 async fn entries_are_printed_as_they_come(record: Record) {
     let stand = record.serve().await;
     let server = &stand.server;
-    let following = server.command_begun(&["audit", "--follow", "--json"]);
+    let of = ["--action", "user-created", "--action", "login"];
+    let following =
+        server.command_begun(&[["audit", "--follow"].as_slice(), &of, &["--json"]].concat());
     for name in ["alice", "bob"] {
         Person::logged_in(server, name).await;
         for action in ["user-created", "login"] {
