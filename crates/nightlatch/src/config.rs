@@ -29,6 +29,7 @@ pub(crate) mod source;
 mod throttle;
 mod token;
 mod toml_file;
+mod traces;
 pub(crate) mod value;
 mod web;
 mod web_origin;
@@ -50,6 +51,7 @@ pub use session::{SameSite, SessionConfig};
 pub use source::LoadArgs;
 pub use throttle::ThrottleConfig;
 pub use token::TokenConfig;
+pub use traces::{Sampling, TracesConfig};
 pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The log.
     pub log: LogConfig,
+    /// Traces, if there are any.
+    pub traces: Option<TracesConfig>,
 }
 
 /// A configuration to start with, and what there is to say about it.
@@ -155,6 +159,7 @@ impl Config {
             throttle: ThrottleConfig::read(&mut reader),
             limits: LimitsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
+            traces: TracesConfig::read(&mut reader),
             web,
         };
         Loaded { config, report: reader.finish() }

@@ -33,6 +33,7 @@ use crate::jwt::Jwt;
 use crate::metrics::{Metrics, Watched};
 use crate::standing;
 use crate::status::Board;
+use crate::traces::Traces;
 
 /// How long a start waits between two tries to use the record.
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -68,7 +69,8 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
-    let metrics = Arc::new(Metrics::new());
+    let traces = Traces::start(&config, &base.entropy, (&tasks, &stop));
+    let metrics = Arc::new(Metrics::new(traces.clone()));
     let accelerator = Accelerator::open(&base, &config, metrics.calls("redis"));
     let has =
         Optional { redis: accelerator.is_some(), auth_service: config.auth_service.is_some() };
@@ -98,6 +100,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         health: Arc::clone(&health),
         accelerator,
         metrics,
+        traces,
         board,
         settings,
         tasks: tasks.clone(),
@@ -140,6 +143,7 @@ struct Starting {
     health: Arc<Health>,
     accelerator: Option<Accelerator>,
     metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
     board: Arc<Board>,
     settings: Settings,
     tasks: TaskTracker,
@@ -299,6 +303,7 @@ impl Starting {
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
             sockets: Arc::default(),
+            traces: self.traces.clone(),
         })
     }
 }

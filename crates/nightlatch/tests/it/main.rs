@@ -29,3 +29,4 @@ mod storm;
 mod throttle;
 mod timing;
 mod tokens;
+mod traces;

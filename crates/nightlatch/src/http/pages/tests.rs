@@ -162,6 +162,7 @@ fn app() -> Arc<App> {
         traffic: Arc::default(),
         sockets: Arc::default(),
         metrics: Arc::default(),
+        traces: None,
     })
 }
 
