@@ -10,6 +10,7 @@ mod doctor;
 mod drain;
 mod events;
 mod forward_auth;
+mod incidents;
 mod journey;
 mod kill;
 mod malformed;

@@ -3,7 +3,7 @@
 mod alerts;
 mod dashboard;
 mod promql;
-mod recorded;
+pub(crate) mod recorded;
 mod reference;
 pub(crate) mod scrape;
 
