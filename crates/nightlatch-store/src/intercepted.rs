@@ -33,7 +33,7 @@ pub trait Interceptor: Send + Sync {
     }
 
     /// The record has answered, after so long.
-    fn answered(&self, _took: Duration, _outcome: Result<(), &StoreError>) {}
+    fn answered(&self, _call: &'static str, _took: Duration, _outcome: Result<(), &StoreError>) {}
 
     /// After it has answered. An error: the answer is lost, whatever it was.
     fn after(
@@ -67,7 +67,7 @@ impl InterceptedRecord {
             self.interceptor.before(call, deadline).await?;
             let asked = Instant::now();
             let answer = ask(&*self.record).await;
-            self.interceptor.answered(asked.elapsed(), answer.as_ref().map(|_| ()));
+            self.interceptor.answered(call, asked.elapsed(), answer.as_ref().map(|_| ()));
             self.interceptor.after(call, deadline).await?;
             answer
         })

@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::io::{AsyncReadExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::listener::serve_each;
+use crate::request::{self, say};
+
+pub use crate::request::Asked;
 
 /// What it wants of those who ask.
 pub const SERVICE_ID: &str = "nightlatch-under-test";
@@ -60,35 +63,6 @@ impl Conduct {
         }
         let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
         Self::Says(text.into_bytes())
-    }
-}
-
-/// A request that it was asked.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// Method and path.
-    pub target: String,
-    /// Names in lower case, and values.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Asked {
-    /// The value of a header.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The body.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("a body of JSON")
-    }
-
-    fn is_login(&self) -> bool {
-        self.target.starts_with("POST ")
     }
 }
 
@@ -215,7 +189,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut stream = BufStream::new(stream);
-    while let Some(asked) = read(&mut stream).await {
+    while let Some(asked) = request::read(&mut stream, REQUEST_BYTES_MAX).await {
         let (conduct, sound) = state_after(&state, asked);
         lock(&state).begin();
         let goes_on = match conduct {
@@ -262,49 +236,25 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     }
 }
 
+fn is_login(asked: &Asked) -> bool {
+    asked.target.starts_with("POST ")
+}
+
 /// What is to be done with a request, and what the sound answer is.
 fn state_after(state: &Mutex<State>, asked: Asked) -> (Conduct, Vec<u8>) {
     let mut state = lock(state);
     let sound = state.answer(&asked);
-    let next = if asked.is_login() { state.next.pop_front() } else { None };
+    let next = if is_login(&asked) { state.next.pop_front() } else { None };
     if let Some(id) = asked.target.strip_prefix("GET /users/") {
         state.asked_about.push(id.to_owned());
         if let Some(conduct) = state.of_questions.clone() {
             return (conduct, sound);
         }
     }
-    if asked.is_login() {
+    if is_login(&asked) {
         state.logins.push(asked);
     }
     (next.unwrap_or_else(|| state.conduct.clone()), sound)
-}
-
-async fn say(stream: &mut BufStream<TcpStream>, text: &[u8]) -> bool {
-    stream.write_all(text).await.is_ok() && stream.flush().await.is_ok()
-}
-
-/// The next request; `None`: there is none.
-async fn read(stream: &mut BufStream<TcpStream>) -> Option<Asked> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-        assert!(head.len() < REQUEST_BYTES_MAX, "a request that never ends");
-    }
-    let head = String::from_utf8(head).expect("a head of text");
-    let mut lines = head.split("\r\n");
-    let first = lines.next()?;
-    // Who looks what is spoken here says less than a request.
-    let target = first.strip_suffix(" HTTP/1.1")?.to_owned();
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let mut asked = Asked { target, headers, body: Vec::new() };
-    let length = asked.header("content-length").map_or(0, |text| text.parse().expect("a number"));
-    assert!(length < REQUEST_BYTES_MAX, "a body that is too large");
-    asked.body = vec![0; length];
-    stream.read_exact(&mut asked.body).await.ok()?;
-    Some(asked)
 }
 
 impl State {

@@ -147,6 +147,12 @@ impl RedisServer {
         }
     }
 
+    /// Starts it again on the same port, with these settings instead.
+    pub fn start_with(&mut self, settings: &[(&str, &str)]) {
+        self.settings = owned(settings);
+        self.start();
+    }
+
     /// Stops it in order.
     pub fn stop(&self) {
         if let Some(process) = self.lock().take() {
@@ -177,8 +183,7 @@ impl RedisServer {
             .tempdir()
             .expect("the temporary folder takes a folder");
         give_to_server(folder.path());
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let settings = settings.iter().map(owned).collect();
+        let settings = owned(settings);
         Self { process: Mutex::new(None), port, is_tls: false, settings, folder }
     }
 
@@ -208,4 +213,8 @@ impl RedisServer {
     fn with_process(&self, act: impl FnOnce(&ServerProcess)) {
         act(self.lock().as_ref().expect("the server was started and not stopped"));
     }
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

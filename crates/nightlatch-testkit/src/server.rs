@@ -4,6 +4,7 @@
 //! process, not of a function, so the tests start the process.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ const LOG_LINES_MAX: usize = 200_000;
 pub struct Launch {
     binary: PathBuf,
     variables: BTreeMap<String, String>,
+    files: BTreeMap<String, String>,
+    flags: Vec<String>,
     wrapper: Vec<String>,
     is_unprivileged: bool,
     is_silent: bool,
@@ -53,6 +56,8 @@ impl Launch {
         let launch = Self {
             binary: PathBuf::from(binary),
             variables: BTreeMap::new(),
+            files: BTreeMap::new(),
+            flags: Vec::new(),
             wrapper: Vec::new(),
             is_unprivileged: false,
             is_silent: false,
@@ -64,6 +69,20 @@ impl Launch {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With a file of this name in its folder.
+    #[must_use]
+    pub fn with_file(mut self, name: &str, text: &str) -> Self {
+        self.files.insert(name.to_owned(), text.to_owned());
+        self
+    }
+
+    /// With flags of `serve`.
+    #[must_use]
+    pub fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
 
@@ -126,6 +145,9 @@ impl Launch {
             .prefix("nightlatch-server-")
             .tempdir()
             .expect("the temporary folder takes a folder");
+        for (name, text) in &self.files {
+            fs::write(folder.path().join(name), text).expect("our folder takes a file");
+        }
         let (process, address) = self.run_in(folder.path());
         let process = Some(process);
         NightlatchServer { process, address, launch: self, earlier_log: String::new(), folder }
@@ -160,7 +182,9 @@ impl Launch {
     }
 
     fn run_in(&self, folder: &Path) -> (ServerProcess, SocketAddr) {
-        let process = self.begin(folder, &["serve"]);
+        let flags = self.flags.iter().map(String::as_str);
+        let arguments: Vec<&str> = std::iter::once("serve").chain(flags).collect();
+        let process = self.begin(folder, &arguments);
         let address = if self.is_silent {
             self.wait_until_it_accepts(&process)
         } else {

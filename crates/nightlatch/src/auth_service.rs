@@ -4,7 +4,6 @@
 //! What failed is classified once, in `failure.rs`; how often it is asked is decided here alone.
 
 mod answer;
-mod connection;
 mod failure;
 mod gate;
 pub mod inspect;
@@ -25,7 +24,7 @@ use nightlatch_resilience::Backoff;
 
 use crate::config::AuthServiceConfig;
 use crate::metrics::Calls;
-use connection::Connections;
+use crate::outbound::{Connections, RawAnswer};
 use failure::Failure;
 pub use gate::Retries;
 use gate::{Gate, Passed};
@@ -124,9 +123,20 @@ impl HttpAuthService {
             let pass = self.admit()?;
             *attempts += 1;
             let began = self.clock.boottime();
-            let exchanged = self.exchange(connections, || request.to_http(), deadline).await;
+            let call = self.calls.asking();
+            let to_http = || {
+                let mut request = request.to_http();
+                if let Some(call) = &call {
+                    call.accompany(request.headers_mut());
+                }
+                request
+            };
+            let exchanged = self.exchange(connections, to_http, deadline).await;
             let answer = exchanged.and_then(|raw| answer::read(&raw, &self.config, login.login));
             self.count(began, &answer);
+            if let Some(call) = call {
+                call.end(answer.as_ref().map(drop).map_err(Failure::class));
+            }
             self.observe(answer.as_ref().map(drop), began);
             self.settle(pass, answer.as_ref().map(drop));
             let failure = match answer {
@@ -169,7 +179,7 @@ impl HttpAuthService {
         connections: &Connections,
         request: impl Fn() -> Request<Full<Bytes>>,
         deadline: Deadline,
-    ) -> Result<connection::RawAnswer, Failure> {
+    ) -> Result<RawAnswer, Failure> {
         let left = || deadline.remaining(&*self.clock);
         let hurried = |failure: Failure, had: Duration, wanted: Duration| {
             // What our own deadline has cut says nothing of the service.
@@ -179,12 +189,11 @@ impl HttpAuthService {
         let had = left();
         let connected = connections.get(had).await;
         let mut connection =
-            connected.map_err(|failure| hurried(failure, had, self.config.connect_timeout))?;
+            connected.map_err(|why| hurried(why.into(), had, self.config.connect_timeout))?;
         loop {
             let limit = self.config.read_timeout.min(left());
             let answer = connection.exchange(request(), limit).await;
-            let answer =
-                answer.map_err(|failure| hurried(failure, limit, self.config.read_timeout));
+            let answer = answer.map_err(|why| hurried(why.into(), limit, self.config.read_timeout));
             // One that was kept may have been closed by the other side meanwhile: that is no attempt.
             match answer {
                 Err(failure) if connection.was_kept() && failure.is_closed_unanswered() => {

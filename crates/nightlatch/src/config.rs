@@ -29,6 +29,7 @@ pub(crate) mod source;
 mod throttle;
 mod token;
 mod toml_file;
+mod traces;
 pub(crate) mod value;
 mod web;
 mod web_origin;
@@ -51,6 +52,7 @@ pub use session::{SameSite, SessionConfig};
 pub use source::LoadArgs;
 pub use throttle::ThrottleConfig;
 pub use token::TokenConfig;
+pub use traces::{Sampling, TracesConfig};
 pub use web::{Registration, WebConfig};
 pub use web_origin::{Scheme, WebOrigin, WebOriginError};
 
@@ -86,6 +88,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How long entries of the audit log are kept.
     pub audit_retention: Duration,
+    /// Traces, if there are any.
+    pub traces: Option<TracesConfig>,
 }
 
 /// A configuration to start with, and what there is to say about it.
@@ -159,6 +163,7 @@ impl Config {
             limits: LimitsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
             audit_retention: reader.required("NIGHTLATCH_AUDIT_RETENTION", value::seconds),
+            traces: TracesConfig::read(&mut reader),
             web,
         };
         Loaded { config, report: reader.finish() }

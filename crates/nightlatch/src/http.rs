@@ -29,6 +29,7 @@ pub mod server;
 pub(crate) mod session;
 pub mod sockets;
 pub(crate) mod status;
+pub(crate) mod trace;
 pub mod traffic;
 pub mod waiting;
 
@@ -38,7 +39,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Route, get};
 use tower::layer::layer_fn;
@@ -51,6 +52,7 @@ use crate::http::app::{App, Settings};
 use crate::http::limit::Limits;
 use crate::http::problem::{Code, Problem};
 use crate::http::security_headers::SecurityHeaders;
+use crate::http::trace::Trace;
 
 /// Everything that a connection is served with.
 pub type Routes = NormalizePath<Router>;
@@ -109,29 +111,42 @@ impl Layers {
             request.extensions_mut().insert(id.clone());
         }
         let line = self.app.as_ref().map(|app| (app, log::Line::begin(app, &request)));
+        let trace = self.app.as_ref().and_then(|app| Trace::begin(app, &request, &id));
         let is_page = pages::is_page(request.uri().path());
         let is_for_a_person = pages::is_for_a_person(&request);
 
-        // The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
-        // that asks with its client's method, that would mean to let it through.
-        let cors = self.cors.as_ref().filter(|_| !api::check::is_check(request.uri().path()));
-        let mut response = match cors {
-            None => self.enter(request, route).await?,
-            Some(cors) => {
-                let inner = service_fn(|request| self.enter(request, route.clone()));
-                cors.layer(inner).oneshot(request).await?
-            }
+        let passing = pin!(self.pass(request, route));
+        let mut response = match &trace {
+            None => passing.await?,
+            Some(trace) => trace.around(passing).await?,
         };
 
         let is_page = is_page || is_for_a_person && response.status() == StatusCode::NOT_FOUND;
         // Everything beneath answers with problems, which get their bodies here.
         let problem = problem::render(self.environment, &id, is_page, &mut response);
         self.security_headers.add(is_page, response.headers_mut());
+        if let Some(trace) = trace {
+            trace.end(response.status(), problem.as_deref());
+        }
         if let Some((app, line)) = line {
             line.end(app, &id, (response.status(), problem.as_deref()));
         }
         response.headers_mut().insert(request_id::X_REQUEST_ID, id.into_value());
         Ok(response)
+    }
+
+    /// What may be refused to other origins.
+    async fn pass(&self, request: Request, route: Route) -> Result<Response, Infallible> {
+        // The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
+        // that asks with its client's method, that would mean to let it through.
+        let cors = self.cors.as_ref().filter(|_| !api::check::is_check(request.uri().path()));
+        match cors {
+            None => self.enter(request, route).await,
+            Some(cors) => {
+                let inner = service_fn(|request| self.enter(request, route.clone()));
+                cors.layer(inner).oneshot(request).await
+            }
+        }
     }
 
     /// The innermost layer: a request that is within its limits reaches its handler.

@@ -8,6 +8,7 @@ mod calls;
 mod encode;
 mod histogram;
 mod process;
+mod spans;
 mod state;
 mod watched;
 
@@ -20,11 +21,13 @@ use prometheus_client::registry::Registry;
 
 use crate::health::Health;
 use crate::status::Count;
+use crate::traces::Traces;
 
 use calls::AllCalls;
 pub use calls::Calls;
 pub(crate) use histogram::Histogram;
 use process::Process;
+use spans::Spans;
 use state::{State, describe_build};
 pub use watched::Watched;
 
@@ -41,12 +44,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing was counted yet.
+    /// Nothing was counted yet. Calls of traced requests are told as spans.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(traces: Option<Arc<Traces>>) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         describe_build(&mut registry);
-        let calls = Arc::<AllCalls>::default();
+        registry.register_collector(Box::new(Spans(traces.clone())));
+        let calls = Arc::new(AllCalls::new(traces));
         registry.register_collector(Box::new(Arc::clone(&calls)));
         let state = Arc::<State>::default();
         registry.register_collector(Box::new(Arc::clone(&state)));
@@ -102,6 +106,6 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
+        Self::new(None)
     }
 }

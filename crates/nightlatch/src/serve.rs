@@ -34,6 +34,7 @@ use crate::jwt::Jwt;
 use crate::metrics::{Metrics, Watched};
 use crate::standing;
 use crate::status::Board;
+use crate::traces::Traces;
 
 /// How long a start waits between two tries to use the record.
 const START_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -69,7 +70,8 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
-    let metrics = Arc::new(Metrics::new());
+    let traces = Traces::start(&config, &base.entropy, (&tasks, &stop));
+    let metrics = Arc::new(Metrics::new(traces.clone()));
     let accelerator = Accelerator::open(&base, &config, metrics.calls("redis"));
     let has =
         Optional { redis: accelerator.is_some(), auth_service: config.auth_service.is_some() };
@@ -99,6 +101,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         health: Arc::clone(&health),
         accelerator,
         metrics,
+        traces,
         board,
         settings,
         tasks: tasks.clone(),
@@ -141,6 +144,7 @@ struct Starting {
     health: Arc<Health>,
     accelerator: Option<Accelerator>,
     metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
     board: Arc<Board>,
     settings: Settings,
     tasks: TaskTracker,
@@ -306,6 +310,7 @@ impl Starting {
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
             sockets: Arc::default(),
+            traces: self.traces.clone(),
         })
     }
 }

@@ -33,8 +33,8 @@ pub trait CallObserver: Send + Sync {
     /// A server has answered, with an error or without, after so long.
     fn answered(&self, took: Duration);
 
-    /// What was asked was not done, or not in time, or nobody was there to be asked.
-    fn failed(&self, class: FailureClass);
+    /// What was asked was not done, or not in time, or nobody was there to be asked; known after so long.
+    fn failed(&self, class: FailureClass, took: Duration);
 }
 
 /// The way to one Redis: to its server, or to all servers of its Cluster.
@@ -117,6 +117,7 @@ impl RedisLink {
         batch: Batch,
         limit: Duration,
     ) -> Vec<Result<Answer, RedisFailure>> {
+        let asked = Instant::now();
         let limit = limit.min(self.deadline);
         let table = self.table.load_full();
         let nobody = RedisFailure::of_absence(self.absence());
@@ -134,7 +135,7 @@ impl RedisLink {
             }
         }
         for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            self.calls.failed(failure.class);
+            self.calls.failed(failure.class, asked.elapsed());
         }
         answers
     }

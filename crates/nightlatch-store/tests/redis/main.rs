@@ -56,7 +56,7 @@ impl LinkObserver for Heard {
 impl CallObserver for Heard {
     fn answered(&self, _took: Duration) {}
 
-    fn failed(&self, _class: FailureClass) {}
+    fn failed(&self, _class: FailureClass, _took: Duration) {}
 }
 
 /// A link that is kept, and its copies that are written.

@@ -6,11 +6,9 @@
 //! service itself, over the connection that the password went over (`OpenID` Connect Core 1.0, 3.1.3.7,
 //! 6).
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName};
 use nightlatch_core::{
     DisplayName, Email, FailureClass, Groups, LoginName, Person, Standing, Subject, Username,
@@ -18,12 +16,9 @@ use nightlatch_core::{
 };
 use serde_json::{Map, Value};
 
-use super::connection::RawAnswer;
 use super::failure::Failure;
 use crate::config::AuthServiceConfig;
-
-/// The longest that somebody is told to wait.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+use crate::outbound::RawAnswer;
 
 /// What services call the name of a user.
 const NAMES: [&str; 3] = ["username", "login", "preferred_username"];
@@ -87,8 +82,8 @@ fn failure(raw: &RawAnswer, path: &str) -> Failure {
     match status {
         403 => Failure::service_credentials(FailureClass::Forbidden, status),
         404 | 405 => Failure::endpoint_missing(status, path),
-        408 | 429 => Failure::throttled(status, retry_after(&raw.headers)),
-        503 => Failure::unavailable(retry_after(&raw.headers)),
+        408 | 429 => Failure::throttled(status, raw.retry_after()),
+        503 => Failure::unavailable(raw.retry_after()),
         500..=599 => Failure::error(status),
         300..=399 => Failure::odd(format!("it redirects, which is not followed: {status}")),
         _ => Failure::nonsense(format!("it answers {status}")),
@@ -321,12 +316,6 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-/// In seconds (RFC 9110, 10.2.3). A date would need its clock to be ours.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = text(headers, &RETRY_AFTER)?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use nightlatch_core::{AuthServiceError, AuthServiceFailure as Kind, FailureClass};
 
+use crate::outbound::Unanswered;
+
 /// Why there is no answer that a login could rest on.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -16,6 +18,20 @@ pub(super) struct Failure {
     retry_after: Option<Duration>,
     nature: Nature,
     detail: String,
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Unconnected(class) => Self::unconnected(class),
+            Unanswered::ConnectTimeout => Self::connect_timeout(),
+            Unanswered::ReadTimeout => Self::read_timeout(),
+            Unanswered::Closed => Self::closed(),
+            Unanswered::Cut => Self::cut(),
+            Unanswered::Garbage(detail) => Self::garbage(detail),
+            Unanswered::UnusableAuthorities(detail) => Self::unusable_authorities(&detail),
+        }
+    }
 }
 
 /// What follows from a failure.
@@ -51,7 +67,8 @@ impl Failure {
         Self::new(Kind::ServiceCredentials, class, Nature::Definite, detail)
     }
 
-    pub(super) fn unusable_authorities(detail: impl Into<String>) -> Self {
+    fn unusable_authorities(detail: &str) -> Self {
+        let detail = format!("AUTH_SERVICE_CA_FILE: {detail}");
         Self::new(Kind::Tls, FailureClass::TlsUntrusted, Nature::Broken, detail)
     }
 
@@ -72,7 +89,7 @@ impl Failure {
     }
 
     /// There is no connection.
-    pub(super) fn unconnected(class: FailureClass) -> Self {
+    fn unconnected(class: FailureClass) -> Self {
         let name = class.as_str();
         let silence = Nature::Silence { is_closed: false };
         match class {
@@ -93,26 +110,26 @@ impl Failure {
         }
     }
 
-    pub(super) fn connect_timeout() -> Self {
+    fn connect_timeout() -> Self {
         let silence = Nature::Silence { is_closed: false };
         let detail = "there was no connection in time";
         Self::new(Kind::ConnectTimeout, FailureClass::Timeout, silence, detail)
     }
 
-    pub(super) fn read_timeout() -> Self {
+    fn read_timeout() -> Self {
         let detail = "there was no whole answer in time";
         Self::new(Kind::ReadTimeout, FailureClass::Timeout, Nature::Broken, detail)
     }
 
     /// The connection ended before an answer began.
-    pub(super) fn closed() -> Self {
+    fn closed() -> Self {
         let silence = Nature::Silence { is_closed: true };
         let detail = "it ended the connection without an answer";
         Self::new(Kind::Unreachable, FailureClass::Closed, silence, detail)
     }
 
     /// The connection ended in the middle of an answer.
-    pub(super) fn cut() -> Self {
+    fn cut() -> Self {
         let detail = "its answer was cut off";
         Self::new(Kind::BadResponse, FailureClass::Closed, Nature::Broken, detail)
     }

@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::answer;
-use super::connection::{Connections, RawAnswer};
 use super::failure::Failure;
 use super::request::LoginRequest;
 use crate::config::AuthServiceConfig;
+use crate::outbound::{Connections, RawAnswer};
 
 /// What was seen.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::config::{AuthServiceConfig, SUBJECT, Scheme, ServiceCredentials, WebOrigin};
+use crate::config::{AuthServiceConfig, SUBJECT, ServiceCredentials};
 
 const X_SERVICE_ID: HeaderName = HeaderName::from_static("x-service-id");
 const X_SERVICE_SECRET: HeaderName = HeaderName::from_static("x-service-secret");
@@ -94,7 +94,7 @@ impl Head {
     ) -> Result<Self, Failure> {
         let origin = config.origin.as_ref().ok_or_else(Failure::no_target)?;
         let path = path.parse().map_err(|_| Failure::no_target())?;
-        let host = HeaderValue::from_str(&authority(origin)).map_err(|_| Failure::no_target())?;
+        let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Failure::no_target())?;
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure::no_credentials());
         let mut secret = value(credentials.secret.expose())?;
         secret.set_sensitive(true);
@@ -112,19 +112,6 @@ impl Head {
         headers.insert(X_SERVICE_ID, self.id.clone());
         headers.insert(X_SERVICE_SECRET, self.secret.clone());
         request
-    }
-}
-
-/// Host and port, as the `Host` header has them.
-fn authority(origin: &WebOrigin) -> String {
-    let default = match origin.scheme() {
-        Scheme::Http => 80,
-        Scheme::Https => 443,
-    };
-    if origin.port() == default {
-        origin.host().to_owned()
-    } else {
-        format!("{}:{}", origin.host(), origin.port())
     }
 }
 

@@ -154,11 +154,10 @@ impl Target {
 
     fn remark(&self, reader: &mut Reader) {
         reader.amend(URL, format!("{}{}", self.origin, self.base));
-        let host = self.origin.host();
-        let is_here = matches!(host, "localhost" | "[::1]") || host.starts_with("127.");
-        if !self.origin.is_https() && !is_here && reader.environment().is_production() {
+        let is_plain = !self.origin.is_https() && !self.origin.is_of_this_machine();
+        if is_plain && reader.environment().is_production() {
             let why = "sends passwords and SERVICE_SECRET in plain text";
-            let better = format!("https://{host}{}", self.base);
+            let better = format!("https://{}{}", self.origin.host(), self.base);
             reader.remark(URL, Wrong::new(why).better(better));
         }
     }

@@ -80,14 +80,17 @@ impl fmt::Display for ConfigErrors {
         for error in errors {
             write!(f, "\n  {error}")?;
         }
-        if others.is_empty() {
-            return Ok(());
+        if !others.is_empty() {
+            // One of them may be the cause: a misspelt ENVIRONMENT is production.
+            write!(f, "\nbesides, nothing fatal:")?;
+            for other in others {
+                write!(f, "\n  {other}")?;
+            }
         }
-        // One of them may be the cause: a misspelt ENVIRONMENT is production.
-        write!(f, "\nbesides, nothing fatal:")?;
-        for other in others {
-            write!(f, "\n  {other}")?;
+        // What is missing may stand in a file that nobody named.
+        match self.report.env_file_warning() {
+            Some(warning) => write!(f, "\n{warning}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

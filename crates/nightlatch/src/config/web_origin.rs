@@ -100,6 +100,12 @@ impl WebOrigin {
         self.scheme == Scheme::Https
     }
 
+    /// Whether it never leaves this machine.
+    #[must_use]
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "[::1]") || self.host.starts_with("127.")
+    }
+
     /// The host, in lower case; an IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -110,6 +116,15 @@ impl WebOrigin {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Host and port, as the `Host` header has them: without the scheme's own port.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.port == self.scheme.default_port() {
+            return self.host.clone();
+        }
+        format!("{}:{}", self.host, self.port)
     }
 
     /// Reads `host[:port]`, as the `Host` header has it.
@@ -143,11 +158,7 @@ impl FromStr for WebOrigin {
 /// As browsers write it in `Origin`: without the scheme's own port.
 impl fmt::Display for WebOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.as_str(), self.host)?;
-        if self.port == self.scheme.default_port() {
-            return Ok(());
-        }
-        write!(f, ":{}", self.port)
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::http::traffic::Traffic;
 use crate::jwt::Jwt;
 use crate::metrics::Metrics;
 use crate::status::Board;
+use crate::traces::Traces;
 
 /// The state of the HTTP layer.
 pub struct App {
@@ -36,6 +37,8 @@ pub struct App {
     pub board: Arc<Board>,
     /// Sockets that are open.
     pub sockets: Arc<Sockets>,
+    /// Makes spans, where requests are traced.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// What the HTTP layer needs of the configuration.

@@ -30,7 +30,7 @@ const QUERY_VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A header that says two things, or that the connection takes away.
-struct Doubtful;
+pub(crate) struct Doubtful;
 
 /// The login page, if the request that is asked about is a person's who wants to see a page.
 pub(crate) fn login_page(
@@ -69,7 +69,7 @@ fn way_back(settings: &Settings, headers: &HeaderMap, uri: &str) -> Option<Strin
 }
 
 /// The one value of a header.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Doubtful> {
+pub(crate) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Doubtful> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() || is_of_connection(headers, name) {

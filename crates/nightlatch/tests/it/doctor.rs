@@ -24,20 +24,20 @@ const MARK: &str = "sesame";
 const DOCUMENT: &str = include_str!("../../../../docs/findings.md");
 
 /// What doctor found.
-struct Verdict {
-    findings: Vec<Value>,
-    code: Option<i32>,
+pub(crate) struct Verdict {
+    pub(crate) findings: Vec<Value>,
+    pub(crate) code: Option<i32>,
 }
 
 impl Verdict {
     /// The ids of what is more than good to know.
-    fn wrong(&self) -> Vec<&str> {
+    pub(crate) fn wrong(&self) -> Vec<&str> {
         let wrong = self.findings.iter().filter(|finding| finding["level"] != "info");
         let ids: BTreeSet<&str> = wrong.filter_map(|finding| finding["id"].as_str()).collect();
         ids.into_iter().collect()
     }
 
-    fn find(&self, id: &str) -> &Value {
+    pub(crate) fn find(&self, id: &str) -> &Value {
         let found = self.findings.iter().find(|finding| finding["id"] == id);
         found.unwrap_or_else(|| panic!("no {id} in {:#?}", self.findings))
     }
@@ -50,12 +50,12 @@ fn doctor(topic: &str, text: &str) -> Verdict {
     doctor_in(folder.path(), &[topic, "--env-file", ".env"])
 }
 
-fn doctor_in(folder: &Path, arguments: &[&str]) -> Verdict {
+pub(crate) fn doctor_in(folder: &Path, arguments: &[&str]) -> Verdict {
     judged(&run(folder, &[arguments, &["--json"]].concat()))
 }
 
 /// What was found, if it is fit to be printed: documented, and without a secret.
-fn judged(output: &Output) -> Verdict {
+pub(crate) fn judged(output: &Output) -> Verdict {
     assert_nothing_secret(output);
     let out = String::from_utf8_lossy(&output.stdout);
     let said: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));

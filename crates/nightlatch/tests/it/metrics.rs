@@ -3,9 +3,9 @@
 mod alerts;
 mod dashboard;
 mod promql;
-mod recorded;
+pub(crate) mod recorded;
 mod reference;
-mod scrape;
+pub(crate) mod scrape;
 
 use std::time::Duration;
 
@@ -30,7 +30,11 @@ async fn value(client: &mut Client, series: &str) -> Option<u64> {
     line.and_then(|value| value.parse().ok())
 }
 
-async fn becomes(server: &NightlatchServer, series: &str, expected: impl Fn(u64) -> bool) {
+pub(crate) async fn becomes(
+    server: &NightlatchServer,
+    series: &str,
+    expected: impl Fn(u64) -> bool,
+) {
     let mut client = server.client();
     wait_until(series, LIMIT, async || value(&mut client, series).await.is_some_and(&expected))
         .await;

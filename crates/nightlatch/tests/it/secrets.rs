@@ -19,7 +19,7 @@ const WEAK_PASSWORD: &str = "kestrel";
 const PASSWORD_AS_NAME: &str = "walnut-ferry-harbour-93";
 
 /// Does a bit of everything and returns all that must not be found afterwards.
-async fn busy_run(server: &NightlatchServer) -> Vec<String> {
+pub(crate) async fn busy_run(server: &NightlatchServer) -> Vec<String> {
     let mut secrets: Vec<String> =
         [PASSWORD, NEXT_PASSWORD, WEAK_PASSWORD, PASSWORD_AS_NAME, SESSION_SECRET, CSRF_SECRET]
             .map(str::to_owned)

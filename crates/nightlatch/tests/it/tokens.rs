@@ -1,6 +1,6 @@
 //! Clients without cookies: pairs of tokens, as programs get, use, exchange and lose them.
 
-mod api_client;
+pub(crate) mod api_client;
 mod clients;
 mod keys;
 mod lost_answers;

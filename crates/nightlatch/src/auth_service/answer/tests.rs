@@ -2,6 +2,7 @@
 //!
 //! Tables of bodies and statuses: each is one that some service gives.
 
+use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use nightlatch_core::AuthServiceFailure as Kind;
 

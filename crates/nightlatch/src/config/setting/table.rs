@@ -3,6 +3,7 @@
 //! One table for the parser, the reference and `nightlatch config`: a second list would drift.
 
 mod delegated;
+mod traces;
 
 use super::Fallback::{InProduction, Preset, Unset};
 use super::Form::{Seconds, Secret, SecretUrl, Switch, Text, Words};
@@ -20,6 +21,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Throttling", settings: THROTTLING },
     Section { title: "Deadlines", settings: DEADLINES },
     Section { title: "Log and API reference", settings: LOG },
+    Section { title: "Traces", settings: traces::TRACES },
     Section { title: "Redis", settings: REDIS },
     Section { title: "Access tokens", settings: TOKENS },
     Section { title: "Delegated login", settings: delegated::DELEGATED },
@@ -259,7 +261,6 @@ const LOG: &[Setting] = &[
         Preset("on"),
         "Whether `/api/docs` and `/api/openapi.json` are served.",
     ),
-    Setting::later("OTEL_EXPORTER_OTLP_ENDPOINT", Text("URL"), "Where traces go."),
 ];
 
 const REDIS: &[Setting] = &[

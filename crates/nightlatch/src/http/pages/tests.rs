@@ -163,6 +163,7 @@ fn app() -> Arc<App> {
         traffic: Arc::default(),
         sockets: Arc::default(),
         metrics: Arc::default(),
+        traces: None,
     })
 }
 

@@ -32,7 +32,8 @@ const IN_PRODUCTION: &[(&str, &str, &str)] = &[
     ("REDIS_URL=redis://a/0\nREDIS_HOST=b", "redis-settings-disagree", "warn"),
     ("REDIS_DEADLINE_MS=hunter2", "setting-unusable", "warn"),
     ("CSRF_SECRET_KEY=hunter2", "secret-weak", "error"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4317", "setting-unused", "info"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4317", "setting-doubtful", "warn"),
+    ("OTEL_EXPORTER_OTLP_HEADERS=hunter2", "setting-unusable", "warn"),
 ];
 
 #[test]

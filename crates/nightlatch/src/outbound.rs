@@ -1,4 +1,4 @@
-//! Connections to the auth service, each phase within its own limit.
+//! Connections to services beneath that speak HTTP, each phase within its own limit.
 //!
 //! Not a library's client: which phase failed, and whether a connection was an old one, decides what a
 //! login is told and whether it is tried again, and clients hide both.
@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -22,7 +23,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::failure::Failure;
 use crate::config::WebOrigin;
 
 /// The largest answer.
@@ -32,18 +32,40 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 100;
 
-/// Connections that wait for the next login.
+/// Connections that wait for the next request.
 const KEPT_MAX: usize = 16;
 
-/// How long one waits for the next login: below what a NAT or a load balancer remembers, which forgets
+/// How long one waits for it: below what a NAT or a load balancer remembers, which forgets
 /// without a word.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// How long one is used at all: a service that has moved is followed.
 const AGE_MAX: Duration = Duration::from_mins(5);
 
+/// The longest that a service may have us wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// There is no connection.
+    Unconnected(FailureClass),
+    /// There was none in time.
+    ConnectTimeout,
+    /// There was no whole answer in time.
+    ReadTimeout,
+    /// The connection ended before an answer began.
+    Closed,
+    /// It ended in the middle of one.
+    Cut,
+    /// What came is not HTTP, or too much; in words.
+    Garbage(String),
+    /// Whom to believe cannot be read; in words.
+    UnusableAuthorities(String),
+}
+
 /// Where connections lead, and those that are kept.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     origin: WebOrigin,
     /// `None`: none is spoken. Or why it cannot be.
     tls: Result<Option<Tls>, String>,
@@ -52,7 +74,7 @@ pub(super) struct Connections {
 }
 
 /// One connection, and the task that drives it: it ends with this.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     was_kept: bool,
     made_at: Instant,
@@ -63,28 +85,50 @@ pub(super) struct Connection {
 }
 
 /// An answer that came as a whole.
-pub(super) struct RawAnswer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct RawAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Unanswered {
+    /// What it is called.
+    pub(crate) const fn class(&self) -> FailureClass {
+        match self {
+            Self::Unconnected(class) => *class,
+            Self::ConnectTimeout | Self::ReadTimeout => FailureClass::Timeout,
+            Self::Closed | Self::Cut => FailureClass::Closed,
+            Self::Garbage(_) => FailureClass::Protocol,
+            Self::UnusableAuthorities(_) => FailureClass::TlsUntrusted,
+        }
+    }
+}
+
+impl RawAnswer {
+    /// When it says that it may be asked again, in seconds (RFC 9110, 10.2.3). A date would need its clock
+    /// to be ours.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    }
 }
 
 impl Connections {
-    pub(super) fn new(origin: WebOrigin, ca_file: Option<&Path>, limit: Duration) -> Self {
+    pub(crate) fn new(origin: WebOrigin, ca_file: Option<&Path>, limit: Duration) -> Self {
         let tls = if origin.is_https() {
-            Tls::new(ca_file).map(Some).map_err(|error| format!("AUTH_SERVICE_CA_FILE: {error}"))
+            Tls::new(ca_file).map(Some).map_err(|error| error.to_string())
         } else {
             Ok(None)
         };
         Self { origin, tls, limit, kept: Mutex::default() }
     }
 
-    pub(super) fn certificate_expiry(&self) -> Option<Timestamp> {
+    pub(crate) fn certificate_expiry(&self) -> Option<Timestamp> {
         self.tls.as_ref().ok()?.as_ref()?.certificate_expiry().get()
     }
 
     /// One that is kept, or a new one.
-    pub(super) async fn get(&self, left: Duration) -> Result<Connection, Failure> {
+    pub(crate) async fn get(&self, left: Duration) -> Result<Connection, Unanswered> {
         while let Some(mut kept) = self.take() {
             kept.was_kept = true;
             let is_fresh = kept.used_at.elapsed() < IDLE_MAX && kept.made_at.elapsed() < AGE_MAX;
@@ -95,18 +139,18 @@ impl Connections {
         self.fresh(left).await
     }
 
-    pub(super) async fn fresh(&self, left: Duration) -> Result<Connection, Failure> {
+    pub(crate) async fn fresh(&self, left: Duration) -> Result<Connection, Unanswered> {
         let connected = timeout(self.limit.min(left), self.connect()).await;
-        connected.map_err(|_| Failure::connect_timeout())?
+        connected.map_err(|_| Unanswered::ConnectTimeout)?
     }
 
     /// Forgets those that are kept: what swallows one swallows the others.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Keeps one for the next login.
-    pub(super) fn keep(&self, mut connection: Connection) {
+    /// Keeps one for the next request.
+    pub(crate) fn keep(&self, mut connection: Connection) {
         connection.used_at = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_MAX && !connection.sender.is_closed() {
@@ -118,11 +162,12 @@ impl Connections {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
-        let tls = self.tls.as_ref().map_err(Failure::unusable_authorities)?;
+    async fn connect(&self) -> Result<Connection, Unanswered> {
+        let tls =
+            self.tls.as_ref().map_err(|error| Unanswered::UnusableAuthorities(error.clone()))?;
         let host = self.origin.host().trim_start_matches('[').trim_end_matches(']');
         let tcp = net::connect(host, self.origin.port(), self.limit).await;
-        let tcp = tcp.map_err(Failure::unconnected)?;
+        let tcp = tcp.map_err(Unanswered::Unconnected)?;
         match tls {
             None => shake_hands(tcp).await,
             Some(tls) => shake_hands(tls.over(tcp, host).await.map_err(unsafe_connection)?).await,
@@ -131,14 +176,14 @@ impl Connections {
 }
 
 /// Whoever ends the connection in the middle of the handshake speaks no TLS, or not with us.
-fn unsafe_connection(class: FailureClass) -> Failure {
+fn unsafe_connection(class: FailureClass) -> Unanswered {
     match class {
-        FailureClass::Protocol => Failure::unconnected(FailureClass::TlsNotSpoken),
-        class => Failure::unconnected(class),
+        FailureClass::Protocol => Unanswered::Unconnected(FailureClass::TlsNotSpoken),
+        class => Unanswered::Unconnected(class),
     }
 }
 
-async fn shake_hands<S>(stream: S) -> Result<Connection, Failure>
+async fn shake_hands<S>(stream: S) -> Result<Connection, Unanswered>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -146,7 +191,7 @@ where
     builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let heard = Arc::new(AtomicBool::new(false));
     let watched = TokioIo::new(Watched { stream, heard: Arc::clone(&heard) });
-    let (sender, driving) = builder.handshake(watched).await.map_err(|_| Failure::closed())?;
+    let (sender, driving) = builder.handshake(watched).await.map_err(|_| Unanswered::Closed)?;
     let mut driver = JoinSet::new();
     driver.spawn(async move {
         // What it ends with is told to whoever sends.
@@ -158,49 +203,49 @@ where
 }
 
 impl Connection {
-    pub(super) const fn was_kept(&self) -> bool {
+    pub(crate) const fn was_kept(&self) -> bool {
         self.was_kept
     }
 
     /// Whether a request was swallowed: nothing at all has come.
-    pub(super) fn was_swallowed(&self) -> bool {
+    pub(crate) fn was_swallowed(&self) -> bool {
         !self.heard.load(Ordering::Relaxed)
     }
 
     /// Sends a request and waits for the whole answer.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
         limit: Duration,
-    ) -> Result<RawAnswer, Failure> {
+    ) -> Result<RawAnswer, Unanswered> {
         let exchanged = timeout(limit, self.send(request)).await;
-        exchanged.map_err(|_| Failure::read_timeout())?
+        exchanged.map_err(|_| Unanswered::ReadTimeout)?
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<RawAnswer, Failure> {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<RawAnswer, Unanswered> {
         self.heard.store(false, Ordering::Relaxed);
         let answer = self.sender.send_request(request).await;
         let answer = answer.map_err(|error| self.unanswered(&error))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                Failure::garbage("its answer is larger than 64 KiB")
+                Unanswered::Garbage("its answer is larger than 64 KiB".to_owned())
             } else {
-                Failure::cut()
+                Unanswered::Cut
             }
         })?;
         Ok(RawAnswer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 
     /// Why there is not even the head of an answer.
-    fn unanswered(&self, error: &hyper::Error) -> Failure {
+    fn unanswered(&self, error: &hyper::Error) -> Unanswered {
         if error.is_parse() || error.is_parse_too_large() {
             // The library's word for it; never what came, which may be anything.
-            Failure::garbage(format!("its answer is not HTTP: {error}"))
+            Unanswered::Garbage(format!("its answer is not HTTP: {error}"))
         } else if self.heard.load(Ordering::Relaxed) {
-            Failure::cut()
+            Unanswered::Cut
         } else {
-            Failure::closed()
+            Unanswered::Closed
         }
     }
 }
