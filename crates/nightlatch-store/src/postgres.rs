@@ -4,6 +4,8 @@
 //! that dies, and no lock waits for one. What is promised about order rests on the feed's head
 //! row, see `postgres/session.rs`.
 
+#[cfg(feature = "sqlite")]
+mod arriving;
 mod call;
 mod connect;
 mod end;
@@ -19,6 +21,7 @@ mod new_user;
 mod node;
 mod options;
 mod password;
+mod past;
 mod pool;
 mod record;
 mod refusal;

@@ -6,6 +6,7 @@
 mod accelerator;
 mod cli;
 mod delegated;
+mod deploy;
 mod doctor;
 mod drain;
 mod events;
