@@ -88,7 +88,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         crate::say(&listener.local_addr()?.to_string());
         let (_publish, routes) = watch::channel(routes(headers, body));
         let (_driver, drain) = Drain::new();
-        serve(listener, routes, drain, TaskTracker::new(), CONNECTIONS_MAX).await;
+        serve((listener, routes, drain), (TaskTracker::new(), CONNECTIONS_MAX)).await;
         Ok(())
     })
 }

@@ -14,6 +14,8 @@ mod lookups;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod net;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod past;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -29,3 +31,5 @@ mod tcp;
 pub mod throttle;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod tls;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+pub mod transfer;

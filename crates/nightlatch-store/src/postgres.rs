@@ -5,6 +5,8 @@
 //! row, see `postgres/session.rs`.
 
 mod audit;
+#[cfg(feature = "sqlite")]
+mod arriving;
 mod call;
 mod connect;
 mod end;
@@ -20,6 +22,7 @@ mod new_user;
 mod node;
 mod options;
 mod password;
+mod past;
 mod pool;
 mod record;
 mod refusal;

@@ -14,12 +14,15 @@ mod feed;
 mod file;
 pub mod inspect;
 mod job;
+#[cfg(feature = "postgres")]
+mod leaving;
 mod limit;
 mod log;
 mod migration;
 mod mirror;
 mod node;
 mod opening;
+mod past;
 mod ports;
 mod reader;
 mod restore;

@@ -22,7 +22,8 @@ pub struct Curl {
 
 impl Curl {
     /// With an empty jar, who believes this authority.
-    pub(crate) fn new(port: u16, authority: PathBuf) -> Self {
+    #[must_use]
+    pub fn new(port: u16, authority: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
         Self { port, authority, folder }
     }

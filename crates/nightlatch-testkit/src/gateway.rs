@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::authority::Authority;
 use crate::curl::Curl;
 use crate::installed::assert_installed;
 use crate::process::{ServerProcess, free_port, give_to_server, unprivileged};
+use crate::shipped::Shipped;
 
 /// How many looks a start may take, and the time between two of them.
 const LOOKS_MAX: u32 = 1000;
@@ -45,9 +46,6 @@ pub struct Gateway {
     /// Last: the proxy has ended when its files go.
     _folder: TempDir,
 }
-
-/// A file that is shipped, being made ready for a folder of ours.
-struct Shipped(String);
 
 impl Gateway {
     /// Starts one in front of a Nightlatch and an application on ports of 127.0.0.1.
@@ -121,7 +119,7 @@ impl Kind {
         let (certificate, key) = (format!("{root}/cert.pem"), format!("{root}/key.pem"));
         match self {
             Self::Nginx => {
-                let site = Shipped::read("nginx.conf").with(&[
+                let site = Shipped::read("forward-auth/nginx.conf").with(&[
                     to_nightlatch,
                     to_application,
                     ("listen 443 ssl;", format!("listen 127.0.0.1:{port} ssl;")),
@@ -143,7 +141,7 @@ impl Kind {
             Self::Caddy => {
                 let tls = format!("\ttls {certificate} {key}\n");
                 let site = |host| format!("{host}.example.org {{\n{tls}");
-                let sites = Shipped::read("Caddyfile").with(&[
+                let sites = Shipped::read("forward-auth/Caddyfile").with(&[
                     to_nightlatch,
                     to_application,
                     ("app.example.org {\n", site("app")),
@@ -157,14 +155,14 @@ impl Kind {
                 vec![("Caddyfile", ours + &sites)]
             }
             Self::HaProxy => {
-                let settings = Shipped::read("haproxy.cfg").with(&[
+                let settings = Shipped::read("forward-auth/haproxy.cfg").with(&[
                     to_nightlatch,
                     to_application,
                     ("bind :443", format!("bind 127.0.0.1:{port}")),
                     ("/etc/haproxy/example.org.pem", format!("{root}/both.pem")),
                     ("/etc/haproxy/nightlatch.lua", format!("{root}/nightlatch.lua")),
                 ]);
-                let script = Shipped::read("nightlatch.lua");
+                let script = Shipped::read("forward-auth/nightlatch.lua");
                 let script = script.with(&[("PORT = \"127.0.0.1\", 8080", {
                     format!("PORT = \"127.0.0.1\", {nightlatch}")
                 })]);
@@ -193,23 +191,5 @@ impl Kind {
             }
         }
         command
-    }
-}
-
-impl Shipped {
-    fn read(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/forward-auth");
-        let path: PathBuf = folder.join(name);
-        Self(
-            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-        )
-    }
-
-    /// With other words; each is there, or the test would not test what is shipped.
-    fn with(self, changes: &[(&str, String)]) -> String {
-        changes.iter().fold(self.0, |text, (from, to)| {
-            assert!(text.contains(from), "`{from}` is no longer there");
-            text.replace(from, to)
-        })
     }
 }

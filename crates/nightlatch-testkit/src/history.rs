@@ -114,6 +114,8 @@ pub struct Circumstances {
     pub lost_writes: Option<(Duration, Duration)>,
     /// When time went on by more than access tokens live: those of before are over, their sessions are not.
     pub slept: Option<Duration>,
+    /// Whether a proxy chooses who answers: what one was told, another may answer for.
+    pub behind_proxy: bool,
 }
 
 /// A node without the record.
@@ -130,7 +132,7 @@ pub struct CutOff {
 impl Circumstances {
     /// When an end that `node` was told at `at` is in force on the node `other`.
     fn heard_by(&self, other: usize, (node, at): (usize, Duration)) -> Duration {
-        if node == other {
+        if node == other && !self.behind_proxy {
             return at;
         }
         let mut spans: Vec<&CutOff> = self.cut_off.iter().filter(|cut| cut.node == other).collect();

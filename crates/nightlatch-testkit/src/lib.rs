@@ -26,11 +26,13 @@ mod request;
 pub mod resolver;
 pub mod sentinel;
 pub mod server;
+pub mod shipped;
 pub mod socket;
 pub mod sqlite;
 pub mod strace;
 mod told;
 pub mod wait;
+pub mod yaml;
 
 /// The types of requests and answers.
 pub use hyper;

@@ -24,8 +24,8 @@ use worker::{Habit, Worker};
 /// How long requests may take to be answered, all of them.
 const REST_LIMIT: Duration = Duration::from_secs(30);
 
-/// The name of the session cookie in development.
-const SESSION: &str = "nightlatch";
+/// The names of the session cookie: in development, and where there is TLS.
+const SESSIONS: [&str; 2] = ["nightlatch", "__Host-nightlatch"];
 
 /// A password that nobody guesses, and the one that it is changed to and back.
 const PASSWORDS: [&str; 2] = ["violet-anchor-parade-47", "copper-lantern-meadow-82"];

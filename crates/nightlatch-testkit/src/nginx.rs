@@ -1,6 +1,7 @@
 //! A real nginx: its own folder, its own port, gone with the test.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,47 +16,64 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often another port is tried when somebody was faster.
 const PORT_TRIES: u32 = 5;
 
-/// An nginx that speaks TLS to the outside and HTTP to a port of 127.0.0.1.
+/// An nginx in front of ports of 127.0.0.1.
 pub struct Nginx {
-    _process: ServerProcess,
+    process: ServerProcess,
     port: u16,
     /// Last: the server has ended when its files go.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
-/// What it serves.
-struct Site<'a> {
-    /// Behind the port.
-    listen: &'a str,
-    /// With `TARGET` for the port that it is in front of.
-    inside: &'a str,
-    target: u16,
+/// Where an nginx lives.
+pub struct Place {
+    /// The port to listen on.
+    pub port: u16,
+    /// Its folder.
+    pub root: String,
 }
 
 impl Nginx {
     /// Starts one in front of a port, with a certificate and its key as PEM.
     #[must_use]
     pub fn in_front_of(target: u16, certificate: &str, key: &str) -> Self {
-        let tls = "ssl_certificate cert.pem; ssl_certificate_key key.pem;
-                   location / { proxy_pass http://127.0.0.1:TARGET; proxy_http_version 1.1; }";
-        Self::start(&Site { listen: " ssl", inside: tls, target }, certificate, key)
+        let site = |place: &Place| {
+            format!(
+                "server {{
+                     listen 127.0.0.1:{} ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem;
+                     location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; }}
+                 }}",
+                place.port
+            )
+        };
+        Self::serving(site, &[("cert.pem", certificate), ("key.pem", key)])
     }
 
     /// Starts one in front of a port that keeps answers and gives them to everybody, whoever they were for:
     /// a mistake that people make.
     #[must_use]
     pub fn caching_for_everybody(target: u16) -> Self {
-        let cache = "location / {
-                         proxy_pass http://127.0.0.1:TARGET; proxy_cache kept; proxy_cache_valid 200 1m;
+        let site = |Place { port, root }: &Place| {
+            format!(
+                "proxy_cache_path {root}/cache keys_zone=kept:1m;
+                 server {{
+                     listen 127.0.0.1:{port};
+                     location / {{
+                         proxy_pass http://127.0.0.1:{target}; proxy_cache kept;
+                         proxy_cache_valid 200 1m;
                          proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;
-                     }";
-        Self::start(&Site { listen: "", inside: cache, target }, "", "")
+                     }}
+                 }}"
+            )
+        };
+        Self::serving(site, &[])
     }
 
-    fn start(site: &Site<'_>, certificate: &str, key: &str) -> Self {
+    /// Starts one with what stands inside of `http { }`, and files of its folder.
+    #[must_use]
+    pub fn serving(site: impl Fn(&Place) -> String, files: &[(&str, &str)]) -> Self {
         assert_installed(Command::new("nginx").arg("-v"), "nginx");
         (0..PORT_TRIES)
-            .find_map(|_| Self::try_start(site, certificate, key))
+            .find_map(|_| Self::try_serve(&site, files))
             .expect("nginx starts on one of several ports")
     }
 
@@ -65,26 +83,34 @@ impl Nginx {
         self.port
     }
 
-    fn try_start(site: &Site<'_>, certificate: &str, key: &str) -> Option<Self> {
+    /// The folder with its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    fn try_serve(site: &impl Fn(&Place) -> String, files: &[(&str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
         let port = free_port();
-        let root = folder.path().display();
-        let Site { listen, target, .. } = site;
-        let inside = site.inside.replace("TARGET", &target.to_string());
+        let root = folder.path().display().to_string();
+        let site = site(&Place { port, root: root.clone() });
         let config = format!(
             "daemon off; worker_processes 1; pid {root}/pid; error_log stderr notice;
-             events {{ worker_connections 256; }}
+             events {{ worker_connections 1024; }}
              http {{
                  access_log off;
                  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
                  fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-                 proxy_cache_path {root}/cache keys_zone=kept:1m;
-                 server {{ listen 127.0.0.1:{port}{listen}; {inside} }}
+                 {site}
              }}"
         );
-        for (name, contents) in
-            [("nginx.conf", config.as_str()), ("cert.pem", certificate), ("key.pem", key)]
-        {
+        for (name, contents) in files.iter().chain(&[("nginx.conf", config.as_str())]) {
             fs::write(folder.path().join(name), contents).expect("our folder takes a file");
         }
         give_to_server(folder.path());
@@ -93,6 +119,6 @@ impl Nginx {
         command.args(["-e", "stderr"]);
         let process = ServerProcess::spawn(command);
         let has_started = process.wait_for_line("start worker process", START_LIMIT);
-        has_started.is_ok().then_some(Self { _process: process, port, _folder: folder })
+        has_started.is_ok().then_some(Self { process, port, folder })
     }
 }

@@ -4,6 +4,8 @@
 
 mod accelerator;
 mod inspection;
+mod past;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ pub mod config;
 mod console;
 mod debug;
 mod doctor;
+mod health;
 mod keys;
 mod migrate;
 mod node;
@@ -20,6 +21,7 @@ mod printable;
 mod serve;
 mod session;
 mod table;
+mod transfer;
 mod user;
 
 use std::fmt;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use thiserror::Error;
 
-use crate::cli::args::{Cli, Command, DoctorArgs, DoctorServer, DoctorTopic};
+use crate::cli::args::{Cli, Command, DoctorArgs, DoctorServer, DoctorTopic, MigrateArgs};
 use crate::cli::console::Console;
 use crate::config::{Config, LoadArgs, Loaded};
 use crate::http::openapi;
@@ -68,7 +70,13 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
     match command {
         Command::Serve(_) => with_config(load, |loaded| serve::run(loaded, load)),
         Command::Config(args) => Ok(config::run(args, load, &mut out, &mut io::stderr())?),
-        Command::Migrate => with_config(load, |loaded| migrate::run(&loaded)),
+        Command::Migrate(MigrateArgs { to: None }) => {
+            with_config(load, |loaded| migrate::run(&loaded))
+        }
+        Command::Migrate(MigrateArgs { to: Some(url) }) => with_console(|console| {
+            with_config(load, |loaded| transfer::run((url, load), &loaded, console))
+        }),
+        Command::Health => with_config(load, |loaded| health::run(&loaded.config, &mut out)),
         Command::Openapi => {
             out.write_all(openapi::document_text().as_bytes())?;
             Ok(FINE)

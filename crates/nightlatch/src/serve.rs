@@ -1,7 +1,7 @@
 //! Serving: from the configuration to the last answer.
 //!
-//! The server listens before anything beneath it answers: it is live and not ready, says 503, and
-//! becomes ready by itself. A stop loses no request that was taken in.
+//! The server listens as soon as it can serve, or knows that the record does not answer: then it is live
+//! and not ready, says 503, and becomes ready by itself. A stop loses no request that was taken in.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -12,7 +12,6 @@ use anyhow::Context;
 use nightlatch_core::{Keys, StoreError};
 use nightlatch_store::cached::CachedRecord;
 use nightlatch_store::throttle::LOOK_EVERY;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +26,13 @@ use crate::heartbeat;
 use crate::http::app::{App, Settings};
 use crate::http::cookie::CookieNames;
 use crate::http::metrics::metrics_routes;
-use crate::http::server::{self, Drain};
+use crate::http::server::Drain;
 use crate::http::waiting::waiting_routes;
 use crate::http::{Routes, routes};
 use crate::jwt::Jwt;
+use crate::listening::{Accepting, Bound};
 use crate::metrics::{Metrics, Watched};
+use crate::past;
 use crate::standing;
 use crate::status::Board;
 use crate::traces::Traces;
@@ -61,11 +62,10 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let connections_max = descriptors::raise_limit();
     let base = Base::open(&config)?;
     let local_keys = base.local_keys(&config)?;
-    let (listener, bound) = listen("NIGHTLATCH_LISTEN", config.web.listen).await?;
-    let metrics_listener = match config.web.metrics_listen {
-        Some(address) => Some(listen("NIGHTLATCH_METRICS_LISTEN", address).await?),
-        None => None,
-    };
+    let bound = Bound::take("NIGHTLATCH_LISTEN", config.web.listen)?;
+    let of_metrics = config.web.metrics_listen;
+    let of_metrics =
+        of_metrics.map(|address| Bound::take("NIGHTLATCH_METRICS_LISTEN", address)).transpose()?;
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
@@ -79,23 +79,25 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let health = Arc::new(health);
     metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
-    let settings = settings(&config, bound);
+    let settings = settings(&config, bound.address());
     let board = Board::new(Arc::clone(&base.clock), Arc::clone(&health), Arc::clone(&metrics));
     let board = Arc::new(board);
-    let (of_health, of_metrics) = (Arc::clone(&health), Arc::clone(&metrics));
-    let waiting = waiting_routes(&settings, of_health, of_metrics, Arc::clone(&board));
+    let told = (Arc::clone(&health), Arc::clone(&metrics));
+    let waiting = waiting_routes(&settings, told.0, told.1, Arc::clone(&board));
     let (publish, published) = watch::channel(waiting);
-    if let Some((listener, bound)) = metrics_listener {
+    let on = |routes, connections_max| {
+        let (drain, connections) = (drain.clone(), connections.clone());
+        Accepting { routes, drain, connections, connections_max }
+    };
+    if let Some(bound) = of_metrics {
         let (_, routes) =
             watch::channel(metrics_routes(&settings, Arc::clone(&metrics), Arc::clone(&board)));
-        let (drain, connections) = (drain.clone(), connections.clone());
-        tasks.spawn(server::serve(listener, routes, drain, connections, METRICS_CONNECTIONS_MAX));
-        tracing::info!(event = "metrics.listening", address = format!("http://{bound}/metrics"));
+        on(routes, METRICS_CONNECTIONS_MAX).metrics(bound)?;
     }
-    let accepting = server::serve(listener, published, drain, connections.clone(), connections_max);
-    tasks.spawn(accepting);
-    announce(&config, &report, bound);
+    announce(&config, &report, bound.address());
 
+    let tried = CancellationToken::new();
+    let opening = on(published, connections_max).people_after(&tried, bound);
     let starting = Starting {
         config: Arc::clone(&config),
         health: Arc::clone(&health),
@@ -107,7 +109,10 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         tasks: tasks.clone(),
         stop: stop.clone(),
     };
-    let started = starting.run(base, local_keys, publish);
+    let started = async {
+        let begun = starting.run(base, local_keys, publish, &tried);
+        tokio::try_join!(begun, opening).map(|(node, ())| node)
+    };
     let node = StopSignal::new()?.received_after(pin!(started)).await?;
 
     health.stop();
@@ -125,17 +130,6 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     }
     tracing::info!(event = "server.stopped");
     Ok(())
-}
-
-/// Listens where a setting says; on which address.
-async fn listen(
-    setting: &'static str,
-    address: SocketAddr,
-) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("{setting}: cannot listen on {address}"))?;
-    let bound = listener.local_addr().context("asking which address was bound")?;
-    Ok((listener, bound))
 }
 
 /// What a start needs beside the record.
@@ -164,9 +158,9 @@ impl Starting {
         base: Base,
         keys: Option<Keys>,
         publish: watch::Sender<Routes>,
+        tried: &CancellationToken,
     ) -> anyhow::Result<Serving> {
         let Self { tasks, stop, .. } = &self;
-        let tried = CancellationToken::new();
         let copies = base.with_copies(&self.config, self.metrics.calls("database"));
         let following = Arc::clone(&self.health).watch(Arc::clone(&copies), tried.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
@@ -174,7 +168,7 @@ impl Starting {
         tasks.spawn(stop.clone().run_until_cancelled_owned(sampling));
         let keys = match keys {
             Some(keys) => keys,
-            None => self.wait_for_keys(&base, &tried).await,
+            None => self.wait_for_keys(&base, tried).await,
         };
         let jwt = base.access_tokens(&self.config, &keys, Arc::clone(&copies) as _);
         let observer = (Arc::clone(&self.health) as _, self.metrics.calls(AUTH_SERVICE));
@@ -211,7 +205,7 @@ impl Starting {
         });
         publish.send_replace(routes(&app));
         tasks.spawn(Arc::clone(&node.throttle).run(stop.clone().cancelled_owned()));
-        self.wait_for_record(&node, &tried).await;
+        self.wait_for_record(&node, tried).await;
         let beating = heartbeat::run(Arc::clone(&node.service));
         tasks.spawn(stop.clone().run_until_cancelled_owned(beating));
         if let Some(every) = self.config.auth_service.as_ref().and_then(|it| it.revalidate) {
@@ -272,6 +266,7 @@ impl Starting {
             tried.cancel();
             tokio::time::sleep(START_RETRY_EVERY).await;
         }
+        past::tell(&node.base).await;
         loop {
             match self.meet_the_others(node).await {
                 Ok(()) => break,
@@ -346,7 +341,6 @@ fn announce(config: &Config, report: &Report, bound: SocketAddr) {
     if config.throttle.disabled {
         tracing::warn!(event = "throttle.disabled", "DISABLE_THROTTLING: guesses are not limited");
     }
-    tracing::info!(event = "server.listening", address = format!("http://{bound}"));
 }
 
 /// Writes what is still in memory.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nightlatch_core::{Deadline, FailureClass, Outcome, StoreError, StoreErrorKind};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
 
 use super::PostgresRecord;
@@ -78,6 +78,13 @@ const TABLE_IS_THERE: &str = "
 
 const DOING: &str = "migrating the schema";
 
+/// How long a migration waits for a table that somebody reads. Everybody who asks for the table queues up
+/// behind it, the servers that serve meanwhile, too: well under the 500 ms that their statements may take.
+const TABLE_WAIT_MS: u32 = 100;
+
+/// How long it then lets the others go on.
+const TABLE_REST: Duration = Duration::from_millis(500);
+
 /// A migration was applied that differs from ours.
 #[derive(Debug, Error)]
 #[error("migration {name} was applied with another text: this record is not from this program")]
@@ -101,6 +108,19 @@ impl PostgresRecord {
         &self,
         deadline: Deadline,
     ) -> Result<Vec<String>, StoreError> {
+        // Ends with the deadline.
+        loop {
+            let tried = self.try_to_bring_schema_up(deadline).await;
+            let is_in_use =
+                tried.as_ref().is_err_and(|error| error.class() == FailureClass::Locked);
+            if !is_in_use || self.server.connections.remaining(deadline) < TABLE_REST {
+                return tried;
+            }
+            sleep(TABLE_REST).await;
+        }
+    }
+
+    async fn try_to_bring_schema_up(&self, deadline: Deadline) -> Result<Vec<String>, StoreError> {
         let loan =
             self.server.connections.lend(DOING, deadline).await.map_err(|failure| failure.error)?;
         let limit = self.server.connections.remaining(deadline);
@@ -142,6 +162,7 @@ impl PostgresRecord {
             ))
             .await?;
         let missing = self.missing(loan).await?;
+        client.batch_execute(&format!("SET LOCAL lock_timeout = {TABLE_WAIT_MS}")).await?;
         for migration in &missing {
             self.apply(loan, migration).await?;
         }

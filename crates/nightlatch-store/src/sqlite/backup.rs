@@ -12,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
-use super::file;
+use super::{file, past};
 
 /// Pages between two looks at the clock: 4 MiB.
 const PAGES_PER_STEP: i32 = 1000;
@@ -29,6 +29,9 @@ pub enum BackupError {
     /// The copy could not be made.
     #[error("the record could not be copied")]
     Copy(#[source] rusqlite::Error),
+    /// What was copied is not sound: the original is not, either.
+    #[error("the copy is damaged, as the database is: `nightlatch doctor database` says more")]
+    Damaged,
     /// The deadline passed.
     #[error("the backup took too long")]
     Deadline,
@@ -46,7 +49,7 @@ pub(super) fn write(
 ) -> Result<(), BackupError> {
     refuse_existing(to)?;
     let unfinished = Unfinished::create(to, entropy)?;
-    copy(from, &unfinished.0, deadline, clock)?;
+    copy(from, &unfinished.0, deadline, (clock, entropy))?;
     File::open(&unfinished.0).and_then(|file| file.sync_all()).map_err(BackupError::Target)?;
     give_name(&unfinished.0, to)?;
     file::sync_directory(to).map_err(BackupError::Target)
@@ -82,7 +85,7 @@ fn copy(
     from: &Connection,
     to: &Path,
     deadline: Deadline,
-    clock: &dyn Clock,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
 ) -> Result<(), BackupError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(to, flags).map_err(BackupError::Copy)?;
@@ -99,7 +102,12 @@ fn copy(
     }
     drop(backup);
     // The copy is one file, readable where no log can be written.
-    target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(BackupError::Copy)
+    target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(BackupError::Copy)?;
+    past::mark_copy(&target, entropy, clock.wall()).map_err(BackupError::Copy)?;
+    let said: String = target
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(BackupError::Copy)?;
+    if said == "ok" { Ok(()) } else { Err(BackupError::Damaged) }
 }
 
 /// Renames without ever replacing.

@@ -29,7 +29,11 @@ pub(super) struct Known {
 /// What is shown for a session.
 #[derive(Clone, Debug)]
 pub(super) enum Shown {
-    Cookie { token: String, csrf: String },
+    /// `name=value`, and the token against forged requests.
+    Cookie {
+        cookie: String,
+        csrf: String,
+    },
     AccessToken(String),
 }
 

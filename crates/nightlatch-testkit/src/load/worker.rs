@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::book::{Book, Known, Shown};
 use super::program::Tokens;
-use super::{PASSWORDS, SESSION};
+use super::{PASSWORDS, SESSIONS};
 use crate::auth_service::FakeAuthService;
 use crate::chance::Chance;
 use crate::client::{Answer, Client, Lost, Request};
@@ -221,9 +221,10 @@ impl Worker {
 
     fn note_session(&self, answer: &Result<Answer, Lost>) -> Option<Known> {
         let answer = answer.as_ref().ok().filter(|answer| answer.status == 200)?;
-        let token = answer.set_cookie(SESSION)?.value;
+        let set = SESSIONS.iter().find_map(|name| answer.set_cookie(name))?;
+        let cookie = format!("{}={}", set.name, set.value);
         let csrf = answer.json()["csrf_token"].as_str()?.to_owned();
-        Some(self.book.add(&self.name, Shown::Cookie { token, csrf }))
+        Some(self.book.add(&self.name, Shown::Cookie { cookie, csrf }))
     }
 
     pub(super) fn begin(&self, asked: Asked) -> Begun {
@@ -277,8 +278,7 @@ pub(super) struct Begun {
 pub(super) fn with_session<'c>(request: Request<'c>, known: &Known) -> Request<'c> {
     let request = request.without_cookies();
     match &known.shown {
-        Shown::Cookie { token, csrf } => {
-            let cookie = format!("{SESSION}={token}");
+        Shown::Cookie { cookie, csrf } => {
             request.header("cookie", cookie).header("x-csrf-token", csrf)
         }
         Shown::AccessToken(token) => request.header("authorization", format!("Bearer {token}")),
@@ -294,7 +294,7 @@ fn told(answer: &Answer) -> Told {
         status: answer.status,
         code: answer.code(),
         says_when: answer.headers.contains_key("retry-after"),
-        touches_cookie: answer.set_cookie(SESSION).is_some(),
+        touches_cookie: SESSIONS.iter().any(|name| answer.set_cookie(name).is_some()),
         username: username(),
     }
 }

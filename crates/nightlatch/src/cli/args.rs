@@ -47,7 +47,7 @@ impl Cli {
         if let Command::Serve(of_serve) = &command {
             listen = ListenArgs { listen: of_serve.listen.clone().or(listen.listen) };
         }
-        (LoadArgs { env_file, listen: listen.listen }, command)
+        (LoadArgs { env_file, listen: listen.listen, database_url: None }, command)
     }
 }
 
@@ -79,7 +79,11 @@ pub enum Command {
     /// Bring the database's schema up to this release
     ///
     /// Serving does the same at its start. Only adds: the release before this one still runs.
-    Migrate,
+    Migrate(MigrateArgs),
+    /// Say whether the server can serve; for health checks of containers
+    ///
+    /// Asks the one at `NIGHTLATCH_LISTEN` for `/health/ready`. Nothing beneath it is asked.
+    Health,
     /// Manage users
     ///
     /// Works beside a running server, which obeys within two seconds.
@@ -98,7 +102,8 @@ pub enum Command {
     /// Copy the SQLite database into a file while the server runs
     ///
     /// To restore it, stop the server, remove the database's `-wal` and `-shm` files, and put the
-    /// copy in the database's place. The generated secret in the `.keys` file is not part of it.
+    /// copy in the database's place; then run `nightlatch session revoke --all`, since who logged out
+    /// after the backup is logged in again. The generated secret in the `.keys` file is not part of it.
     /// For PostgreSQL use `pg_dump`.
     Backup {
         /// The file to write; it must not be there yet
@@ -116,6 +121,16 @@ pub enum Command {
     /// Run single parts of the server on given input
     #[command(subcommand)]
     Debug(DebugCommand),
+}
+
+/// Arguments of `nightlatch migrate`.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// Move all of an SQLite database into this empty PostgreSQL; everybody stays logged in
+    ///
+    /// The servers have to be stopped. The password is `DATABASE_PASSWORD`, never part of this URL.
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
 }
 
 /// Arguments of `nightlatch config`.
@@ -409,6 +424,8 @@ mod tests {
             "serve",
             "config",
             "migrate",
+            "migrate --to postgres://db/nightlatch",
+            "health",
             "user add alice --email a@example.com",
             "user list --json",
             "user show alice",

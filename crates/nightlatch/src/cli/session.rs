@@ -186,6 +186,8 @@ async fn revoke(which: RevokeArgs, node: &Node, console: &mut Console<'_>) -> an
         }
         RevokeArgs { all: true, .. } => {
             let ended = node.service.revoke_everything(actor(), node.after_many_rows()).await?;
+            // Whatever a restore has brought back is over.
+            node.base.record.forget_restore(node.soon()).await?;
             writeln!(console.out, "ended {}; everybody has to log in again", counted(ended))?;
             Ok(FINE)
         }

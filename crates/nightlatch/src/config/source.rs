@@ -21,6 +21,8 @@ pub struct LoadArgs {
     pub env_file: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--to`: the database that the configured one is to move to.
+    pub database_url: Option<String>,
 }
 
 impl LoadArgs {
@@ -125,6 +127,10 @@ impl Gathered {
         if let Some(listen) = &args.listen {
             let origin = Origin::Flag("--listen");
             gathered.push("NIGHTLATCH_LISTEN".to_owned(), listen.clone(), origin, Rank::Flag);
+        }
+        if let Some(url) = &args.database_url {
+            let origin = Origin::Flag("--to");
+            gathered.push("DATABASE_URL".to_owned(), url.clone(), origin, Rank::Flag);
         }
         gathered
     }

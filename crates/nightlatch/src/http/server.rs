@@ -49,40 +49,59 @@ const OVERLOADED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r
     content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
     {\"type\":\"/docs/errors#overloaded\",\"title\":\"Busy\",\"status\":503,\"detail\":\"There are too many connections at this moment. Try again.\",\"code\":\"overloaded\"}";
 
-/// Serves `listener` until the drain closes it. Every connection is one of `tasks`, and each request
-/// is served by the routes that are the latest when it comes.
+/// Serves `listener` until the drain closes it. Every connection is one of `tasks`, as this itself has to
+/// be, or nobody would wait for those who come last. Each request is served by the routes that are the
+/// latest when it comes.
 pub async fn serve(
-    listener: TcpListener,
-    routes: watch::Receiver<Routes>,
-    drain: Drain,
-    tasks: TaskTracker,
-    connections_max: usize,
+    (listener, routes, drain): (TcpListener, watch::Receiver<Routes>, Drain),
+    (tasks, connections_max): (TaskTracker, usize),
 ) {
     let connections = Arc::new(Semaphore::new(connections_max));
+    let admit = |(stream, peer)| match Arc::clone(&connections).try_acquire_owned() {
+        Ok(permit) => {
+            let upgradable =
+                Upgradable { _place: permit, drain: drain.clone(), tasks: tasks.clone() };
+            tasks.spawn(connection(stream, peer, routes.clone(), upgradable));
+        }
+        Err(_) => shed(stream),
+    };
     loop {
         let accepted = tokio::select! {
             biased;
-            () = drain.reached(Phase::Closing) => return,
+            () = drain.reached(Phase::Closing) => break,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok(accepted) => admit(accepted),
             // A client that hung up while it waited is no reason to rest; out of descriptors is.
-            Err(error) if is_of_one_client(&error) => continue,
-            Err(_) => {
-                tokio::time::sleep(ACCEPT_REST).await;
-                continue;
-            }
-        };
-        match Arc::clone(&connections).try_acquire_owned() {
-            Ok(permit) => {
-                let upgradable =
-                    Upgradable { _place: permit, drain: drain.clone(), tasks: tasks.clone() };
-                tasks.spawn(connection(stream, peer, routes.clone(), upgradable));
-            }
-            Err(_) => shed(stream),
+            Err(error) if is_of_one_client(&error) => {}
+            Err(_) => tokio::time::sleep(ACCEPT_REST).await,
         }
     }
+    let _ = close(listener, connections_max, admit);
+}
+
+/// Closes the address after all who have come by then were let in: the kernel resets whoever still waits,
+/// and a proxy that has sent a POST there cannot know whether it took effect.
+fn close(
+    listener: TcpListener,
+    most: usize,
+    admit: impl Fn((TcpStream, SocketAddr)),
+) -> std::io::Result<()> {
+    // Past the runtime, which learns of who has come only when it next looks.
+    let listener = listener.into_std()?;
+    for _ in 0..most {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(true)?;
+                admit((TcpStream::from_std(stream)?, peer));
+            }
+            Err(error) if is_of_one_client(&error) => {}
+            // Nobody waits any more.
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 fn is_of_one_client(error: &std::io::Error) -> bool {

@@ -123,6 +123,33 @@ async fn a_request_that_was_half_sent_is_answered_after_the_stop_began() {
     assert_eq!(server.wait_for_exit(), Some(0));
 }
 
+/// More than the server accepts in one go.
+const WAITING: usize = 400;
+
+// Waiting for the process blocks a thread; the connections need another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_to_be_accepted_when_a_stop_begins_is_answered_too() {
+    let mut server = launch().ready().await;
+    server.pause();
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        let mut stream =
+            TcpStream::connect(server.address()).await.expect("the kernel takes it in");
+        let request = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(request).await.expect("the kernel takes it in");
+        waiting.push(stream);
+    }
+    server.ask_to_stop();
+    server.resume();
+    for mut stream in waiting {
+        let mut answer = String::new();
+        let read = tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await;
+        read.expect("the connection is closed").expect("it is not reset");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(server.wait_for_exit(), Some(0));
+}
+
 // Waiting for the process blocks a thread; the connections need another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn load_balancers_see_it_leave_before_it_stops_accepting() {

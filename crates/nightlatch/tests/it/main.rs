@@ -7,6 +7,7 @@ mod accelerator;
 mod audit;
 mod cli;
 mod delegated;
+mod deploy;
 mod doctor;
 mod drain;
 mod events;

@@ -397,6 +397,7 @@ impl Drill {
             cut_off: cut_off.collect(),
             lost_writes: self.lost_writes,
             slept: self.slept.then_some(self.faulty.0),
+            behind_proxy: false,
         };
         let log = self.load.finish().await;
         let findings = Findings {
