@@ -3,6 +3,7 @@
 //! Every method takes the deadline of the request it serves, and every error says whether a write
 //! may have happened all the same: "not applied" and "unknown" lead to different answers.
 
+mod data;
 mod error;
 mod feed;
 mod mirror;
@@ -21,6 +22,9 @@ use crate::{
     TokenHash, User, UserId, Username, Written,
 };
 
+pub use data::{
+    ApplicationSession, DataStore, NewApplicationSession, SaveData, SessionData, SessionDataTooLong,
+};
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
 pub use mirror::{
@@ -164,7 +168,8 @@ pub enum SessionEnd {
     OthersOf(UserId, SessionId),
     /// All of a user: raises the credential generation.
     AllOf(UserId),
-    /// Every session of the record: raises everybody's credential generation.
+    /// Every session of the record, those of other applications among them: raises everybody's
+    /// credential generation.
     Everything,
 }
 
@@ -184,6 +189,8 @@ pub struct LookupFailures {
 pub struct Sweep {
     /// Ended sessions past the retention.
     pub sessions: u64,
+    /// The same of other applications.
+    pub application_sessions: u64,
     /// Feed rows past the retention; never the newest.
     pub feed_rows: u64,
     /// Failures and known prefixes that count no longer.
@@ -370,6 +377,7 @@ pub trait Record:
     + MirrorStore
     + SessionStore
     + TokenStore
+    + DataStore
     + FeedStore
     + ThrottleStore
     + NodeStore
@@ -382,6 +390,7 @@ impl<T> Record for T where
         + MirrorStore
         + SessionStore
         + TokenStore
+        + DataStore
         + FeedStore
         + ThrottleStore
         + NodeStore

@@ -29,3 +29,5 @@ mod tcp;
 pub mod throttle;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod tls;
+#[cfg(feature = "tower-sessions")]
+pub mod tower_sessions;

@@ -4,6 +4,7 @@
 //! real records have something simple to be compared with. Nothing outlives it, so it is no record
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
+mod data;
 mod feed;
 mod mirror;
 mod node;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub use self::snapshot::Snapshot;
 
+use data::ApplicationRow;
 use node::Nodes;
 use token::RefreshRow;
 
@@ -98,6 +100,8 @@ struct State {
     emails: BTreeMap<String, UserId>,
     sessions: BTreeMap<SessionId, SessionRow>,
     tokens: BTreeMap<[u8; 32], SessionId>,
+    /// By what is known of their token.
+    applications: BTreeMap<[u8; 32], ApplicationRow>,
     /// When an account last logged in from a prefix.
     prefixes: BTreeMap<(UserId, [u8; 8]), Timestamp>,
     /// By time and place.
@@ -147,6 +151,7 @@ impl State {
             emails: BTreeMap::new(),
             sessions: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            applications: BTreeMap::new(),
             prefixes: BTreeMap::new(),
             failures: BTreeMap::new(),
             failures_end: FailurePosition::default(),

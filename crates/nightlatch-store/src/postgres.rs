@@ -6,6 +6,7 @@
 
 mod call;
 mod connect;
+mod data;
 mod end;
 mod failure;
 mod feed;
@@ -33,6 +34,7 @@ mod user;
 use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy};
+use tokio::sync::Semaphore;
 
 use self::call::Server;
 use self::gather::Gatherer;
@@ -50,6 +52,7 @@ pub struct PostgresRecord {
     gatherer: Gatherer,
     listener: Listener,
     lookups: Lookups,
+    saves: Semaphore,
     certificate: CertificateExpiry,
 }
 
@@ -71,7 +74,8 @@ impl PostgresRecord {
         let server = Arc::new(Server { connections, schema, entropy, refusal: Refusal::default() });
         let listener = Listener::new(way, &server, clock);
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
-        Ok(Self { server, gatherer, listener, lookups, certificate })
+        let saves = Semaphore::new(data::SAVES_MAX);
+        Ok(Self { server, gatherer, listener, lookups, saves, certificate })
     }
 
     /// Until when the certificate is good that was shown last.

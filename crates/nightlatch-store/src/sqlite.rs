@@ -8,6 +8,7 @@
 
 mod backup;
 mod connection;
+mod data;
 mod failure;
 mod feed;
 mod file;

@@ -77,6 +77,7 @@ impl RecordStore for MemoryRecord {
     fn sweep(&self, before: Timestamp, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.run("sweeping", deadline, move |state| Sweep {
             sessions: state.sweep_sessions(before, limit),
+            application_sessions: state.sweep_applications(before, limit),
             feed_rows: state.sweep_feed(before, limit),
             throttle_rows: state.sweep_throttle(before, limit),
         })

@@ -46,6 +46,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0005_standings",
         sql: include_str!("../../migrations/sqlite/0005_standings.sql"),
     },
+    Migration {
+        version: 7,
+        name: "0007_application_sessions",
+        sql: include_str!("../../migrations/sqlite/0007_application_sessions.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

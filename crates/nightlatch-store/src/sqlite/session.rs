@@ -10,6 +10,7 @@ use nightlatch_core::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
+use super::data;
 use super::feed::Change;
 use super::row::{self, session_columns, user_columns};
 use super::user;
@@ -184,7 +185,8 @@ pub(super) fn end(
             user::raise_everybody(change.conn)?;
             let rows = vec![change.append_to_feed(FeedKind::Everything, now)?];
             let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
-            let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?;
+            let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?
+                + data::end_all(change.conn, now)?;
             return Ok(Written { value: ended as u64, rows });
         }
     };

@@ -46,7 +46,7 @@ pub struct TableLack {
 }
 
 /// What statements do with each table. Locking a row takes the right to change it.
-const NEEDS: [(&str, &[&str]); 12] = [
+const NEEDS: [(&str, &[&str]); 13] = [
     ("schema_migrations", &["SELECT"]),
     ("feed_head", &["SELECT", "UPDATE"]),
     ("feed", &["SELECT", "INSERT", "DELETE"]),
@@ -59,6 +59,7 @@ const NEEDS: [(&str, &[&str]); 12] = [
     ("service_clock", &["SELECT", "UPDATE"]),
     ("throttle_head", &["SELECT", "UPDATE"]),
     ("signing_keys", &["SELECT", "INSERT", "UPDATE"]),
+    ("application_sessions", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
 ];
 
 const SCHEMA: &str = "
