@@ -64,6 +64,9 @@ pub enum FeedKind {
     UserDisabled(UserId, Generation),
     /// The user may log in again. Ends nothing; older copies must be read again.
     UserEnabled(UserId),
+    /// The data of an application's session were replaced: older copies must be read again. Ends
+    /// nothing.
+    RefetchSession(SessionId),
     /// A kind of a newer release: whatever it means, older copies must be read again.
     Unknown(i16),
 }
@@ -80,6 +83,7 @@ impl FeedKind {
             Self::RefetchUser(_) => 4,
             Self::UserDisabled(..) => 5,
             Self::UserEnabled(_) => 6,
+            Self::RefetchSession(_) => 7,
             Self::Unknown(code) => code,
         }
     }

@@ -57,6 +57,13 @@ impl TokenHash {
         Self::of(&[b"bearer/".as_slice(), session.as_uuid().as_bytes()].concat())
     }
 
+    /// Under what an application's session stands, by the id in its cookie. No cookie of ours has this
+    /// hash.
+    #[must_use]
+    pub fn of_application(id: [u8; 16]) -> Self {
+        Self::of(&[b"application/".as_slice(), &id].concat())
+    }
+
     pub(crate) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }

@@ -4,6 +4,7 @@
 //! may have happened all the same: "not applied" and "unknown" lead to different answers.
 
 mod audit;
+mod data;
 mod error;
 mod feed;
 mod mirror;
@@ -22,6 +23,9 @@ use crate::{
 };
 
 pub use audit::AuditStore;
+pub use data::{
+    ApplicationSession, DataStore, NewApplicationSession, SaveData, SessionData, SessionDataTooLong,
+};
 pub use error::{Outcome, StoreError, StoreErrorKind};
 pub use feed::{FeedStore, LostRevocations, LostUser, RecordProbe};
 pub use mirror::{
@@ -79,7 +83,8 @@ pub enum SessionEnd {
     OthersOf(UserId, SessionId),
     /// All of a user: raises the credential generation.
     AllOf(UserId),
-    /// Every session of the record: raises everybody's credential generation.
+    /// Every session of the record, those of other applications among them: raises everybody's
+    /// credential generation.
     Everything,
 }
 
@@ -120,6 +125,8 @@ pub struct SweepBefore {
 pub struct Sweep {
     /// Ended sessions past the retention.
     pub sessions: u64,
+    /// The same of other applications.
+    pub application_sessions: u64,
     /// Feed rows past the retention; never the newest.
     pub feed_rows: u64,
     /// Failures and known prefixes that count no longer.
@@ -233,6 +240,7 @@ pub trait Record:
     + MirrorStore
     + SessionStore
     + TokenStore
+    + DataStore
     + FeedStore
     + ThrottleStore
     + NodeStore
@@ -246,6 +254,7 @@ impl<T> Record for T where
         + MirrorStore
         + SessionStore
         + TokenStore
+        + DataStore
         + FeedStore
         + ThrottleStore
         + NodeStore

@@ -11,6 +11,7 @@
 //! `cached/ports.rs`.
 
 mod copies;
+mod data;
 mod flights;
 mod mirror;
 mod news;
@@ -35,6 +36,7 @@ use nightlatch_core::{
 use uuid::Uuid;
 
 use self::copies::{Copies, Copy};
+use self::data::Data;
 use self::flights::{Boarding, Flights, Landing};
 pub use self::news::{Announcement, Announcements, News};
 pub use self::shared::{SharedCopies, SharedCopy};
@@ -57,6 +59,7 @@ pub struct CachedRecord {
     /// Never held across an await, and written only when the feed has moved.
     rule: RwLock<Coherence>,
     copies: Copies,
+    data: Data,
     shared: OnceLock<Arc<dyn SharedCopies>>,
     announcements: OnceLock<Arc<dyn Announcements>>,
     untold: Untold,
@@ -97,8 +100,8 @@ struct Loaded {
 }
 
 impl CachedRecord {
-    /// Puts copies, at most `copies_bytes_max` of them, in front of a record. Nothing is believed
-    /// before [`Self::tail`] runs.
+    /// Puts copies, at most `copies_bytes_max` of them, in front of a record, and as many of sessions of
+    /// other applications. Nothing is believed before [`Self::tail`] runs.
     #[must_use]
     pub fn new(
         record: Arc<dyn Record>,
@@ -112,6 +115,7 @@ impl CachedRecord {
             entropy,
             rule: RwLock::new(Coherence::new(limits)),
             copies: Copies::new(copies_bytes_max),
+            data: Data::new(copies_bytes_max),
             shared: OnceLock::new(),
             announcements: OnceLock::new(),
             untold: Untold::default(),
@@ -318,6 +322,7 @@ impl CachedRecord {
             let now = self.now();
             self.rule_mut().wrote(rows, now);
             self.flights.wrote();
+            self.data.flights.wrote();
             self.looks.want();
             self.announce_rows(rows);
         }
@@ -346,6 +351,12 @@ impl CachedRecord {
             // Our own queue, one damaged row, or our own refusal: the record may well answer.
             StoreErrorKind::Overloaded | StoreErrorKind::Corrupt | StoreErrorKind::TooStale => {}
         }
+    }
+
+    /// Every copy is void: it is of no use to keep them.
+    fn drop_copies(&self) {
+        self.copies.clear();
+        self.data.copies.clear();
     }
 
     fn now(&self) -> Duration {

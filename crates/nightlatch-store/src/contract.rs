@@ -23,6 +23,7 @@
 //! ```
 
 pub mod audit;
+pub mod data;
 pub mod feed;
 mod fixture;
 pub mod mirror;
@@ -217,6 +218,16 @@ macro_rules! contract_tests {
             token: of_many_who_present_one_token_all_are_told_one_successor;
             token: a_refresh_never_survives_a_logout;
             token: the_first_signing_key_of_a_number_is_kept;
+            data: an_applications_session_is_found_as_it_was_created;
+            data: no_two_applications_sessions_have_one_token;
+            data: a_save_replaces_all_and_has_copies_read_again;
+            data: a_save_never_revives_an_applications_session;
+            data: the_end_of_everything_ends_applications_sessions_too;
+            data: lost_ends_of_applications_sessions_are_written_back;
+            data: ended_and_expired_applications_sessions_are_swept;
+            data: of_many_saves_at_once_one_is_the_last_for_everybody;
+            data: a_save_at_once_with_a_delete_never_outlives_it;
+            data: an_applications_session_is_nobodys;
             mirror: a_mirrored_user_is_found_by_subject_name_and_email;
             mirror: what_is_said_of_a_mirrored_user_is_written_and_told;
             mirror: nobody_with_a_password_becomes_a_mirror;
@@ -273,6 +284,7 @@ mod tests {
     fn every_case_is_in_the_list() {
         let list = include_str!("contract.rs");
         let files = [
+            include_str!("contract/data.rs"),
             include_str!("contract/feed.rs"),
             include_str!("contract/node.rs"),
             include_str!("contract/password.rs"),

@@ -3,6 +3,7 @@
 //! A server measures them. What goes wrong between a node and its record happens before a call takes
 //! effect or after it; a test or a simulation decides both, at the very moment that it wants to show.
 
+mod data;
 mod mirror;
 mod user;
 

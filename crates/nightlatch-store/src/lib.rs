@@ -33,3 +33,5 @@ pub mod throttle;
 mod tls;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
 pub mod transfer;
+#[cfg(feature = "tower-sessions")]
+pub mod tower_sessions;

@@ -5,6 +5,7 @@
 //! for a server. Maps are ordered and chance is an argument: the same calls give the same answers.
 
 mod audit;
+mod data;
 mod feed;
 mod mirror;
 mod node;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 pub use self::snapshot::Snapshot;
 
+use data::ApplicationRow;
 use node::Nodes;
 use token::RefreshRow;
 
@@ -100,6 +102,8 @@ struct State {
     emails: BTreeMap<String, UserId>,
     sessions: BTreeMap<SessionId, SessionRow>,
     tokens: BTreeMap<[u8; 32], SessionId>,
+    /// By what is known of their token.
+    applications: BTreeMap<[u8; 32], ApplicationRow>,
     /// When an account last logged in from a prefix.
     prefixes: BTreeMap<(UserId, [u8; 8]), Timestamp>,
     /// By time and place.
@@ -151,6 +155,7 @@ impl State {
             emails: BTreeMap::new(),
             sessions: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            applications: BTreeMap::new(),
             prefixes: BTreeMap::new(),
             failures: BTreeMap::new(),
             failures_end: FailurePosition::default(),

@@ -9,6 +9,7 @@ mod audit;
 mod arriving;
 mod call;
 mod connect;
+mod data;
 mod end;
 mod failure;
 mod feed;
@@ -38,6 +39,7 @@ mod user;
 use std::sync::Arc;
 
 use nightlatch_core::{Clock, Entropy};
+use tokio::sync::Semaphore;
 
 use self::call::Server;
 use self::gather::Gatherer;
@@ -55,6 +57,7 @@ pub struct PostgresRecord {
     gatherer: Gatherer,
     listener: Listener,
     lookups: Lookups,
+    saves: Semaphore,
     certificate: CertificateExpiry,
 }
 
@@ -76,7 +79,8 @@ impl PostgresRecord {
         let server = Arc::new(Server { connections, schema, entropy, refusal: Refusal::default() });
         let listener = Listener::new(way, &server, clock);
         let (gatherer, lookups) = (Gatherer::new(), Lookups::default());
-        Ok(Self { server, gatherer, listener, lookups, certificate })
+        let saves = Semaphore::new(data::SAVES_MAX);
+        Ok(Self { server, gatherer, listener, lookups, saves, certificate })
     }
 
     /// Until when the certificate is good that was shown last.

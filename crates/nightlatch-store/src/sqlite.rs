@@ -9,6 +9,7 @@
 mod audit;
 mod backup;
 mod connection;
+mod data;
 mod failure;
 mod feed;
 mod file;

@@ -65,14 +65,16 @@ fn read_feed(path: &Path) -> Vec<FeedRow> {
 fn feed_row(row: &Row<'_>) -> rusqlite::Result<FeedRow> {
     let at = AsOf { position: Position(row.get(0)?), row_id: row.get(1)? };
     let user = || row.get(4).map(|id| UserId::from_uuid(Uuid::from_bytes(id)));
+    let session = || row.get(3).map(|id| SessionId::from_uuid(Uuid::from_bytes(id)));
     let kind = match row.get::<_, i16>(2)? {
         0 => FeedKind::Start,
-        1 => FeedKind::Session(SessionId::from_uuid(Uuid::from_bytes(row.get(3)?))),
+        1 => FeedKind::Session(session()?),
         2 => FeedKind::UserBelow(user()?, Generation(row.get(5)?)),
         3 => FeedKind::Everything,
         4 => FeedKind::RefetchUser(user()?),
         5 => FeedKind::UserDisabled(user()?, Generation(row.get(5)?)),
         6 => FeedKind::UserEnabled(user()?),
+        7 => FeedKind::RefetchSession(session()?),
         other => panic!("{other} is no kind"),
     };
     Ok(FeedRow { at, kind })

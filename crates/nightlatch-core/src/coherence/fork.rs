@@ -93,6 +93,7 @@ impl Comparison {
             | FeedKind::Session(_)
             | FeedKind::UserBelow(..)
             | FeedKind::RefetchUser(_)
+            | FeedKind::RefetchSession(_)
             | FeedKind::Unknown(_) => {}
         }
     }
@@ -136,7 +137,10 @@ impl Comparison {
                 FeedKind::Everything => {
                     lost.everything |= is_certain && !self.has_ended_everything;
                 }
-                FeedKind::Start | FeedKind::RefetchUser(_) | FeedKind::Unknown(_) => {}
+                FeedKind::Start
+                | FeedKind::RefetchUser(_)
+                | FeedKind::RefetchSession(_)
+                | FeedKind::Unknown(_) => {}
             }
         }
         lost.users = users.into_values().collect();

@@ -14,6 +14,8 @@ use crate::{FeedKind, Generation, LostRevocations, Position, SessionId, UserId};
 pub(super) struct Names {
     sessions: BTreeMap<SessionId, u64>,
     users: BTreeMap<UserId, UserMark>,
+    /// Copies of these sessions below must be read again.
+    refetch: BTreeMap<SessionId, Mark<Position>>,
     /// Copies below must be read again, whosever they are.
     reread: Option<Position>,
     /// The oldest first. A name that was learned again stands in it twice; its last place counts.
@@ -74,6 +76,7 @@ impl Names {
         let position = copy.as_of.position;
         let older_than = |reread: Option<Position>| reread.is_some_and(|reread| position < reread);
         older_than(self.reread)
+            || older_than(self.refetch.get(&copy.session).map(|refetch| refetch.value))
             || self
                 .users
                 .get(&copy.user)
@@ -90,6 +93,13 @@ impl Names {
             }
             FeedKind::UserEnabled(id) | FeedKind::RefetchUser(id) => {
                 raise(&mut self.users.entry(id).or_default().refetch, position, number);
+            }
+            FeedKind::RefetchSession(id) => {
+                let mark = Mark { value: position, learned: number };
+                let known = self.refetch.entry(id).or_insert(mark);
+                if position >= known.value {
+                    *known = mark;
+                }
             }
             // Not "every copy is dead": who registered while it was under way may live. The record
             // knows.
@@ -124,6 +134,7 @@ impl Names {
             FeedKind::Start
             | FeedKind::Everything
             | FeedKind::RefetchUser(_)
+            | FeedKind::RefetchSession(_)
             | FeedKind::UserEnabled(_)
             | FeedKind::Unknown(_) => false,
         }
@@ -139,6 +150,7 @@ impl Names {
     /// mean nothing from now on, its names all the more.
     pub(super) fn leave_history(&mut self) -> Vec<Said> {
         self.reread = None;
+        self.refetch.clear();
         for user in self.users.values_mut() {
             user.refetch = None;
         }
@@ -180,6 +192,11 @@ impl Names {
             | FeedKind::UserDisabled(id, _)
             | FeedKind::UserEnabled(id)
             | FeedKind::RefetchUser(id) => self.forget_of_user(id, oldest.number),
+            FeedKind::RefetchSession(id) => {
+                if self.refetch.get(&id).is_some_and(|mark| mark.learned == oldest.number) {
+                    self.refetch.remove(&id);
+                }
+            }
             // Whoever is older than these is too old to be judged from now on.
             FeedKind::Start | FeedKind::Everything | FeedKind::Unknown(_) => {}
         }
@@ -210,6 +227,7 @@ impl Names {
             FeedKind::Start
             | FeedKind::Everything
             | FeedKind::RefetchUser(_)
+            | FeedKind::RefetchSession(_)
             | FeedKind::UserEnabled(_)
             | FeedKind::Unknown(_) => false,
         }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::{AsOf, FoundSession, Generation, History, SessionId, UserId};
+use uuid::Uuid;
+
+use crate::{ApplicationSession, AsOf, FoundSession, Generation, History, SessionId, UserId};
 
 /// What a copy says of itself, read in the very statement that read the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,20 @@ impl Stamp {
             session: found.session.id,
             user: found.user.id,
             generation: found.user.generation,
+            history: found.history,
+            as_of: found.as_of,
+            read_at,
+        }
+    }
+
+    /// Of an application's session. It is nobody's: no user has this id, so nothing that is said of users
+    /// is said of it.
+    #[must_use]
+    pub const fn of_application(found: &ApplicationSession, read_at: Duration) -> Self {
+        Self {
+            session: found.id,
+            user: UserId::from_uuid(Uuid::nil()),
+            generation: Generation(0),
             history: found.history,
             as_of: found.as_of,
             read_at,

@@ -96,6 +96,8 @@ fn the_rows_of_the_feed_judge_copies_by_name() {
         (FeedKind::UserEnabled(user(1)), Verdict::Miss, Verdict::Believed),
         (FeedKind::RefetchUser(user(1)), Verdict::Miss, Verdict::Believed),
         (FeedKind::RefetchUser(user(2)), Verdict::Believed, Verdict::Believed),
+        (FeedKind::RefetchSession(session(1)), Verdict::Miss, Verdict::Believed),
+        (FeedKind::RefetchSession(session(2)), Verdict::Believed, Verdict::Believed),
         (FeedKind::Everything, Verdict::Miss, Verdict::Believed),
         (FeedKind::Unknown(99), Verdict::Miss, Verdict::Believed),
     ] {

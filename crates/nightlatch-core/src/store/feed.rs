@@ -33,6 +33,7 @@ impl LostRevocations {
                 FeedKind::Start
                 | FeedKind::Everything
                 | FeedKind::RefetchUser(_)
+                | FeedKind::RefetchSession(_)
                 | FeedKind::UserEnabled(_)
                 | FeedKind::Unknown(_) => {}
             }

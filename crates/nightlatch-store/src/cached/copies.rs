@@ -9,7 +9,9 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{FeedKind, FeedRow, FoundSession, SessionEnd, SessionId, TokenHash};
+use nightlatch_core::{
+    ApplicationSession, FeedKind, FeedRow, FoundSession, SessionEnd, SessionId, TokenHash,
+};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -20,23 +22,36 @@ const ENTRY_BYTES: usize = size_of::<TokenHash>() + 64 + 48;
 /// How many entries there is room for at first.
 const ENTRIES_EXPECTED: usize = 1024;
 
-pub(super) struct Copies(Cache<TokenHash, Copy, Weight, ByFirstBytes>);
+pub(super) struct Copies<T: Weighed = FoundSession>(
+    Cache<TokenHash, Copy<T>, Weight, ByFirstBytes>,
+);
 
 /// A session, and when the record was asked for it.
-#[derive(Clone)]
-pub(super) struct Copy {
-    pub(super) found: Arc<FoundSession>,
+pub(super) struct Copy<T = FoundSession> {
+    pub(super) found: Arc<T>,
     pub(super) read_at: Duration,
 }
 
-impl Copies {
+impl<T> Clone for Copy<T> {
+    fn clone(&self) -> Self {
+        Self { found: Arc::clone(&self.found), read_at: self.read_at }
+    }
+}
+
+/// What lies in copies.
+pub(super) trait Weighed {
+    /// In bytes, with what it points to.
+    fn weight(&self) -> usize;
+}
+
+impl<T: Weighed> Copies<T> {
     pub(super) fn new(bytes_max: u64) -> Self {
         let lifecycle = DefaultLifecycle::default();
         let cache = Cache::with(ENTRIES_EXPECTED, bytes_max, Weight, ByFirstBytes, lifecycle);
         Self(cache)
     }
 
-    pub(super) fn find(&self, token: &TokenHash) -> Option<Copy> {
+    pub(super) fn find(&self, token: &TokenHash) -> Option<Copy<T>> {
         self.0.get(token)
     }
 
@@ -48,7 +63,7 @@ impl Copies {
         self.0.is_empty()
     }
 
-    pub(super) fn keep(&self, token: TokenHash, copy: Copy) {
+    pub(super) fn keep(&self, token: TokenHash, copy: Copy<T>) {
         self.0.insert(token, copy);
     }
 
@@ -56,6 +71,12 @@ impl Copies {
         self.0.remove(token);
     }
 
+    pub(super) fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+impl Copies {
     /// Drops what a revocation is about and no row of the feed tells of: a session that the record
     /// has never heard of, having gone back in time over its login. Copies that rows name stay: by
     /// them this node knows what has ended, even while the record is away.
@@ -80,10 +101,6 @@ impl Copies {
             | SessionEnd::Everything => {}
         }
     }
-
-    pub(super) fn clear(&self) {
-        self.0.clear();
-    }
 }
 
 fn ended_by(row: &FeedRow) -> Option<SessionId> {
@@ -94,6 +111,7 @@ fn ended_by(row: &FeedRow) -> Option<SessionId> {
         | FeedKind::UserDisabled(..)
         | FeedKind::UserEnabled(_)
         | FeedKind::RefetchUser(_)
+        | FeedKind::RefetchSession(_)
         | FeedKind::Everything
         | FeedKind::Unknown(_) => None,
     }
@@ -103,16 +121,28 @@ fn ended_by(row: &FeedRow) -> Option<SessionId> {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<TokenHash, Copy> for Weight {
-    fn weight(&self, _token: &TokenHash, copy: &Copy) -> u64 {
-        let FoundSession { session, user, .. } = &*copy.found;
+impl<T: Weighed> Weighter<TokenHash, Copy<T>> for Weight {
+    fn weight(&self, _token: &TokenHash, copy: &Copy<T>) -> u64 {
+        (ENTRY_BYTES + copy.found.weight()) as u64
+    }
+}
+
+impl Weighed for FoundSession {
+    fn weight(&self) -> usize {
+        let Self { session, user, .. } = self;
         let groups = user.groups.as_slice();
         let texts = session.client.user_agent.len()
             + user.username.as_str().len() * 2
             + user.email.as_ref().map_or(0, |email| email.as_str().len() * 2)
             + user.name.len()
             + groups.iter().map(|group| group.len() + size_of::<String>()).sum::<usize>();
-        (ENTRY_BYTES + size_of::<FoundSession>() + texts) as u64
+        size_of::<Self>() + texts
+    }
+}
+
+impl Weighed for ApplicationSession {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.data.as_bytes().len()
     }
 }
 

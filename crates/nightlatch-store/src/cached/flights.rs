@@ -15,30 +15,26 @@ use tokio::sync::watch;
 const JOIN_WITHIN: Duration = Duration::from_millis(300);
 
 /// Loads by token.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<Aloft>);
+pub(super) struct Flights<T = FoundSession>(Mutex<Aloft<T>>);
 
-#[derive(Default)]
-struct Aloft {
-    flights: HashMap<TokenHash, Flight>,
+struct Aloft<T> {
+    flights: HashMap<TokenHash, Flight<T>>,
     next: u64,
     /// Loads of before this number began before this node's last write.
     current: u64,
 }
 
 /// A load that somebody else makes.
-#[derive(Clone)]
-pub(super) struct Flight {
+pub(super) struct Flight<T> {
     number: u64,
     began: Duration,
-    landing: watch::Receiver<Landing>,
+    landing: watch::Receiver<Landing<T>>,
 }
 
 /// How a load ended.
-#[derive(Clone)]
-pub(super) enum Landing {
+pub(super) enum Landing<T> {
     /// With an answer.
-    Found(Option<Arc<FoundSession>>),
+    Found(Option<Arc<T>>),
     /// With a failure that is everybody's.
     Failed(Arc<StoreError>),
     /// Without: its maker went away, or ran out of its own time.
@@ -46,23 +42,45 @@ pub(super) enum Landing {
 }
 
 /// What somebody who asks is to do.
-pub(super) enum Boarding<'a> {
+pub(super) enum Boarding<'a, T> {
     /// Load, and tell the others.
-    Lead(Lead<'a>),
+    Lead(Lead<'a, T>),
     /// Wait.
-    Follow(Flight),
+    Follow(Flight<T>),
 }
 
 /// The load of one who leads. Dropping it lets another one lead.
-pub(super) struct Lead<'a> {
-    flights: &'a Flights,
+pub(super) struct Lead<'a, T> {
+    flights: &'a Flights<T>,
     token: TokenHash,
     number: u64,
     began: Duration,
-    landing: watch::Sender<Landing>,
+    landing: watch::Sender<Landing<T>>,
 }
 
-impl Flights {
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Aloft { flights: HashMap::new(), next: 0, current: 0 }))
+    }
+}
+
+impl<T> Clone for Flight<T> {
+    fn clone(&self) -> Self {
+        Self { number: self.number, began: self.began, landing: self.landing.clone() }
+    }
+}
+
+impl<T> Clone for Landing<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Found(found) => Self::Found(found.clone()),
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Lost => Self::Lost,
+        }
+    }
+}
+
+impl<T> Flights<T> {
     /// This node has written: whoever asks from now on may have been told of it, so no load that is
     /// under way is joined any more.
     pub(super) fn wrote(&self) {
@@ -71,7 +89,7 @@ impl Flights {
     }
 
     /// Joins the load of a token, or begins one.
-    pub(super) fn board(&self, token: TokenHash, now: Duration) -> Boarding<'_> {
+    pub(super) fn board(&self, token: TokenHash, now: Duration) -> Boarding<'_, T> {
         let mut aloft = self.aloft();
         if let Some(flight) = aloft.flights.get(&token)
             && flight.number >= aloft.current
@@ -86,26 +104,26 @@ impl Flights {
         Boarding::Lead(Lead { flights: self, token, number, began: now, landing })
     }
 
-    fn aloft(&self) -> MutexGuard<'_, Aloft> {
+    fn aloft(&self) -> MutexGuard<'_, Aloft<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Flight {
+impl<T> Flight<T> {
     /// When the record was asked, at the earliest.
     pub(super) const fn began(&self) -> Duration {
         self.began
     }
 
     /// Waits for the end.
-    pub(super) async fn landed(mut self) -> Landing {
+    pub(super) async fn landed(mut self) -> Landing<T> {
         // Closed without a word: its maker went away.
         let _ = self.landing.changed().await;
         self.landing.borrow().clone()
     }
 }
 
-impl Lead<'_> {
+impl<T> Lead<'_, T> {
     /// When the record is asked, at the earliest.
     pub(super) const fn began(&self) -> Duration {
         self.began
@@ -114,8 +132,8 @@ impl Lead<'_> {
     /// Tells those who follow, and gives the answer to the one who led.
     pub(super) fn land(
         self,
-        answer: Result<Option<Arc<FoundSession>>, StoreError>,
-    ) -> Result<Option<Arc<FoundSession>>, StoreError> {
+        answer: Result<Option<Arc<T>>, StoreError>,
+    ) -> Result<Option<Arc<T>>, StoreError> {
         match answer {
             Ok(found) => {
                 self.landing.send_replace(Landing::Found(found.clone()));
@@ -132,7 +150,7 @@ impl Lead<'_> {
     }
 }
 
-impl Drop for Lead<'_> {
+impl<T> Drop for Lead<'_, T> {
     fn drop(&mut self) {
         let mut aloft = self.flights.aloft();
         if aloft.flights.get(&self.token).is_some_and(|flight| flight.number == self.number) {

@@ -63,7 +63,7 @@ impl CachedRecord {
             News::Ended(rows) => {
                 let announced = self.rule_mut().announced(*history, rows, self.now());
                 if announced.copies_are_void {
-                    self.copies.clear();
+                    self.drop_copies();
                 }
                 if announced.is_new {
                     self.looks.want();

@@ -228,7 +228,7 @@ impl CachedRecord {
         let answered = self.now();
         let learned = self.learn(question, &answer, asked);
         if learned.is_some_and(|learned| learned.copies_are_void) {
-            self.copies.clear();
+            self.drop_copies();
         }
         let forks = self.rule().forks();
         let forked = self.looks.forks_told.swap(forks, Ordering::Relaxed) != forks;

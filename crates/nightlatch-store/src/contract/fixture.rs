@@ -63,6 +63,10 @@ impl Fixture {
         &*self.subject.record
     }
 
+    pub(super) fn shared(&self) -> Arc<dyn Record> {
+        Arc::clone(&self.subject.record)
+    }
+
     pub(super) async fn second_node(&self) -> Arc<dyn Record> {
         match &self.subject.second_node {
             Some(open) => open().await,

@@ -40,13 +40,15 @@ async fn sweep_all(record: &Fixture, before: Timestamp, limit: u32) -> Sweep {
     let mut sum = Sweep::default();
     for _ in 0..SWEEPS_MAX {
         let swept = sweep(record, before, limit).await;
-        for count in [swept.sessions, swept.feed_rows, swept.throttle_rows] {
+        let Sweep { sessions, application_sessions, feed_rows, throttle_rows } = swept;
+        for count in [sessions, application_sessions, feed_rows, throttle_rows] {
             assert!(count <= u64::from(limit), "{swept:?} is over the limit of {limit}");
         }
         if swept == Sweep::default() {
             return sum;
         }
         sum.sessions += swept.sessions;
+        sum.application_sessions += swept.application_sessions;
         sum.feed_rows += swept.feed_rows;
         sum.throttle_rows += swept.throttle_rows;
     }

@@ -106,6 +106,9 @@ impl State {
         }
         for id in &lost.sessions {
             rows.extend(self.end_and_tell(now, |session| session.id == *id).rows);
+            for ended in self.end_applications(now, |of| of == *id) {
+                rows.push(self.append(FeedKind::Session(ended), now));
+            }
         }
         for user in &lost.users {
             self.restore_user(user, now, &mut rows);

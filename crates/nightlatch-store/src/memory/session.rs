@@ -209,7 +209,8 @@ impl State {
                 None => Written { value: 0, rows: Vec::new() },
             },
             SessionEnd::Everything => {
-                let ended = self.end_where(at, |_| true).len();
+                let ended =
+                    self.end_where(at, |_| true).len() + self.end_applications(at, |_| true).len();
                 for row in self.users.values_mut() {
                     row.user.generation = Generation(row.user.generation.0 + 1);
                 }

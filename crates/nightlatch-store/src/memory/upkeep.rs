@@ -81,6 +81,7 @@ impl RecordStore for MemoryRecord {
     fn sweep(&self, before: SweepBefore, limit: u32, deadline: Deadline) -> StoreResult<'_, Sweep> {
         self.run("sweeping", deadline, move |state| Sweep {
             sessions: state.sweep_sessions(before.ended, limit),
+            application_sessions: state.sweep_applications(before.ended, limit),
             feed_rows: state.sweep_feed(before.ended, limit),
             throttle_rows: state.sweep_throttle(before.ended, limit),
             audit_rows: state.sweep_audit(before.audited, limit),

@@ -30,6 +30,9 @@ const ENDED_MANY: &str = concat!(
     "SELECT CASE f.kind WHEN 1 THEN count(*) OVER () ELSE (
          SELECT count(*) FROM nightlatch.sessions s
          WHERE s.ended_at = f.at AND s.user_id = coalesce(f.user_id, s.user_id)
+     ) + (
+         SELECT count(*) FROM nightlatch.application_sessions s
+         WHERE s.ended_at = f.at AND f.kind = 3
      ) END AS ended, ",
     fed_columns!(),
     " FROM nightlatch.feed_head head
@@ -40,17 +43,23 @@ const ENDED_MANY: &str = concat!(
     " ORDER BY f.position"
 );
 
-/// Ends the living sessions that a condition names, with a feed row for each. Parameters: `$2` time,
-/// `$3` id of the feed row before the first.
+/// Ends the living sessions of a table that a condition names, with a feed row for each. Parameters:
+/// `$2` time, `$3` id of the feed row before the first.
 macro_rules! end_where {
-    ($condition:literal, $audited:expr) => {
+    ($table:literal, $end:literal, $condition:literal, $audited:expr) => {
         concat!(
             "WITH victims AS MATERIALIZED (
-                 SELECT id FROM nightlatch.sessions WHERE ",
+                 SELECT id FROM nightlatch.",
+            $table,
+            " WHERE ",
             $condition,
             " AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE
              ), ended AS (
-                 UPDATE nightlatch.sessions s SET ended_at = $2 FROM victims v WHERE s.id = v.id
+                 UPDATE nightlatch.",
+            $table,
+            " s SET ",
+            $end,
+            " FROM victims v WHERE s.id = v.id
                  RETURNING s.id
              ), numbered AS MATERIALIZED (
                  SELECT id, row_number() OVER (ORDER BY id) AS number FROM ended
@@ -76,6 +85,8 @@ macro_rules! end_where {
 }
 
 const END_OTHERS_OF: &str = end_where!(
+    "sessions",
+    "ended_at = $2",
     "user_id = $1 AND id <> $4",
     concat!(
         audited!(),
@@ -87,7 +98,10 @@ const END_OTHERS_OF: &str = end_where!(
     )
 );
 
-const END_THOSE: &str = end_where!("id = ANY($1)", "");
+const END_THOSE: &str = end_where!("sessions", "ended_at = $2", "id = ANY($1)", "");
+
+const END_THOSE_OF_APPLICATIONS: &str =
+    end_where!("application_sessions", "ended_at = $2, data = ''", "id = ANY($1)", "");
 
 /// The end of statements that raise a user's generation: CTE `owner` has the user's row with the
 /// raised one. Parameters: `$1` user, `$2` time or null, `$3` id of the feed row.
@@ -161,8 +175,16 @@ const END_EVERYTHING: &str = concat!(
      ), ended AS (
          UPDATE nightlatch.sessions s SET ended_at = $1 FROM victims v WHERE s.id = v.id
          RETURNING 1
+     ), of_applications AS MATERIALIZED (
+         SELECT id FROM nightlatch.application_sessions
+         WHERE ended_at IS NULL AND (SELECT count(*) FROM ended) >= 0
+         ORDER BY id FOR NO KEY UPDATE
+     ), ended_there AS (
+         UPDATE nightlatch.application_sessions s SET ended_at = $1, data = ''
+         FROM of_applications v WHERE s.id = v.id
+         RETURNING 1
      ), done AS MATERIALIZED (
-         SELECT count(*) AS ended FROM ended
+         SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM ended_there) AS ended
      ), moved AS (
          UPDATE nightlatch.feed_head h SET position = h.position + 1, row_id = $2
          FROM done
@@ -226,10 +248,14 @@ impl PostgresRecord {
             return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
-        let (at, row_id) = (now.as_micros(), self.fresh_row_id());
-        let params: &[Param] =
-            &[(&ids, Type::UUID_ARRAY), (&at, Type::INT8), (&row_id, Type::INT8)];
-        Ok(self.end_many(END_THOSE, params, (&row_id, Type::INT8), deadline).await?.rows)
+        let mut rows = Vec::new();
+        for sql in [END_THOSE, END_THOSE_OF_APPLICATIONS] {
+            let (at, row_id) = (now.as_micros(), self.fresh_row_id());
+            let params: &[Param] =
+                &[(&ids, Type::UUID_ARRAY), (&at, Type::INT8), (&row_id, Type::INT8)];
+            rows.extend(self.end_many(sql, params, (&row_id, Type::INT8), deadline).await?.rows);
+        }
+        Ok(rows)
     }
 
     async fn end_many(

@@ -60,6 +60,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0007_audit_log",
         sql: include_str!("../../migrations/postgres/0007_audit_log.sql"),
     },
+    Migration {
+        version: 8,
+        name: "0008_application_sessions",
+        sql: include_str!("../../migrations/postgres/0008_application_sessions.sql"),
+    },
 ];
 
 /// Names the advisory lock: "nightlch" in ASCII. One for all schemas of a database.

@@ -27,6 +27,20 @@ const SWEEP_SESSIONS: &str = "
     )
     SELECT count(*) AS removed FROM gone";
 
+const SWEEP_APPLICATION_SESSIONS: &str = "
+    WITH ended AS MATERIALIZED (
+        SELECT id FROM nightlatch.application_sessions WHERE ended_at < $1
+        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), expired AS MATERIALIZED (
+        SELECT id FROM nightlatch.application_sessions WHERE expires_at < $1
+        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), old AS MATERIALIZED (
+        SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
+    ), gone AS (
+        DELETE FROM nightlatch.application_sessions s USING old WHERE s.id = old.id RETURNING 1
+    )
+    SELECT count(*) AS removed FROM gone";
+
 /// Only from the oldest row on, without gaps: `pruned_to` says that what is below may be gone.
 const SWEEP_FEED: &str = "
     WITH oldest AS MATERIALIZED (
@@ -91,12 +105,20 @@ impl RecordStore for PostgresRecord {
         Box::pin(async move {
             let unknown_since = before.before(KNOWN_PREFIX_RETENTION);
             let sessions = self.remove(SWEEP_SESSIONS, before, limit, deadline).await?;
+            let application_sessions =
+                self.remove(SWEEP_APPLICATION_SESSIONS, before, limit, deadline).await?;
             let feed_rows = self.remove(SWEEP_FEED, before, limit, deadline).await?;
             let failures = self.remove(SWEEP_FAILURES, before, limit, deadline).await?;
             let rest = limit.saturating_sub(u32::try_from(failures).unwrap_or(limit));
             let prefixes = self.remove(SWEEP_PREFIXES, unknown_since, rest, deadline).await?;
             let audit_rows = self.remove(audit::SWEEP, audited, limit, deadline).await?;
-            Ok(Sweep { sessions, feed_rows, throttle_rows: failures + prefixes, audit_rows })
+            Ok(Sweep {
+                sessions,
+                application_sessions,
+                feed_rows,
+                throttle_rows: failures + prefixes,
+                audit_rows,
+            })
         })
     }
 

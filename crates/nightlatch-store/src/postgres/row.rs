@@ -159,6 +159,7 @@ impl<'a> Reader<'a> {
             4 => FeedKind::RefetchUser(user()?),
             5 => FeedKind::UserDisabled(user()?, generation()?),
             6 => FeedKind::UserEnabled(user()?),
+            7 => FeedKind::RefetchSession(session()?),
             code => FeedKind::Unknown(code),
         };
         Ok(FeedRow { at, kind })

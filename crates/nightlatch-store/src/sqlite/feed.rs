@@ -179,6 +179,7 @@ fn feed_row(row: &Row<'_>, first: usize) -> rusqlite::Result<FeedRow> {
         4 => FeedKind::RefetchUser(user()?),
         5 => FeedKind::UserDisabled(user()?, generation()?),
         6 => FeedKind::UserEnabled(user()?),
+        7 => FeedKind::RefetchSession(session()?),
         code => FeedKind::Unknown(code),
     };
     Ok(FeedRow { at: as_of(row, first)?, kind })
@@ -187,7 +188,9 @@ fn feed_row(row: &Row<'_>, first: usize) -> rusqlite::Result<FeedRow> {
 fn insert(conn: &Connection, row: FeedRow, time: Timestamp) -> rusqlite::Result<()> {
     let (session, user, generation) = match row.kind {
         FeedKind::Start | FeedKind::Everything | FeedKind::Unknown(_) => (None, None, None),
-        FeedKind::Session(session) => (Some(session), None, None),
+        FeedKind::Session(session) | FeedKind::RefetchSession(session) => {
+            (Some(session), None, None)
+        }
         FeedKind::UserBelow(user, generation) | FeedKind::UserDisabled(user, generation) => {
             (None, Some(user), Some(generation.0))
         }

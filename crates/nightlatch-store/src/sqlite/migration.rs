@@ -51,6 +51,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "0006_audit_log",
         sql: include_str!("../../migrations/sqlite/0006_audit_log.sql"),
     },
+    Migration {
+        version: 7,
+        name: "0007_application_sessions",
+        sql: include_str!("../../migrations/sqlite/0007_application_sessions.sql"),
+    },
 ];
 
 /// `NLat` in the file's header, written by the first step.

@@ -6,7 +6,7 @@ use nightlatch_core::{
 use rusqlite::{OptionalExtension, params};
 
 use super::feed::Change;
-use super::{session, user};
+use super::{data, session, user};
 
 pub(super) fn restore(
     change: &Change<'_>,
@@ -19,6 +19,7 @@ pub(super) fn restore(
     }
     for id in &lost.sessions {
         rows.extend(session::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?.rows);
+        rows.extend(data::end_where(change, "id = ?2", &[id.as_uuid().as_bytes()], now)?);
     }
     for user in &lost.users {
         restore_user(change, user, now, &mut rows)?;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::audit::About;
+use super::data;
 use super::feed::Change;
 use super::row::{self, session_columns, user_columns};
 use super::user;
@@ -200,7 +201,8 @@ pub(super) fn end(
             user::raise_everybody(change.conn)?;
             let rows = vec![change.append_to_feed(FeedKind::Everything, now)?];
             let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL";
-            let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?;
+            let ended = change.conn.prepare_cached(sql)?.execute([now.as_micros()])?
+                + data::end_all(change.conn, now)?;
             change.audit(of.action, About::default().count(ended as u64), by, now)?;
             return Ok(Written { value: ended as u64, rows });
         }

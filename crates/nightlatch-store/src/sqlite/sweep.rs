@@ -19,12 +19,15 @@ pub(super) fn sweep(
     let limit_rows = u64::from(limit);
     let ended = run(ENDED, before, limit_rows)?;
     let expired = run(EXPIRED, before, limit_rows - ended)?;
+    let there = run(ENDED_THERE, before, limit_rows)?;
+    let expired_there = run(EXPIRED_THERE, before, limit_rows - there)?;
     let failures = run(FAILURES, before, limit_rows)?;
     // `before` is in the past, so this keeps prefixes a little longer than they count.
     let prefixes_before = before.before(KNOWN_PREFIX_RETENTION);
     let prefixes = run(PREFIXES, prefixes_before, limit_rows - failures)?;
     Ok(Sweep {
         sessions: ended + expired,
+        application_sessions: there + expired_there,
         feed_rows: feed::prune(conn, before, limit)?,
         throttle_rows: failures + prefixes,
         audit_rows: audit::sweep(conn, audited, limit)?,
@@ -35,6 +38,10 @@ const ENDED: &str = "DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)";
 const EXPIRED: &str = "DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
+const ENDED_THERE: &str = "DELETE FROM application_sessions WHERE id IN (
+    SELECT id FROM application_sessions WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)";
+const EXPIRED_THERE: &str = "DELETE FROM application_sessions WHERE id IN (
+    SELECT id FROM application_sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
 const FAILURES: &str = "DELETE FROM throttle_failures WHERE rowid IN (
     SELECT rowid FROM throttle_failures WHERE at < ?1 ORDER BY at LIMIT ?2)";
 const PREFIXES: &str = "DELETE FROM known_prefixes WHERE (user_id, prefix) IN (

@@ -121,6 +121,39 @@ pub(crate) const TABLES: &[Table] = &[
         is_preset: false,
     },
     Table {
+        name: "audit_log",
+        // In their order, so that their places rise there, too.
+        read: "SELECT json_object('id', id, 'at', at, 'action', action,
+                'user_id', iif(user_id IS NULL, NULL, hex(user_id)), 'username', username,
+                'session_id', iif(session_id IS NULL, NULL, hex(session_id)), 'count', count,
+                'detail', detail, 'actor', actor, 'actor_name', actor_name, 'address', address,
+                'request_id', request_id)
+            FROM audit_log ORDER BY id",
+        write: "INSERT INTO nightlatch.audit_log (at, action, user_id, username, session_id, count,
+                detail, actor, actor_name, address, request_id)
+            SELECT at, action, user_id::uuid, username, session_id::uuid, count, detail, actor,
+                actor_name, address::inet, request_id
+            FROM jsonb_to_recordset($1::text::jsonb) AS r (id bigint, at bigint, action text,
+                user_id text, username text, session_id text, count bigint, detail text, actor text,
+                actor_name text, address text, request_id text) ORDER BY id",
+        count: "SELECT count(*) FROM nightlatch.audit_log",
+        is_preset: false,
+    },
+    Table {
+        name: "application_sessions",
+        read: "SELECT json_object('id', hex(id), 'token_hash', hex(token_hash), 'data', hex(data),
+                'created_at', created_at, 'expires_at', expires_at, 'ended_at', ended_at)
+            FROM application_sessions",
+        write: "INSERT INTO nightlatch.application_sessions (id, token_hash, data, created_at,
+                expires_at, ended_at)
+            SELECT id::uuid, decode(token_hash, 'hex'), decode(data, 'hex'), created_at,
+                expires_at, ended_at
+            FROM jsonb_to_recordset($1::text::jsonb) AS r (id text, token_hash text, data text,
+                created_at bigint, expires_at bigint, ended_at bigint)",
+        count: "SELECT count(*) FROM nightlatch.application_sessions",
+        is_preset: false,
+    },
+    Table {
         name: "shared_secrets",
         read: "SELECT json_object('name', name, 'value', hex(value))
             FROM shared_secrets WHERE name <> 'moved'",

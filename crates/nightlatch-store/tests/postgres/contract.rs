@@ -59,6 +59,7 @@ async fn read_feed(options: &PostgresOptions) -> Vec<FeedRow> {
                 4 => FeedKind::RefetchUser(user()),
                 5 => FeedKind::UserDisabled(user(), Generation(row.get("generation"))),
                 6 => FeedKind::UserEnabled(user()),
+                7 => FeedKind::RefetchSession(session()),
                 other => panic!("no such kind: {other}"),
             };
             let at = AsOf { position: Position(row.get("position")), row_id: row.get("id") };

@@ -26,6 +26,7 @@ async fn four_nodes_that_start_at_once_apply_each_migration_once() {
             "0005_mirrors",
             "0006_standings",
             "0007_audit_log",
+            "0008_application_sessions",
         ]
     );
 }

@@ -46,7 +46,7 @@ pub struct TableLack {
 }
 
 /// What statements do with each table. Locking a row takes the right to change it.
-const NEEDS: [(&str, &[&str]); 13] = [
+const NEEDS: [(&str, &[&str]); 14] = [
     ("schema_migrations", &["SELECT"]),
     ("feed_head", &["SELECT", "UPDATE"]),
     ("feed", &["SELECT", "INSERT", "DELETE"]),
@@ -60,6 +60,7 @@ const NEEDS: [(&str, &[&str]); 13] = [
     ("throttle_head", &["SELECT", "UPDATE"]),
     ("signing_keys", &["SELECT", "INSERT", "UPDATE"]),
     ("audit_log", &["SELECT", "INSERT", "DELETE"]),
+    ("application_sessions", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
 ];
 
 const SCHEMA: &str = "

@@ -34,7 +34,8 @@ struct Row {
     kind: Kind,
 }
 
-/// In the order of [`FeedKind::code`]: it is the number that stands in the bytes.
+/// Its number stands in the bytes, so a new one comes last: who does not know it hears none of the news
+/// that it is in.
 #[derive(Serialize, Deserialize)]
 enum Kind {
     Start,
@@ -45,6 +46,7 @@ enum Kind {
     UserDisabled([u8; 16], i64),
     UserEnabled([u8; 16]),
     Unknown(i16),
+    RefetchSession([u8; 16]),
 }
 
 /// News as bytes; `None`: of an end that nobody announces.
@@ -103,6 +105,7 @@ impl Row {
             FeedKind::RefetchUser(id) => Kind::RefetchUser(bytes(id)),
             FeedKind::UserDisabled(id, below) => Kind::UserDisabled(bytes(id), below.0),
             FeedKind::UserEnabled(id) => Kind::UserEnabled(bytes(id)),
+            FeedKind::RefetchSession(id) => Kind::RefetchSession(*id.as_uuid().as_bytes()),
             FeedKind::Unknown(code) => Kind::Unknown(code),
         };
         Self { position: row.at.position.0, id: row.at.row_id, kind }
@@ -117,6 +120,9 @@ impl Row {
             Kind::RefetchUser(id) => FeedKind::RefetchUser(user(id)),
             Kind::UserDisabled(id, below) => FeedKind::UserDisabled(user(id), Generation(below)),
             Kind::UserEnabled(id) => FeedKind::UserEnabled(user(id)),
+            Kind::RefetchSession(id) => {
+                FeedKind::RefetchSession(SessionId::from_uuid(Uuid::from_bytes(id)))
+            }
             Kind::Unknown(code) => FeedKind::Unknown(code),
         };
         FeedRow { at: AsOf { position: Position(self.position), row_id: self.id }, kind }
@@ -150,6 +156,7 @@ mod tests {
             FeedKind::RefetchUser(one),
             FeedKind::UserDisabled(one, Generation(7)),
             FeedKind::UserEnabled(one),
+            FeedKind::RefetchSession(session),
             FeedKind::Unknown(99),
         ];
         let rows = kinds.map(|kind| FeedRow {
