@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod curl;
 pub mod disk;
 pub mod echo;
+pub mod full_listener;
 pub mod gateway;
 pub mod history;
 pub mod installed;

@@ -89,7 +89,7 @@ const fn of_state(class: Class) -> Remedy {
         ),
         Class::Missing => Remedy::of(
             "database-missing",
-            "correct the name or path in DATABASE_URL or run this where the server runs; `createdb`, or `nightlatch migrate` for a file, makes a new one",
+            "correct the name or path in DATABASE_URL, or name the server's settings with --env-file; `createdb`, or `nightlatch migrate` for a file, makes a new one",
         ),
         Class::Schema => Remedy::of(
             "database-schema",
