@@ -12,6 +12,7 @@ pub mod collector;
 pub mod curl;
 pub mod disk;
 pub mod echo;
+pub mod full_listener;
 pub mod gateway;
 pub mod history;
 pub mod installed;

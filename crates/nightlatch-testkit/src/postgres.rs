@@ -176,6 +176,11 @@ impl PostgresServer {
         }
     }
 
+    /// Begins a stop that waits for those who are connected ("smart"); nobody else is let in meanwhile.
+    pub fn begin_stop(&self) {
+        self.with_process(|process| process.signal(Signal::TERM));
+    }
+
     /// Kills the server and all its backends at once.
     pub fn kill_9(&self) {
         if let Some(process) = self.lock().take() {

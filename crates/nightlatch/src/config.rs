@@ -14,14 +14,14 @@ mod limits;
 mod log;
 mod origin;
 pub(crate) mod percent;
-mod postgres_url;
+pub(crate) mod postgres_url;
 mod problem;
 mod reader;
 mod redis;
 pub(crate) mod redis_url;
 mod reference;
 mod report;
-mod resolve;
+pub(crate) mod resolve;
 pub mod secrets;
 mod session;
 pub mod setting;
@@ -38,6 +38,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use auth_service::{AuthServiceConfig, SUBJECT, ServiceCredentials};
+pub(crate) use database::is_of_postgres;
 pub use database::{Database, PostgresDatabase};
 pub use environment::Environment;
 pub use limits::LimitsConfig;
@@ -137,6 +138,13 @@ impl Config {
         assigned: impl IntoIterator<Item = Assigned<'a>>,
     ) -> Report {
         Self::read_all(Gathered::of_assigned(path, assigned)).report
+    }
+
+    /// Values as the environment would give them, whether or not anything could start with them.
+    pub(crate) fn examine_values<'a>(
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Loaded {
+        Self::read_all(Gathered::given(values))
     }
 
     fn from_gathered(gathered: Gathered) -> Result<Loaded, ConfigErrors> {

@@ -29,3 +29,35 @@ impl Remedy {
         Self { finding, fix: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nightlatch_core::FailureClass;
+
+    use super::*;
+
+    /// Whoever is in trouble does what is said, and leaves it so.
+    #[test]
+    fn nobody_is_told_to_weaken_what_protects_him() {
+        const WEAKER: [&str; 9] = [
+            "disable",
+            "lower",
+            "prefer",
+            "sslmode=require",
+            "none",
+            "trust",
+            "without TLS",
+            "without a password",
+            "pg_hba.conf",
+        ];
+        for class in FailureClass::ALL {
+            for remedy in [of_database(class), of_redis(class), of_auth_service(class)] {
+                let fix = remedy.fix.unwrap_or_default();
+                let said = WEAKER.into_iter().find(|weaker| fix.contains(weaker));
+                let is_negated =
+                    fix.contains("takes nobody without TLS") || fix.contains("shows none");
+                assert!(said.is_none() || is_negated, "{class}: {fix}");
+            }
+        }
+    }
+}

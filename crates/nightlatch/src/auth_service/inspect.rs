@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc2822;
 
 use super::answer;
 use super::failure::Failure;
-use super::request::LoginRequest;
+use super::request::{self, LoginRequest};
 use crate::config::AuthServiceConfig;
 use crate::outbound::{Connections, RawAnswer};
 
@@ -54,6 +54,16 @@ pub async fn examine(
     let outcome = outcome.map_err(|failure| failure.into_error(1, config.credentials.is_some()));
     let (connected_in, heard) = seen;
     Examination { connected_in, heard, outcome }
+}
+
+/// Whether anybody answers where logins go, who is asked without credentials and about nobody.
+pub async fn answers(config: &AuthServiceConfig) -> bool {
+    let Some(origin) = config.origin.clone() else { return false };
+    let Ok(request) = request::anonymous(config, &origin) else { return false };
+    let connections = Connections::new(origin, config.ca_file.as_deref(), config.connect_timeout);
+    let Ok(mut connection) = connections.fresh(config.connect_timeout).await else { return false };
+    let answer = connection.exchange(request, config.read_timeout).await;
+    answer.is_ok_and(|raw| !raw.status.is_server_error())
 }
 
 async fn ask(

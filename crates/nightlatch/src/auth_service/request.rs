@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use crate::config::{AuthServiceConfig, SUBJECT, ServiceCredentials};
+use crate::config::{AuthServiceConfig, SUBJECT, ServiceCredentials, WebOrigin};
 
 const X_SERVICE_ID: HeaderName = HeaderName::from_static("x-service-id");
 const X_SERVICE_SECRET: HeaderName = HeaderName::from_static("x-service-secret");
@@ -72,6 +72,16 @@ pub(super) fn question(
     Ok(head.request(Method::OPTIONS, Bytes::new()))
 }
 
+/// The same question without our credentials.
+pub(super) fn anonymous(
+    config: &AuthServiceConfig,
+    origin: &WebOrigin,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let path = config.login_path.parse().map_err(|_| Failure::no_target())?;
+    let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Failure::no_target())?;
+    Ok(bare(Method::OPTIONS, path, host, Bytes::new()))
+}
+
 /// What is asked about somebody who is logged in.
 pub(super) fn about(
     config: &AuthServiceConfig,
@@ -102,17 +112,24 @@ impl Head {
     }
 
     fn request(&self, method: Method, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.path.clone();
+        let mut request = bare(method, self.path.clone(), self.host.clone(), body);
         let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(ACCEPT, JSON);
         headers.insert(X_SERVICE_ID, self.id.clone());
         headers.insert(X_SERVICE_SECRET, self.secret.clone());
         request
     }
+}
+
+/// A request that says nothing of who asks.
+fn bare(method: Method, path: Uri, host: HeaderValue, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = path;
+    let headers = request.headers_mut();
+    headers.insert(HOST, host);
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(ACCEPT, JSON);
+    request
 }
 
 fn wipe(members: Map<String, Value>) {

@@ -1,33 +1,29 @@
 //! What to do about a database that gives no answer, in words for who runs the command.
 //!
-//! The class of a failure is for dashboards. Who stands at a terminal wants to know which database
-//! it was, who said so, and what to try.
+//! Who stands at a terminal wants to know which database it was, who said so, and what to try. What that is
+//! the remedies say, as in log and health.
 
 use anyhow::anyhow;
-use nightlatch_core::{FailureClass, Outcome, StoreError, StoreErrorKind};
+use nightlatch_core::{Outcome, StoreError, StoreErrorKind};
 
-use crate::config::{Database, InForce, Report};
+use crate::config::{InForce, Report};
+use crate::remedy::of_database;
 
 /// Knows which database it is about.
 pub(super) struct Advisor {
     /// `DATABASE_URL`, as far as it may be seen, and where it came from.
     setting: String,
-    is_file: bool,
 }
 
 impl Advisor {
     /// For the database that is in force.
-    pub(super) fn new(database: &Database, report: &Report) -> Self {
+    pub(super) fn new(report: &Report) -> Self {
         let in_force = report.in_force.iter().find(|f| f.setting.name == SETTING);
         let setting = in_force.map_or_else(
             || SETTING.to_owned(),
             |InForce { value, origin, .. }| format!("{SETTING} = {value} ({origin})"),
         );
-        let is_file = match database {
-            Database::Sqlite { .. } => true,
-            Database::Postgres(_) => false,
-        };
-        Self { setting, is_file }
+        Self { setting }
     }
 
     /// Adds what to do to an error of the record; any other is left alone.
@@ -47,17 +43,19 @@ impl Advisor {
     ) -> anyhow::Error {
         let Some(failure) = error.downcast_ref::<StoreError>() else { return error };
         let doubt = if is_doubtful(failure) { DOUBT } else { "" };
-        let Self { setting, .. } = self;
-        let (what, advice) = (told(&error, failure), self.advice(failure));
+        let Self { setting } = self;
+        let (what, advice) = (told(&error, failure), advice(failure));
         anyhow!("{what}\n  which: {setting}{doubt}\n  what to do: {advice}")
     }
+}
 
-    fn advice(&self, failure: &StoreError) -> &'static str {
-        if failure.kind() == StoreErrorKind::Overloaded {
-            return "try again in a moment: the database has more to do than it can";
-        }
-        if self.is_file { of_file(failure.class()) } else { of_server(failure.class()) }
+fn advice(failure: &StoreError) -> String {
+    if failure.kind() == StoreErrorKind::Overloaded {
+        return "try again in a moment: the database has more to do than it can".to_owned();
     }
+    let remedy = of_database(failure.class());
+    let first = remedy.fix.unwrap_or("try again in a moment");
+    format!("{first}; `nightlatch doctor database` says more ({})", remedy.finding)
 }
 
 /// What the command was at, that the database failed it, and in whose words.
@@ -75,82 +73,16 @@ const SETTING: &str = "DATABASE_URL";
 /// True of every command: each says so if there is nothing left to do.
 const DOUBT: &str = "\n  it may have happened all the same; running the command again does no harm";
 
-fn of_file(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Missing => {
-            "run this where the server runs, or name its settings with --env-file; `nightlatch \
-             migrate` makes a new, empty database, if its directory is there"
-        }
-        FailureClass::Forbidden => "run this as the user that the server runs as",
-        FailureClass::Readonly => {
-            "let the user that runs this write to the file and its directory, or run this as the \
-             user that the server runs as"
-        }
-        FailureClass::Locked | FailureClass::Timeout | FailureClass::Busy => {
-            "find the process that holds the file (`fuser -v FILE`), or try again in a moment"
-        }
-        FailureClass::DiskFull => "make room on the disk",
-        FailureClass::Corrupt => {
-            "check that the file is Nightlatch's; if it is damaged, restore the newest backup"
-        }
-        FailureClass::Schema => {
-            "check that the file is Nightlatch's, and of this release or an earlier one"
-        }
-        _ => "look at the system's log for what the disk says (`dmesg`), then try again",
-    }
-}
-
-fn of_server(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Unreachable | FailureClass::Timeout | FailureClass::Closed => {
-            "check that PostgreSQL runs there and can be reached from here (`pg_isready`), or \
-             correct the URL"
-        }
-        FailureClass::Dns => "check the host name in the URL, and that this machine can resolve it",
-        FailureClass::AuthFailed | FailureClass::AuthRequired => {
-            "correct the user in the URL or DATABASE_PASSWORD; pg_hba.conf must allow them from here"
-        }
-        FailureClass::Forbidden => {
-            "give the role the right: it needs to create the schema once, then to read and write it"
-        }
-        FailureClass::Readonly => {
-            "name the primary in the URL: this server takes no writes (`target_session_attrs=\
-             read-write` finds it among several hosts)"
-        }
-        FailureClass::Missing => "create the database (`createdb`), or correct its name in the URL",
-        FailureClass::TooManyConnections => {
-            "raise max_connections, or end some connections: PostgreSQL takes no more"
-        }
-        FailureClass::Locked | FailureClass::Busy | FailureClass::Loading => {
-            "try again in a moment; `pg_stat_activity` shows who holds what"
-        }
-        FailureClass::DiskFull => "make room on PostgreSQL's disk",
-        FailureClass::Schema => {
-            "check DATABASE_SCHEMA: what is there is not Nightlatch's, or was changed by hand"
-        }
-        FailureClass::TlsUntrusted
-        | FailureClass::TlsExpired
-        | FailureClass::TlsHostname
-        | FailureClass::TlsClientCert
-        | FailureClass::TlsVersion => {
-            "check PostgreSQL's certificate, and `sslmode` and `sslrootcert` in the URL"
-        }
-        FailureClass::TlsNotSpoken => {
-            "switch on `ssl` in PostgreSQL, or lower `sslmode` in the URL"
-        }
-        FailureClass::TlsRequired => "set `sslmode=require` or higher in the URL",
-        _ => "look at PostgreSQL's log, then try again",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use nightlatch_core::FailureClass;
+
     use super::*;
     use crate::config::Config;
 
     fn explained(url: &str, kind: StoreErrorKind, class: FailureClass, outcome: Outcome) -> String {
         let loaded = Config::from_values([("DATABASE_URL", url)]).unwrap();
-        let advisor = Advisor::new(&loaded.config.database, &loaded.report);
+        let advisor = Advisor::new(&loaded.report);
         let error = StoreError::new(kind, class, outcome, "listing users")
             .with_source("connection refused");
         advisor.explain(error.into()).to_string()
@@ -162,7 +94,13 @@ mod tests {
         let url = "postgres://u:hunter2@db/x";
         let class = FailureClass::Unreachable;
         let text = explained(url, Unavailable, class, Outcome::NotApplied);
-        let has = ["(unreachable)", "connection refused", "postgres://u:***@db/x", "pg_isready"];
+        let has = [
+            "(unreachable)",
+            "connection refused",
+            "postgres://u:***@db/x",
+            "start PostgreSQL",
+            "doctor database",
+        ];
         assert!(has.iter().all(|part| text.contains(part)), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("may have happened"), "{text}");
 
@@ -176,7 +114,7 @@ mod tests {
     #[test]
     fn other_errors_are_left_alone() {
         let loaded = Config::from_values([("DATABASE_URL", "sqlite:///x.db")]).unwrap();
-        let advisor = Advisor::new(&loaded.config.database, &loaded.report);
+        let advisor = Advisor::new(&loaded.report);
         assert_eq!(advisor.explain(anyhow!("no")).to_string(), "no");
     }
 }

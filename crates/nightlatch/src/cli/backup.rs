@@ -16,7 +16,7 @@ const BACKUP_DEADLINE: Duration = Duration::from_hours(1);
 pub(super) fn run(to: &Path, loaded: Loaded, console: &mut Console<'_>) -> anyhow::Result<u8> {
     let Loaded { config, report } = loaded;
     let base = Base::open(&config)?;
-    let advisor = Advisor::new(&config.database, &report);
+    let advisor = Advisor::new(&report);
     let copied = block_on(base.record.backup(to, base.within(BACKUP_DEADLINE)));
     copied.map_err(|error| advisor.explain_repeated(error))?;
     writeln!(console.out, "copied the database to {}", to.display())?;

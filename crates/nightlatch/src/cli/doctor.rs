@@ -15,7 +15,7 @@ use super::{FAILURE, FINE, block_on};
 use crate::config::LoadArgs;
 use crate::doctor::diagnosis::Diagnosis;
 use crate::doctor::finding::Finding;
-use crate::doctor::{self, Parts, Sources};
+use crate::doctor::{self, CONTAINER_LOCALHOST, Machine, Parts, Sources};
 
 /// How often what was written is examined anew: a line may have several mistakes.
 const REPAIRS_MAX: usize = 8;
@@ -50,7 +50,9 @@ fn examine(
 ) -> anyhow::Result<Diagnosis> {
     let findings = match args.topic {
         DoctorTopic::All => examine_all(args, load, console)?,
-        DoctorTopic::Env => doctor::examine_env_file(&load.env_file(), args.flags.with_env),
+        DoctorTopic::Env => {
+            doctor::examine_env_file(&load.env_file(), args.flags.with_env, &Machine::here())
+        }
         DoctorTopic::Redis => {
             let sources = Sources::read(load, args.flags.with_env);
             block_on(async { Ok(examine_redis(&sources, console).await) })?
@@ -81,11 +83,13 @@ fn examine_all(
     let file = load.env_file();
     let mut findings = Vec::new();
     if load.env_file.is_some() || file.is_file() {
-        findings.extend(doctor::examine_env_file(&file, args.flags.with_env));
+        findings.extend(doctor::examine_env_file(&file, args.flags.with_env, &Machine::here()));
     }
     let sources = Sources::read(load, args.flags.with_env);
     block_on(async {
         let of_redis = examine_redis(&sources, console).await;
+        // Each was asked just now.
+        findings.retain(|finding| finding.id != CONTAINER_LOCALHOST);
         findings.extend(of_redis.into_iter().map(|finding| sources.bearable(finding)));
         if doctor::is_database_ours(&sources) {
             findings.extend(doctor::examine_database(&sources, &mut progress(console)).await);

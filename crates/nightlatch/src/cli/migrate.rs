@@ -17,7 +17,7 @@ const MIGRATE_DEADLINE: Duration = Duration::from_mins(10);
 pub(super) fn run(loaded: &Loaded) -> anyhow::Result<u8> {
     let Loaded { config, report } = loaded;
     let base = Base::open(config)?;
-    let advisor = Advisor::new(&config.database, report);
+    let advisor = Advisor::new(report);
     let migrated = block_on(async {
         let record = base.record.port();
         record.migrate(base.within(MIGRATE_DEADLINE)).await.context("migrating")

@@ -42,7 +42,7 @@ pub(super) fn with_node(
 ) -> anyhow::Result<u8> {
     let Loaded { config, report } = loaded;
     let base = Base::open(&config)?;
-    let advisor = Advisor::new(&config.database, &report);
+    let advisor = Advisor::new(&report);
     let done = block_on(async {
         let ready = make_ready(&base, &config.database, if_absent, console).await;
         ready.map_err(|error| advisor.explain_repeated(error))?;

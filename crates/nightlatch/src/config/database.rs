@@ -99,10 +99,24 @@ impl Parsed {
         match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => sqlite_path(rest).map(Self::Sqlite),
             "postgres" | "postgresql" => postgres_url::parse(text).map(Self::Postgres),
+            other if is_of_postgres(other) => {
+                Err(Wrong::new("begins with the name of a driver, too: write postgres://")
+                    .id("database-url-scheme")
+                    .better("postgres://USER:PASSWORD@HOST:5432/NAME"))
+            }
             _ => Err(Wrong::new("begins with neither sqlite:// nor postgres://")
                 .better("sqlite://nightlatch.db")),
         }
     }
+}
+
+/// Whether a scheme is one by which a library or framework tells its drivers for PostgreSQL apart, as
+/// `postgresql+psycopg` and `jdbc:postgresql`.
+pub(crate) fn is_of_postgres(scheme: &str) -> bool {
+    const NAMES: [&str; 6] = ["postgres", "postgresql", "postgis", "pgsql", "psql", "ecto"];
+    let scheme = scheme.to_ascii_lowercase();
+    let scheme = scheme.strip_prefix("jdbc:").unwrap_or(&scheme);
+    scheme == "jdbc" || NAMES.contains(&scheme.split('+').next().unwrap_or_default())
 }
 
 /// `sqlite://FILE`; a third slash makes it absolute.

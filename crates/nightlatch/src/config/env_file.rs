@@ -66,13 +66,15 @@ fn statement(text: &str) -> (usize, Statement) {
         return (line_end, Ok(None));
     }
     let Some((left, right)) = text[..line_end].split_once('=') else {
-        return (line_end, Err((None, "there is no = in this line")));
+        let bad = of_other_kind(line).unwrap_or((None, "there is no = in this line"));
+        return (line_end, Err(bad));
     };
     let left = left.trim();
     let exported = left.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
     let name = exported.unwrap_or(left).trim();
     if !is_name(name) {
-        return (line_end, Err((None, "what stands before the = is no name")));
+        let bad = of_other_kind(line).unwrap_or((None, "what stands before the = is no name"));
+        return (line_end, Err(bad));
     }
     let value_at = line_end - right.len();
     let value_at = value_at + right.len() - right.trim_start_matches(is_blank).len();
@@ -95,6 +97,23 @@ fn statement(text: &str) -> (usize, Statement) {
         }
         Err(why) => (line_end, Err(named(why))),
     }
+}
+
+/// What is said of lines of YAML and of other shells.
+pub(crate) const AS_YAML: &str = "it is written as in YAML, where NAME=value belongs";
+pub(crate) const AS_COMMAND: &str = "it begins with a command of a shell, where NAME=value belongs";
+
+/// A line that sets something in another language, and the name.
+fn of_other_kind(line: &str) -> Option<(Option<String>, &'static str)> {
+    let named = |name: &str, why| is_name(name).then(|| (Some(name.to_owned()), why));
+    if let Some((name, value)) = line.split_once(':')
+        && (value.is_empty() || value.starts_with([' ', '\t']))
+    {
+        return named(name.trim(), AS_YAML);
+    }
+    let mut words = line.split([' ', '\t', '=', ':']).filter(|word| !word.is_empty());
+    let command = words.next().filter(|it| ["set", "setx", "setenv", "env", "$env"].contains(it));
+    command.and_then(|_| named(words.find(|word| !word.starts_with(['-', '/']))?, AS_COMMAND))
 }
 
 /// All that is cut off a value, but not the end of its line.

@@ -12,20 +12,20 @@ use super::setting::Form;
 use super::value::{self, Wrong};
 
 /// What the URL says.
-pub(super) struct PostgresUrl {
+pub(crate) struct PostgresUrl {
     /// For the driver.
     pub(super) url: Secret<String>,
     /// For people: no password, no parameter that might be one.
-    pub(super) shown: String,
+    pub(crate) shown: String,
     pub(super) password: Option<Secret<String>>,
     pub(super) root_certificate: Option<String>,
     pub(super) pgbouncer: bool,
     /// What was left out or taken otherwise.
-    pub(super) remarks: Vec<Wrong>,
+    pub(crate) remarks: Vec<Wrong>,
 }
 
 /// Parses the URL.
-pub(super) fn parse(text: &str) -> Result<PostgresUrl, Wrong> {
+pub(crate) fn parse(text: &str) -> Result<PostgresUrl, Wrong> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(Wrong::new("holds a blank; in a password it is written %20").better(EXAMPLE));
     }
@@ -37,6 +37,7 @@ pub(super) fn parse(text: &str) -> Result<PostgresUrl, Wrong> {
         return Err(Wrong::new(
             "holds a / ? or @ where none belongs; in a password they are written %2F, %3F and %40",
         )
+        .id(UNENCODED)
         .better(EXAMPLE));
     }
     let (user_info, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -45,11 +46,16 @@ pub(super) fn parse(text: &str) -> Result<PostgresUrl, Wrong> {
     let parts = [user, password.unwrap_or_default(), hosts, name, query];
     if !parts.into_iter().all(is_percent_encoded) {
         let why = "holds a % that begins no code such as %25, which is how a % is written";
-        return Err(Wrong::new(why).better(EXAMPLE));
+        return Err(Wrong::new(why).id(UNENCODED).better(EXAMPLE));
     }
     check_hosts(hosts, query)?;
     let parameters = Parameters::parse(query);
-    let shown_user = if password.is_some() { format!("{user}:***") } else { user.to_owned() };
+    let shown_user = match password {
+        Some(_) => format!("{user}:***"),
+        None if user.is_empty() || is_role(user) => user.to_owned(),
+        // A password may stand where the user belongs.
+        None => "***".to_owned(),
+    };
     let at = if user_info.is_empty() { "" } else { "@" };
     let slash = if base.contains('/') { "/" } else { "" };
     let tail = format!("{at}{hosts}{slash}{name}");
@@ -67,6 +73,20 @@ pub(super) fn parse(text: &str) -> Result<PostgresUrl, Wrong> {
         remarks: parameters.remarks,
     })
 }
+
+/// Whether a text looks like the name of a role, and not like a password.
+pub(crate) fn is_role(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let begins_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    begins_well && text.len() <= ROLE_BYTES_MAX && text.chars().all(is_plain) && digits <= 3
+}
+
+/// Longer ones are made by programs, as passwords are.
+const ROLE_BYTES_MAX: usize = 32;
+
+/// The finding of a URL that ends, or means something else, within its password.
+const UNENCODED: &str = "database-password-unencoded";
 
 const EXAMPLE: &str = "postgres://nightlatch@db.example.com:5432/nightlatch?sslmode=verify-full";
 
@@ -231,6 +251,8 @@ mod tests {
                 None,
             ),
             ("postgres://h", "postgres://h", "postgres://h", None),
+            ("postgres://S3cr%2Ft@h", "postgres://S3cr%2Ft@h", "postgres://***@h", None),
+            ("postgres://h7u8n9t2er@h", "postgres://h7u8n9t2er@h", "postgres://***@h", None),
             (
                 "postgres:///db?host=/run/pg",
                 "postgres:///db?host=/run/pg",

@@ -128,22 +128,7 @@ const VALUE_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Takes off what is unmistakably not part of the value, and says so.
 fn clean(setting: &Setting, found: Found, is_exact: bool, problems: &mut Vec<Problem>) -> Found {
     let given = found.value.expose();
-    let trimmed = if is_exact { given.as_str() } else { given.trim() };
-    let mut mistakes = Vec::new();
-    if setting.is_secret() && trimmed.len() != given.len() {
-        mistakes.push("has blanks around it");
-    }
-    let mut meant = trimmed;
-    let named =
-        meant.strip_prefix(setting.name).and_then(|rest| rest.trim_start().strip_prefix('='));
-    if let Some(rest) = named {
-        mistakes.push("begins with its own name");
-        meant = rest.trim();
-    }
-    if let Some(inner) = unquoted(meant) {
-        mistakes.push("stands in quotes that are part of it");
-        meant = inner;
-    }
+    let (mistakes, meant) = meant(setting, given, is_exact);
     if mistakes.is_empty() && meant.len() == given.len() {
         return found;
     }
@@ -159,6 +144,33 @@ fn clean(setting: &Setting, found: Found, is_exact: bool, problems: &mut Vec<Pro
         });
     }
     Found { value, origin: found.origin }
+}
+
+/// What a value is taken for, and what was taken off.
+fn meant<'a>(setting: &Setting, given: &'a str, is_exact: bool) -> (Vec<&'static str>, &'a str) {
+    let trimmed = if is_exact { given } else { given.trim() };
+    let mut mistakes = Vec::new();
+    if setting.is_secret() && trimmed.len() != given.len() {
+        mistakes.push("has blanks around it");
+    }
+    let mut meant = trimmed;
+    let named =
+        meant.strip_prefix(setting.name).and_then(|rest| rest.trim_start().strip_prefix('='));
+    if let Some(rest) = named {
+        mistakes.push("begins with its own name");
+        meant = rest.trim();
+    }
+    if let Some(inner) = unquoted(meant) {
+        mistakes.push("stands in quotes that are part of it");
+        meant = inner;
+    }
+    (mistakes, meant)
+}
+
+/// What the value of a line is taken for, where that is not what stands there.
+pub(crate) fn taken_for(name: &str, given: &str) -> Option<Secret<String>> {
+    let (mistakes, meant) = meant(setting::find(name)?, given, true);
+    (!mistakes.is_empty()).then(|| Secret::new(meant.to_owned()))
 }
 
 fn unquoted(text: &str) -> Option<&str> {

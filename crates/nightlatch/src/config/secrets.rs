@@ -128,6 +128,7 @@ const PLACEHOLDERS: &[&str] = &[
     "super-secret",
     "super_secret",
     "insecure",
+    "keyboard cat",
     "xxxxxxxx",
 ];
 

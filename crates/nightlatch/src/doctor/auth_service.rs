@@ -4,8 +4,10 @@
 //! Nobody's credentials are sent but the service's own, to the host that is configured; name and password
 //! are random, so that nobody is locked out.
 
+mod attempt;
 mod verdict;
 
+use std::iter;
 use std::time::Duration;
 
 use nightlatch_core::{Clock as _, Entropy, HandedOn, Password, SystemClock, SystemEntropy};
@@ -39,9 +41,8 @@ pub async fn examine_auth_service(sources: &Sources, tell: &mut dyn FnMut(&str))
         let why = "no auth service is configured: people log in by passwords that are kept here";
         return vec![Finding::new("auth-service-none", Info, why)];
     };
-    let report = &sources.loaded.report;
-    let mut findings = problems(report, &["AUTH_SERVICE_", "SERVICE_"]);
-    let subject = Configured::of(&sources.loaded, URL);
+    let mut findings = problems(sources, &["AUTH_SERVICE_", "SERVICE_"]);
+    let subject = Configured::of(sources, URL);
     if config.origin.is_none() {
         let why = "leads nowhere: logins that are delegated answer 503";
         let fix = format!("{URL}=https://auth.example.com");
@@ -55,7 +56,7 @@ pub async fn examine_auth_service(sources: &Sources, tell: &mut dyn FnMut(&str))
         return findings;
     }
     tell(&format!("{URL}: asking {} about a user who cannot exist", subject.shown()));
-    let found = ask(&subject, config).await;
+    let found = ask(sources, &subject, config).await;
     findings.extend(found.into_iter().map(|finding| subject.told(finding)));
     findings
 }
@@ -65,20 +66,30 @@ fn is_of_credentials(finding: &Finding) -> bool {
     matches!(finding.name.as_deref(), Some("SERVICE_ID" | "SERVICE_SECRET"))
 }
 
-async fn ask(subject: &Configured, config: &AuthServiceConfig) -> Vec<Finding> {
-    let name = format!("nightlatch-doctor-{:016x}", SystemEntropy.bits());
-    let typed = format!("{:016x}{:016x}", SystemEntropy.bits(), SystemEntropy.bits());
-    let Ok(password) = Password::try_new(typed) else { return Vec::new() };
-    let login = HandedOn { login: &name, password: &password, request_id: "nightlatch-doctor" };
-    let asked = timeout(LIMIT, inspect::examine(config, login, &SystemClock)).await;
+async fn ask(sources: &Sources, subject: &Configured, config: &AuthServiceConfig) -> Vec<Finding> {
+    let asked = timeout(LIMIT, ask_about_nobody(config)).await;
     let Ok(seen) = asked else {
         let why = format!("answers so late that it was left after {} s", LIMIT.as_secs());
         return vec![Finding::new("auth-service-hangs", Error, why)];
     };
+    let Some(seen) = seen else { return Vec::new() };
     let clock = seen.heard.as_ref().and_then(clocks);
-    let mut findings = vec![verdict::judge(subject, config, &seen).await];
-    findings.extend(clock);
-    findings
+    let finding = verdict::judge(subject, config, &seen).await;
+    let search = attempt::search(sources, subject, config, &seen);
+    let finding = match timeout(LIMIT, search).await.ok().flatten() {
+        Some(found) => found.add_to(finding),
+        None => finding,
+    };
+    iter::once(finding).chain(clock).collect()
+}
+
+/// One login of a user who cannot exist.
+async fn ask_about_nobody(config: &AuthServiceConfig) -> Option<inspect::Examination> {
+    let name = format!("nightlatch-doctor-{:016x}", SystemEntropy.bits());
+    let typed = format!("{:016x}{:016x}", SystemEntropy.bits(), SystemEntropy.bits());
+    let password = Password::try_new(typed).ok()?;
+    let login = HandedOn { login: &name, password: &password, request_id: "nightlatch-doctor" };
+    Some(inspect::examine(config, login, &SystemClock).await)
 }
 
 /// By the header of its answer, which counts whole seconds.

@@ -16,7 +16,6 @@ use self::judge::Lead;
 use self::service::Service;
 use self::yaml::Node;
 use super::finding::Finding;
-use super::redis_urls::Role;
 use super::written::{Last, Place, Written};
 use super::{env, file_text};
 use crate::config::ProblemLevel::Info;
@@ -78,10 +77,14 @@ pub(super) fn examine(path: &Path, all: &[Written]) -> Vec<Finding> {
     let Some(project) = Project::of(&nodes, values, source.display().to_string()) else {
         return Vec::new();
     };
-    let set = project.set();
-    let own = last.in_order().iter().filter_map(|it| Lead::of(it, &last.expanded(it)));
+    let sets = project.sets();
+    let own = last.in_order().iter().copied().filter_map(|it| Lead::of(it, &last));
     let own = own.map(|lead| project.given(lead, file));
-    let theirs = set.iter().filter_map(|it| Lead::of(it, &it.value)).map(Lead::within);
+    let theirs = sets.iter().flat_map(|set| {
+        let set = Last::of(set);
+        let leads = set.in_order().iter().copied().filter_map(|it| Lead::of(it, &set));
+        leads.map(|lead| lead.within().in_part()).collect::<Vec<_>>()
+    });
     let leads: Vec<Lead<'_>> = own.chain(theirs).collect();
     judge::judge(&project, leads)
 }
@@ -115,12 +118,13 @@ impl Project {
         Some(Self { services, is_closed, source })
     }
 
-    /// What services set themselves, where it stands.
-    fn set(&self) -> Vec<Written> {
+    /// What each service sets itself, where it stands.
+    fn sets(&self) -> Vec<Vec<Written>> {
         let of_one = |service: &Service| {
-            let is_inside = !service.has_foreign_network;
-            let known = service.environment.iter().filter(move |_| is_inside);
-            let known = known.filter_map(|(name, set)| Some((name, set.line, set.value.as_ref()?)));
+            let known = service
+                .environment
+                .iter()
+                .filter_map(|(name, set)| Some((name, set.line, set.value.as_ref()?)));
             let written = known.map(|(name, line, value)| Written {
                 name: name.clone(),
                 value: value.clone(),
@@ -129,9 +133,7 @@ impl Project {
             });
             written.collect::<Vec<_>>()
         };
-        let is_wanted =
-            |it: &Written| Role::of(&it.name).is_some() || it.name.ends_with("REDIS_HOST");
-        self.services.iter().flat_map(of_one).filter(is_wanted).collect()
+        self.services.iter().filter(|it| !it.has_foreign_network).map(of_one).collect()
     }
 
     /// The lead, and whether a container follows it.
@@ -141,7 +143,13 @@ impl Project {
         if given.any(|it| it.has_foreign_network) {
             return lead.unsure();
         }
-        if has_any { lead.within() } else { lead }
+        if !has_any {
+            return lead;
+        }
+        // What one of those who follow it has from elsewhere is not known.
+        let followers: Vec<&Service> =
+            self.services.iter().filter(|it| it.is_given(lead.name(), file)).collect();
+        lead.within().among(|name| followers.iter().all(|it| it.is_given(name, file)))
     }
 }
 

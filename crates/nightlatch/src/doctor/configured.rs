@@ -2,8 +2,14 @@
 //!
 //! Doctor does not read it anew: what the configuration has to say of it is said in its words.
 
+use nightlatch_core::Secret;
+
 use super::finding::Finding;
-use crate::config::{Environment, Loaded, Origin, Problem, Report, Shown};
+use super::ours::taken_for;
+use super::sources::Sources;
+use super::written::{Last, Written};
+use crate::config::redis_url::unwrapped;
+use crate::config::{Environment, Origin, Problem, Shown};
 
 /// Where something is, and where that is said.
 pub(super) struct Configured {
@@ -12,11 +18,14 @@ pub(super) struct Configured {
     line: Option<usize>,
     shown: String,
     origin: Origin,
+    /// As it was written.
+    was: Option<Secret<String>>,
     pub(super) environment: Environment,
 }
 
 impl Configured {
-    pub(super) fn of(loaded: &Loaded, name: &'static str) -> Self {
+    pub(super) fn of(sources: &Sources, name: &'static str) -> Self {
+        let loaded = &sources.loaded;
         let mut in_force = loaded.report.in_force.iter();
         let url = in_force.find(|it| it.setting.name == name);
         let shown = url.map(|it| &it.value).and_then(|value| match value {
@@ -26,7 +35,8 @@ impl Configured {
         let origin = url.map_or(Origin::Default, |it| it.origin.clone());
         let (source, line) = origin.place();
         let environment = loaded.config.environment;
-        Self { name, source, line, shown: shown.unwrap_or_default(), origin, environment }
+        let was = Last::of(&sources.written).find(name).map(|it| it.value.clone());
+        Self { name, source, line, shown: shown.unwrap_or_default(), origin, was, environment }
     }
 
     /// The URL without its secrets.
@@ -34,23 +44,42 @@ impl Configured {
         &self.shown
     }
 
-    /// A finding about it, where its setting stands.
+    /// A finding about it, where its setting stands. One that has a name is about that.
     pub(super) fn told(&self, finding: Finding) -> Finding {
-        let text = finding.text.or_else(|| Some(self.shown.clone()));
-        let name = finding.name.or_else(|| Some(self.name.to_owned()));
-        Finding { name, source: self.source.clone(), line: self.line, text, ..finding }
+        if finding.name.is_some() {
+            return finding;
+        }
+        let text = finding.text.or_else(|| (!self.shown.is_empty()).then(|| self.shown.clone()));
+        let (name, was) = (Some(self.name.to_owned()), self.was.clone());
+        Finding { name, source: self.source.clone(), line: self.line, text, was, ..finding }
+    }
+
+    /// What stands there with a part of it changed, to be written there and nowhere else. `None`: nothing
+    /// of one's own can be made of it.
+    pub(super) fn corrected(
+        &self,
+        change: impl FnOnce(&str) -> Option<String>,
+    ) -> Option<Secret<String>> {
+        let (_, bare) = unwrapped(self.was.as_ref()?.expose());
+        change(bare).map(Secret::new)
+    }
+
+    /// The line with this URL, of which its password is not shown.
+    pub(super) fn line_of(&self, shown: &str) -> Option<String> {
+        let url = with_placeholder(shown);
+        (!url.contains("***")).then(|| self.origin.line_setting(self.name, &url))
     }
 
     /// The line with another URL, made of the one that is shown, with `PASSWORD` for its password. `None`: it
     /// would hold what else is not shown.
-    pub(super) fn line(&self, change: impl FnOnce(&str) -> String) -> Option<String> {
-        let url = change(&with_placeholder(&self.shown));
-        (!url.contains("***")).then(|| self.origin.line_setting(self.name, &url))
+    pub(super) fn line(&self, change: impl FnOnce(&str) -> Option<String>) -> Option<String> {
+        self.line_of(&change(&with_placeholder(&self.shown))?)
     }
 }
 
 /// What the server itself says of the settings whose names begin so.
-pub(super) fn problems(report: &Report, prefixes: &[&str]) -> Vec<Finding> {
+pub(super) fn problems(sources: &Sources, prefixes: &[&str]) -> Vec<Finding> {
+    let last = Last::of(&sources.written);
     let is_meant = |name: &Option<String>| {
         name.as_deref().is_some_and(|name| prefixes.iter().any(|it| name.starts_with(it)))
     };
@@ -58,9 +87,19 @@ pub(super) fn problems(report: &Report, prefixes: &[&str]) -> Vec<Finding> {
         let (source, line) = problem.origin.place();
         let (name, fix) = (problem.name.clone(), problem.fix.clone());
         let finding = Finding::new(problem.id, problem.level, problem.why.clone());
-        Finding { name, source, line, fix, ..finding }
+        let written = name.as_deref().and_then(|name| last.find(name));
+        let correction = written.and_then(|it: &Written| taken_for(problem.id, it));
+        let was = written.map(|it| it.value.clone());
+        Finding { name, source, line, fix, correction, was, ..finding }
     };
-    report.problems.iter().filter(|problem| is_meant(&problem.name)).map(of_one).collect()
+    sources
+        .loaded
+        .report
+        .problems
+        .iter()
+        .filter(|problem| is_meant(&problem.name))
+        .map(of_one)
+        .collect()
 }
 
 /// The same with `PASSWORD` where the password is not shown.

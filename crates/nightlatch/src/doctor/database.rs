@@ -5,6 +5,7 @@
 //! configured; whatever else is tried is tried without.
 
 mod attempt;
+mod meant;
 mod postgres;
 mod refusal;
 mod rights;
@@ -36,19 +37,25 @@ pub fn is_database_ours(sources: &Sources) -> bool {
 
 /// Looks at it. `tell` hears what is being done.
 pub async fn examine_database(sources: &Sources, tell: &mut dyn FnMut(&str)) -> Vec<Finding> {
-    let mut findings = problems(&sources.loaded.report, &["DATABASE_"]);
+    let mut findings = problems(sources, &["DATABASE_"]);
     findings.extend(sources.of_file.iter().filter(|finding| finding.level == Error).cloned());
     // What stands in place of a setting that makes no sense is nobody's database.
     if findings.iter().any(|finding| finding.level == Error) {
+        let told = timeout(LIMIT, meant::examine(sources, &findings)).await.ok().flatten();
+        let is_new = |it: &Finding| told.as_ref().is_none_or(|told| told.id != it.id);
+        findings.retain(is_new);
+        findings.extend(told);
         return findings;
     }
-    let subject = Configured::of(&sources.loaded, URL);
+    let subject = Configured::of(sources, URL);
     tell(&format!("{URL}: looking at {}", subject.shown()));
     let mut found = Vec::new();
     let looking = async {
         match &sources.loaded.config.database {
             Database::Sqlite { path } => sqlite::examine(path, &mut found).await,
-            Database::Postgres(database) => postgres::examine(&subject, database, &mut found).await,
+            Database::Postgres(database) => {
+                postgres::examine(sources, &subject, database, &mut found).await;
+            }
         }
     };
     if timeout(LIMIT, looking).await.is_err() {

@@ -6,16 +6,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use nightlatch_core::Secret;
+
 use super::file_text::{self, Encoding};
 use super::finding::Finding;
+use super::machine::Machine;
 use super::redis_urls::{Role, Seen};
 use super::shown::masked;
 use super::written::{Last, Place, Written};
 use super::{beside, compose, ours, redis_settings, redis_text, redis_urls, secrets};
 use crate::config::Environment;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-use crate::config::env_file::{self, BadLine};
-use crate::config::redis_url;
+use crate::config::env_file::{self, AS_COMMAND, AS_YAML, BadLine};
+use crate::config::{redis_url, setting};
 
 /// What applications call their environment, the likeliest first.
 const ENVIRONMENTS: [&str; 6] =
@@ -27,7 +30,7 @@ const INVISIBLE: [char; 7] =
 
 /// Examines a file, and with it what this process was given, which wins.
 #[must_use]
-pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
+pub fn examine_env_file(path: &Path, with_environment: bool, machine: &Machine) -> Vec<Finding> {
     let (mut all, mut findings) = read_file(path);
     if with_environment {
         all.extend(Written::in_environment());
@@ -35,6 +38,7 @@ pub fn examine_env_file(path: &Path, with_environment: bool) -> Vec<Finding> {
     findings.extend(examine(&path.display().to_string(), &all, &findings));
     findings.extend(beside::examine(path, &all));
     findings.extend(compose::examine(path, &all));
+    findings.extend(machine.examine(&all, &findings));
     findings
 }
 
@@ -116,7 +120,15 @@ pub(super) fn examine(source: &str, all: &[Written], told: &[Finding]) -> Vec<Fi
 
 /// A line that this program skips. Others take names with dots and dashes, and names alone.
 fn of_line(bad: BadLine) -> Finding {
-    let level = if bad.name.is_some() { Warn } else { Info };
+    let is_foreign = |name: &str| {
+        let is_known =
+            Role::of(name).is_some() || secrets::is_signing(name) || setting::find(name).is_some();
+        [AS_YAML, AS_COMMAND].contains(&bad.why) && !is_known
+    };
+    let level = match &bad.name {
+        Some(name) if !is_foreign(name) => Warn,
+        Some(_) | None => Info,
+    };
     let finding = Finding::new("env-line", level, format!("cannot be read: {}", bad.why));
     Finding { name: bad.name, line: Some(bad.line), ..finding }
 }
@@ -177,7 +189,11 @@ fn invisible(written: &Written) -> Option<Finding> {
     let quote = usize::from(written.quote.is_some());
     let why = format!("holds the invisible character U+{code:04X}, pasted from a page or a mail");
     let column = written.place.column.map(|column| column + quote + place);
-    Some(Finding { column, ..Finding::new("value-invisible", Error, why) })
+    // In a secret it counts: what was signed with it would be good no more.
+    let visible = Secret::new(value.chars().filter(|c| !INVISIBLE.contains(c)).collect::<String>());
+    let is_url = redis_url::parse(redis_url::unwrapped(visible.expose()).1).is_ok();
+    let correction = Some(visible).filter(|_| is_url && is_redis(written));
+    Some(Finding { column, correction, ..Finding::new("value-invisible", Error, why) })
 }
 
 /// What Kubernetes sets for a service of the name `redis`: it wins over what was meant.
@@ -189,8 +205,9 @@ fn service_link(written: &Written) -> Option<Finding> {
                    `enableServiceLinks: false` in the pod keeps them away";
         let port = value.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
         let fix = port.unwrap_or(redis_url::PORT).to_string();
+        let correction = Some(Secret::new(fix.clone()));
         let finding = Finding::new("kubernetes-service-link", Error, why).fix(fix);
-        Finding { text: masked(value), ..finding }
+        Finding { text: masked(value), correction, ..finding }
     })
 }
 

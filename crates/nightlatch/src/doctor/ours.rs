@@ -5,17 +5,50 @@
 
 use std::path::Path;
 
+use nightlatch_core::Secret;
+
+use super::env::at;
 use super::finding::Finding;
 use super::redis_urls::Role;
 use super::written::{Last, Written};
-use crate::config::ProblemLevel::Warn;
+use crate::config::ProblemLevel::{Info, Warn};
 use crate::config::setting::{self, Form};
 use crate::config::source::Assigned;
-use crate::config::{Config, Origin, Problem};
+use crate::config::{Config, Origin, Problem, resolve};
 
 /// Names that nobody else has, and what all other such names begin with.
 const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
 const PREFIX: &str = "NIGHTLATCH_";
+
+/// What others call what is meant by ours.
+const ALIASES: [(&str, &str); 26] = [
+    ("DB_URL", "DATABASE_URL"),
+    ("DATABASE_URI", "DATABASE_URL"),
+    ("POSTGRES_URL", "DATABASE_URL"),
+    ("POSTGRESQL_URL", "DATABASE_URL"),
+    ("SQLALCHEMY_DATABASE_URI", "DATABASE_URL"),
+    ("DB_PASSWORD", "DATABASE_PASSWORD"),
+    ("PGPASSWORD", "DATABASE_PASSWORD"),
+    ("POSTGRES_PASSWORD", "DATABASE_PASSWORD"),
+    ("SECRET_KEY", "SESSION_SECRET_KEY"),
+    ("SECRET_KEY_BASE", "SESSION_SECRET_KEY"),
+    ("SESSION_SECRET", "SESSION_SECRET_KEY"),
+    ("CSRF_SECRET", "CSRF_SECRET_KEY"),
+    ("REDIS_PASS", "REDIS_PASSWORD"),
+    ("REDIS_AUTH", "REDIS_PASSWORD"),
+    ("REDIS_USER", "REDIS_USERNAME"),
+    ("REDIS_DATABASE", "REDIS_DB"),
+    ("REDIS_SSL", "REDIS_TLS"),
+    ("APP_ENV", "ENVIRONMENT"),
+    ("NODE_ENV", "ENVIRONMENT"),
+    ("BASE_URL", "PUBLIC_URL"),
+    ("APP_URL", "PUBLIC_URL"),
+    ("SITE_URL", "PUBLIC_URL"),
+    ("PORT", "NIGHTLATCH_LISTEN"),
+    ("SESSION_TTL", "SESSION_COOKIE_AGE"),
+    ("COOKIE_DOMAIN", "SESSION_COOKIE_DOMAIN"),
+    ("CORS_ALLOWED_ORIGINS", "ALLOWED_ORIGINS"),
+];
 
 /// Where orchestrators put secrets: not on the machine that a file is written on.
 const MOUNTED: [&str; 2] = ["/run/secrets/", "/var/run/secrets/"];
@@ -36,7 +69,22 @@ pub(super) fn examine(source: &str, last: &Last<'_>, told: &[Finding]) -> Vec<Fi
         line: one.place.line,
     });
     let report = Config::judge(Path::new(source), assigned);
-    report.problems.into_iter().filter_map(|problem| finding(source, last, told, problem)).collect()
+    let said = report.problems.into_iter();
+    let said = said.filter_map(|problem| finding(source, last, told, problem));
+    said.chain(aliases(last)).collect()
+}
+
+/// Names of others where ours is not set. They may be another program's in the same file.
+fn aliases(last: &Last<'_>) -> Vec<Finding> {
+    let is_meant =
+        |(_, ours): &&(&str, &str)| !last.has(ours) && !last.has(&format!("{ours}_FILE"));
+    let of_one = |(name, ours): &(&str, &str)| {
+        let written = last.find(name).filter(|it| !it.value.expose().is_empty())?;
+        let why = format!("is not read by Nightlatch, which calls it {ours}");
+        let finding = at(written, Finding::new("setting-alias", Info, why));
+        Some(Finding { fix: Some(format!("{ours}=...")), ..finding })
+    };
+    ALIASES.iter().filter(is_meant).filter_map(of_one).collect()
 }
 
 /// A problem of the server's, where it is worth telling.
@@ -61,6 +109,7 @@ fn finding(source: &str, last: &Last<'_>, told: &[Finding], problem: Problem) ->
         return None;
     }
     let finding = if *id == "setting-file" { of_value_file(written, finding)? } else { finding };
+    let correction = taken_for(id, written);
     let place = written.place.clone();
     Some(Finding {
         name: Some(written.name.clone()),
@@ -68,8 +117,14 @@ fn finding(source: &str, last: &Last<'_>, told: &[Finding], problem: Problem) ->
         line: place.line,
         column: place.column,
         was: Some(written.value.clone()),
+        correction,
         ..finding
     })
+}
+
+/// What the server takes a value for that has something pasted around it.
+pub(super) fn taken_for(id: &str, written: &Written) -> Option<Secret<String>> {
+    (id == "setting-pasted").then(|| resolve::taken_for(&written.name, written.value.expose()))?
 }
 
 /// Whether a corrected line is made of the value of a setting that may be any text: it may be a secret that

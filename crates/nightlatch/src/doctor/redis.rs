@@ -19,9 +19,13 @@ use nightlatch_store::redis::inspect::{Reached, RedisRefusal, RedisVisit};
 use tokio::time::timeout;
 
 use self::subject::Subject;
+use super::env::at;
 use super::finding::Finding;
+use super::machine::Machine;
+use super::redis_settings;
 use super::shown::{is_host, place};
 use super::sources::Sources;
+use super::written::Last;
 use crate::app::inspector;
 use crate::config::ProblemLevel::{Error, Info};
 
@@ -41,9 +45,16 @@ pub async fn examine_redis(
     tell: &mut dyn FnMut(&str),
 ) -> Vec<Finding> {
     let (subjects, mut findings) = subject::find(sources);
+    let last = Last::of(&sources.written);
+    let apart = redis_settings::examine(&last).into_iter().map(|(written, it)| at(written, it));
+    findings.extend(apart.filter(|finding| finding.level == Error));
     findings.extend(sources.of_file.iter().filter(|finding| finding.level == Error).cloned());
     if subjects.is_empty() && findings.is_empty() {
-        let why = "no Redis is configured: Nightlatch runs without one";
+        let why = if sources.is_ours() {
+            "no Redis is configured: Nightlatch runs without one"
+        } else {
+            "nothing here leads to a Redis: REDIS_URL, REDIS_HOST and the like are not set"
+        };
         findings.push(Finding::new("redis-none", Info, why));
     }
     if let Some(first) = subjects.get(VISITED_MAX) {
@@ -55,7 +66,7 @@ pub async fn examine_redis(
     }
     for subject in subjects.iter().take(VISITED_MAX) {
         tell(&format!("{}: visiting {}", subject.name, subject.shown()));
-        let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark)).await;
+        let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark, &sources.machine)).await;
         let found = found.unwrap_or_else(|_| vec![took_too_long()]);
         findings.extend(found.into_iter().map(|finding| subject.told(finding)));
     }
@@ -79,7 +90,7 @@ fn has_hosts(address: &RedisAddress) -> bool {
     }
 }
 
-async fn examine_one(subject: &Subject, mark: u64) -> Vec<Finding> {
+async fn examine_one(subject: &Subject, mark: u64, machine: &Machine) -> Vec<Finding> {
     if !has_hosts(&subject.config.address) {
         let why = "names a host that is none: is an @ encoded that should stand as it is?";
         return vec![Finding::new("redis-url-unreadable", Error, why)];
@@ -105,10 +116,17 @@ async fn examine_one(subject: &Subject, mark: u64) -> Vec<Finding> {
         Ok(visit) => findings.extend(examine_visit(subject, &visit, mark).await),
         Err(refused) => {
             let mut finding = refusal::explain(subject, &inspector, &reached, refused).await;
+            if let Some((host, _)) = server(&subject.config.address)
+                && refused.class == FailureClass::Unreachable
+            {
+                finding.why.push_str(machine.remark(host));
+            }
             if let Some(told) = told_by_sentinel(subject, refused).await {
                 finding = told;
             } else if let Some(found) = attempt::search(subject, refused).await {
                 finding = found.add_to(finding);
+            } else if finding.fix.is_none() {
+                finding.fix = refusal::line(subject, refused.class);
             }
             findings.push(finding);
         }

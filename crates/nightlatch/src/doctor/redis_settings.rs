@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 
 use nightlatch_core::Secret;
-use nightlatch_store::redis::RedisAddress;
+use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::finding::Finding;
 use super::shown::is_host;
 use super::written::{Last, Written};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::percent::percent_decoded;
-use crate::config::redis_url::{self, RedisUrl};
+use crate::config::redis_url::{self, RedisUrl, shown_host};
 
 /// The most groups that are looked at.
 const GROUPS_MAX: usize = 32;
@@ -37,9 +37,22 @@ pub(super) fn examine<'a>(last: &Last<'a>) -> Vec<(&'a Written, Finding)> {
         let group = Group { last, stem };
         findings.extend(group.host());
         findings.extend(group.port());
+        findings.extend(group.password());
         findings.extend(group.disagreements());
     }
     findings
+}
+
+/// Where each group without a URL leads to, by its host.
+pub(super) fn addresses<'a>(last: &Last<'a>) -> Vec<(&'a Written, RedisUrl)> {
+    let stems: BTreeSet<&str> = last.in_order().iter().filter_map(|it| stem(&it.name)).collect();
+    let groups = stems.into_iter().take(GROUPS_MAX).map(|stem| Group { last, stem });
+    groups.filter_map(|group| group.address()).collect()
+}
+
+/// Whether a word stands for nothing.
+pub(super) fn is_nothing(text: &str) -> bool {
+    NOTHING.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// `REDIS_` of `REDIS_HOST`, `REDIS_CACHE_` of `REDIS_CACHE_PORT`.
@@ -63,9 +76,8 @@ impl<'a> Group<'a, '_> {
         let written = self.last.find(&name)?;
         let value = self.last.expanded(written);
         let text = value.expose();
-        let is_nothing = NOTHING.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
         let is_open = text.contains('$') && written.value.expose().contains('$');
-        (!is_nothing && !is_open).then_some((written, value))
+        (!is_nothing(text) && !is_open).then_some((written, value))
     }
 
     /// A host that is more, or less, than one.
@@ -80,6 +92,7 @@ impl<'a> Group<'a, '_> {
             return None;
         }
         let bare = text.trim();
+        let is_padded = bare.len() < text.len() && is_host(bare);
         let (level, why, host) = if bare.contains("://") || bare.contains('@') {
             let host =
                 redis_url::parse(bare).ok().and_then(|url| tcp(&url).map(|it| it.0.to_owned()));
@@ -95,7 +108,9 @@ impl<'a> Group<'a, '_> {
             return None;
         };
         let host = host.filter(|host| is_host(host)).unwrap_or_else(|| "HOST".to_owned());
-        Some((written, Finding::new("redis-host", level, why).fix(host)))
+        let correction = is_padded.then(|| Secret::new(host.clone()));
+        let finding = Finding::new("redis-host", level, why).fix(host);
+        Some((written, Finding { correction, ..finding }))
     }
 
     /// A port that is none.
@@ -110,7 +125,45 @@ impl<'a> Group<'a, '_> {
         let number = text.trim().parse::<u16>().ok().filter(|port| *port != 0);
         let fix = number.unwrap_or(redis_url::PORT).to_string();
         let why = "is no number from 1 to 65535";
-        Some((written, Finding::new("redis-port", Error, why).fix(fix)))
+        let correction = number.map(|_| Secret::new(fix.clone()));
+        let finding = Finding::new("redis-port", Error, why).fix(fix);
+        Some((written, Finding { correction, ..finding }))
+    }
+
+    /// A password that nobody has put in yet.
+    fn password(&self) -> Option<(&'a Written, Finding)> {
+        let (written, value) = self.part("PASSWORD")?;
+        let inner = value.expose().trim().strip_prefix('<')?.strip_suffix('>')?;
+        let is_word = |c: char| c.is_ascii_alphabetic() || " -_".contains(c);
+        (!inner.is_empty() && inner.chars().all(is_word)).then(|| {
+            let why = "is a placeholder that nobody has replaced";
+            (written, Finding::new("value-placeholder", Error, why))
+        })
+    }
+
+    /// Where it leads to, if no URL says so.
+    fn address(&self) -> Option<(&'a Written, RedisUrl)> {
+        let (written, host) = self.part("HOST").filter(|(_, host)| is_host(host.expose()))?;
+        if self.part("URL").is_some() {
+            return None;
+        }
+        let port = match self.part("PORT") {
+            Some((_, port)) => port.expose().parse::<u16>().ok().filter(|port| *port != 0)?,
+            None => redis_url::PORT,
+        };
+        let mut url =
+            redis_url::parse(&format!("redis://{}", shown_host(host.expose(), port))).ok()?;
+        let text = |endings: &[&str]| endings.iter().find_map(|ending| self.part(ending));
+        url.password = text(&["PASSWORD"]).map(|(_, value)| value);
+        url.username = text(&["USERNAME", "USER"]).map(|(_, value)| value);
+        url.database = text(&["DB"]).and_then(|(_, value)| value.expose().parse().ok());
+        let is_on = |(_, value): (&Written, Secret<String>)| {
+            ["true", "yes", "on", "1"].contains(&value.expose().to_ascii_lowercase().as_str())
+        };
+        if text(&TLS).is_some_and(is_on) {
+            url.tls = Some(RedisTls { verifies: true, authorities: None, client: None });
+        }
+        Some((written, url))
     }
 
     /// What says something else than the URL of the group.
@@ -124,8 +177,14 @@ impl<'a> Group<'a, '_> {
             let Some((written, _)) = other.filter(|(_, value)| !agrees(value.expose())) else {
                 return;
             };
+            let is_missing = endings == ["PASSWORD"] && read.password.is_none();
+            let what = if is_missing {
+                "is a password that is missing in"
+            } else {
+                "says something else than"
+            };
             let why = format!(
-                "says something else than {}: a program reads one of them, and it may be the other",
+                "{what} {}: a program reads one of them, and it may be the other",
                 url.name
             );
             findings.push((written, Finding::new("redis-settings-disagree", Warn, why)));

@@ -3,7 +3,8 @@
 //! People paste quotes, commands, dashboards and other products' notations. Each is told apart, since "is
 //! no URL" helps nobody.
 
-use nightlatch_store::redis::RedisAddress;
+use nightlatch_core::Secret;
+use nightlatch_store::redis::{RedisAddress, RedisTls};
 use percent_encoding::utf8_percent_encode;
 
 use super::finding::Finding;
@@ -228,15 +229,56 @@ fn no_url(text: &str) -> Option<Finding> {
 
 /// A URL that cannot be read.
 fn unreadable(text: &str, wrong: &Wrong) -> Finding {
-    let bracketed = bracketed(text);
-    let id =
-        if bracketed.is_some() { "redis-ipv6-brackets" } else { wrong.id.unwrap_or(UNREADABLE) };
+    let fixed = bracketed(text, ":PASSWORD@");
+    let id = if fixed.is_some() { "redis-ipv6-brackets" } else { wrong.id.unwrap_or(UNREADABLE) };
     let why = match id {
         UNREADABLE => "cannot be read as a URL of Redis: is an @ missing or encoded?",
         _ => &wrong.why,
     };
-    let fix = bracketed.unwrap_or_else(|| EXAMPLE.to_owned());
-    Finding { text: masked(text), ..Finding::new(id, Error, why).fix(fix) }
+    if let Some(finding) = followed(text).or_else(|| misplaced(text)) {
+        return finding;
+    }
+    let fix = fixed.unwrap_or_else(|| EXAMPLE.to_owned());
+    let user_info = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    let user_info = Secret::new(user_info.map_or(String::new(), |(info, _)| format!("{info}@")));
+    let correction = bracketed(text, user_info.expose()).map(Secret::new);
+    let correction = correction.filter(|url| redis_url::parse(url.expose()).is_ok());
+    Finding { text: masked(text), correction, ..Finding::new(id, Error, why).fix(fix) }
+}
+
+/// A URL with a comment that has no blank before it. Without an @ nothing before it is a password.
+fn followed(text: &str) -> Option<Finding> {
+    let (before, _) = text.split_once('#').filter(|_| !text.contains('@'))?;
+    let url = redis_url::parse(before).ok()?;
+    let has_port = before.split_once("://").is_some_and(|(_, at)| at.contains(':'));
+    let why = "has a # right behind it: a comment begins with a blank before the #";
+    let fix = rewritten(&url, "").filter(|_| has_port)?;
+    Some(Finding { text: shown(&url), ..Finding::new(UNREADABLE, Error, why).fix(fix) })
+}
+
+/// Host, port and database in another order: `h/1:6379`, or `h:6379:1`.
+fn misplaced(text: &str) -> Option<Finding> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (user_info, at) = rest.rsplit_once('@').map_or(("", rest), |(info, at)| (info, at));
+    let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number < DATABASES);
+    let (host, tail) = at.split_once(['/', ':'])?;
+    let (one, other) = tail.split_once(':')?;
+    let (port, database) = if at.contains('/') { (other, one) } else { (one, other) };
+    if !is_host(host) || port.parse::<u16>().is_err() || !number(database) {
+        return None;
+    }
+    let mark = if user_info.is_empty() { "" } else { "@" };
+    let meant = Secret::new(format!("{scheme}://{user_info}{mark}{host}:{port}/{database}"));
+    let url = redis_url::parse(meant.expose()).ok()?;
+    let why =
+        "has its database in the wrong place: it stands behind host and port, as in host:6379/0";
+    let finding = Finding::new("redis-database", Error, why);
+    Some(Finding {
+        text: shown(&url),
+        fix: rewritten(&url, ""),
+        correction: Some(meant),
+        ..finding
+    })
 }
 
 /// The URL with its password encoded, if that makes it one.
@@ -251,8 +293,8 @@ fn encoded(text: &str) -> Option<RedisUrl> {
     redis_url::parse(&format!("{scheme}://{user}:{written}@{host}")).ok()
 }
 
-/// With brackets around the address, if it is one of IPv6.
-fn bracketed(text: &str) -> Option<String> {
+/// With brackets around the address, if it is one of IPv6, and this for who logs in.
+fn bracketed(text: &str, user_info: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let host = rest.rsplit('@').next()?;
     let (address, path) = host.split_once('/').unwrap_or((host, "0"));
@@ -264,15 +306,22 @@ fn bracketed(text: &str) -> Option<String> {
     };
     let is_plain =
         ["redis", "rediss"].contains(&scheme) && path.bytes().all(|b| b.is_ascii_digit());
-    let password = if rest.contains('@') { ":PASSWORD@" } else { "" };
-    is_plain.then(|| format!("{scheme}://{password}[{address}]:{port}/{path}"))
+    let user_info = if rest.contains('@') { user_info } else { "" };
+    is_plain.then(|| format!("{scheme}://{user_info}[{address}]:{port}/{path}"))
 }
 
 /// What a URL says that will not work, or not as it was meant.
 fn within(name: &str, text: &str, url: &RedisUrl) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // The host is known to speak nothing else.
+    let secured = || {
+        let tls = Some(RedisTls { verifies: true, authorities: None, client: None });
+        corrected(&RedisUrl { tls, ..url.clone() }, text)
+    };
     let mut find = |id, level, why: &str, fix: Option<String>| {
-        findings.push(Finding { text: shown(url), fix, ..Finding::new(id, level, why) });
+        let correction = if id == "redis-tls-needed" && level == Error { secured() } else { None };
+        let finding = Finding::new(id, level, why);
+        findings.push(Finding { text: shown(url), fix, correction, ..finding });
     };
     let fixed = rewritten(url, text);
     let in_tls = || fixed.as_ref().map(|fixed| fixed.replacen("redis://", "rediss://", 1));

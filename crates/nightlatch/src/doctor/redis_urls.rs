@@ -43,9 +43,12 @@ impl Role {
             "CELERY_RESULT_BACKEND" | "CELERY_RESULT_BACKEND_URL" | "RESULT_BACKEND" => {
                 Self::Results
             }
-            "REDIS_URL" | "REDIS_TLS_URL" | "REDISCLOUD_URL" | "VALKEY_URL" => Self::Other,
+            "REDIS_URL" | "REDIS_URI" | "REDIS_DSN" | "REDIS_TLS_URL" | "REDISCLOUD_URL"
+            | "VALKEY_URL" => Self::Other,
             _ if TOOLS.iter().any(|tool| name.contains(tool)) => return None,
-            _ if name.ends_with("_REDIS_URL") => Self::Other,
+            _ if ["_REDIS_URL", "_REDIS_URI", "_REDIS_DSN"].iter().any(|it| name.ends_with(it)) => {
+                Self::Other
+            }
             _ if name.starts_with("REDIS_") && name.ends_with("_URL") => Self::Other,
             _ => return None,
         };

@@ -49,6 +49,7 @@ pub fn repair(path: &Path, findings: &[Finding]) -> io::Result<Option<Repaired>>
         }
         let correction =
             findings.iter().filter(is_about).find_map(|finding| finding.correction.as_ref());
+        let correction = correction.filter(|value| is_read_back(value, one.quote));
         changes.extend(correction.map(|value| (one, value)));
     }
     if changes.is_empty() {
@@ -84,6 +85,15 @@ fn push_quoted(text: &mut String, value: &str, quote: Option<char>) {
     text.extend(quote);
     text.push_str(value);
     text.extend(quote);
+}
+
+/// Whether it would be read as what it is: a blank before a `#` outside of quotes ends a value.
+fn is_read_back(value: &Secret<String>, quote: Option<char>) -> bool {
+    let mut line = Secret::new("A=".to_owned());
+    push_quoted(line.expose_mut(), value.expose(), quote);
+    let (read, bad_lines) = env_file::parse(line.expose());
+    let is_it = |one: &env_file::Assignment| one.value.expose() == value.expose();
+    bad_lines.is_empty() && read.len() == 1 && read.iter().all(is_it)
 }
 
 /// `.env.bak-1`, or the next number that is free.
@@ -146,6 +156,14 @@ mod tests {
         assert_eq!(repaired("export REDIS_URL=\"a\"\n", "a", "b"), "export REDIS_URL=\"b\"\n");
         // In quotes it would be read as something else.
         assert_eq!(repaired("REDIS_URL=\"a\"\n", "a", "b$c"), "REDIS_URL=b$c\n");
+    }
+
+    #[test]
+    fn what_would_be_read_as_something_else_is_not_written() {
+        for value in ["a #b", " a", "a\nB=1", "\"a", "'a'"] {
+            assert_eq!(repaired("REDIS_URL=x\n", "x", value), "REDIS_URL=x\n", "{value}");
+        }
+        assert_eq!(repaired("REDIS_URL='x'\n", "x", "a #b"), "REDIS_URL='a #b'\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::machine::Machine;
 use super::written::Written;
 use super::{env, ours};
 use crate::config::{Config, LoadArgs, Loaded, ProblemLevel};
@@ -13,6 +14,8 @@ pub struct Sources {
     pub(super) loaded: Loaded,
     /// What is wrong with the file itself.
     pub(super) of_file: Vec<Finding>,
+    /// Where they are read.
+    pub(super) machine: Machine,
 }
 
 impl Sources {
@@ -22,7 +25,8 @@ impl Sources {
     pub fn read(args: &LoadArgs, with_environment: bool) -> Self {
         let is_alone = args.env_file.is_some() && !with_environment;
         let (written, of_file) = written(args, is_alone);
-        Self { written, loaded: Config::examine(args, is_alone), of_file }
+        let loaded = Config::examine(args, is_alone);
+        Self { written, loaded, of_file, machine: Machine::here() }
     }
 
     /// Whether they are a Nightlatch's.

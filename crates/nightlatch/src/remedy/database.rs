@@ -21,7 +21,7 @@ pub(crate) const fn of_database(class: Class) -> Remedy {
         Class::Loading => Remedy::by_time("database-starting"),
         Class::Locked => Remedy::of(
             "database-locked",
-            "end what holds the database's lock: another program that writes, a migration, a copy being made",
+            "end what holds the database's lock, such as another program that writes or a migration: `fuser -v FILE` or pg_stat_activity shows it",
         ),
         class if class.is_of_tls() => of_tls(class),
         Class::AuthRequired => Remedy::of(
@@ -30,11 +30,11 @@ pub(crate) const fn of_database(class: Class) -> Remedy {
         ),
         Class::AuthFailed => Remedy::of(
             "database-auth-failed",
-            "correct user and password in DATABASE_URL, or let them in: pg_hba.conf",
+            "correct user and password in DATABASE_URL or DATABASE_PASSWORD",
         ),
         Class::Forbidden => Remedy::of(
             "database-forbidden",
-            "give the user its rights: on the file and its folder, or with GRANT in PostgreSQL",
+            "run as the user that the file and its folder belong to; in PostgreSQL give the role its rights with GRANT",
         ),
         _ => of_state(class),
     }
@@ -63,7 +63,7 @@ const fn of_tls(class: Class) -> Remedy {
         ),
         Class::TlsClientCert => Remedy::of(
             "database-tls-client-cert",
-            "the server wants a client's certificate, which Nightlatch has none of: change pg_hba.conf",
+            "the server wants a client's certificate, and Nightlatch shows none: a pool in between can (server_tls_cert_file of PgBouncer)",
         ),
         _ => Remedy::of("database-tls-version", "let the server speak TLS 1.2 or 1.3"),
     }
@@ -73,7 +73,7 @@ const fn of_state(class: Class) -> Remedy {
     match class {
         Class::Readonly => Remedy::of(
             "database-readonly",
-            "DATABASE_URL must lead to the primary, or the file be on a volume that takes writes",
+            "DATABASE_URL must lead to the primary; a file and its folder must be writable for the user that runs this",
         ),
         Class::TooManyConnections => Remedy::of(
             "database-too-many-connections",
@@ -89,7 +89,7 @@ const fn of_state(class: Class) -> Remedy {
         ),
         Class::Missing => Remedy::of(
             "database-missing",
-            "create the database that DATABASE_URL names, or correct its name or path",
+            "correct the name or path in DATABASE_URL, or name the server's settings with --env-file; `createdb`, or `nightlatch migrate` for a file, makes a new one",
         ),
         Class::Schema => Remedy::of(
             "database-schema",

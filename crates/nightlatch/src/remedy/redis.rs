@@ -86,7 +86,7 @@ const fn of_state(class: Class) -> Remedy {
         }
         Class::NoReplicas => Remedy::of(
             "redis-noreplicas",
-            "bring its replicas back, or lower min-replicas-to-write",
+            "bring its replicas back: as many as min-replicas-to-write",
         ),
         Class::MaxClients => Remedy::of("redis-maxclients", "raise maxclients of Redis"),
         _ => Remedy::of(

@@ -4,6 +4,7 @@
 
 mod all;
 mod auth_service;
+mod compose;
 mod database;
 mod fixing;
 mod redis;

@@ -2,17 +2,23 @@
 //!
 //! The server tells logins apart; here it is what the operator of either side can change.
 
-use nightlatch_core::{AuthServiceError, AuthServiceFailure as Kind, Vouched};
-use nightlatch_store::net::{OtherService, other_service};
+use std::time::Duration;
+
+use nightlatch_core::{AuthServiceError, AuthServiceFailure as Kind, FailureClass, Vouched};
+use nightlatch_store::net::{self, OtherService, other_service};
+use tokio::time::timeout;
 
 use super::super::configured::Configured;
 use super::super::finding::Finding;
 use super::super::shown::masked;
 use super::super::spread::milliseconds;
 use crate::auth_service::inspect::{Examination, Heard};
-use crate::config::AuthServiceConfig;
 use crate::config::ProblemLevel::{Error, Info, Warn};
+use crate::config::{AuthServiceConfig, WebOrigin};
 use crate::remedy::of_auth_service;
+
+/// How long it may take to take a connection.
+const REACH_LIMIT: Duration = Duration::from_secs(2);
 
 /// The sentence continues the name of the setting.
 pub(super) async fn judge(
@@ -61,12 +67,19 @@ async fn of_way(
     let origin = config.origin.as_ref();
     let plain = origin.filter(|origin| !origin.is_https() && seen.connected_in.is_some());
     if let Some(origin) = plain
-        && let host = origin.host().trim_start_matches('[').trim_end_matches(']')
-        && let Some(other) = other_service(host, origin.port()).await
+        && let Some(other) = other_service(bare_host(origin), origin.port()).await
         && other != OtherService::Http
     {
         let why = format!("leads to a port where {} answers and no auth service", other.name());
         return Finding::new("auth-service-wrong-service", Error, why);
+    }
+    if error.failure == Kind::ConnectTimeout
+        && let Some(origin) = origin.filter(|origin| origin.is_https())
+        && takes_connections(origin).await
+    {
+        let why = "leads to a port that takes the connection and leaves the TLS handshake unanswered: it \
+                   hangs, or speaks no TLS there";
+        return Finding::new("auth-service-hangs", Error, why);
     }
     let id = match error.failure {
         Kind::ConnectTimeout => "auth-service-no-answer",
@@ -89,9 +102,22 @@ async fn of_way(
              on another port"
                 .to_owned()
         }
+        Kind::Tls => format!("leads to a service with which no TLS comes about ({})", error.class),
         _ => format!("leads to a service that cannot be asked: {}", error.detail),
     };
     finding(id, why, error)
+}
+
+/// Whether it is there, whatever is spoken.
+async fn takes_connections(origin: &WebOrigin) -> bool {
+    let host = bare_host(origin);
+    let reached = timeout(REACH_LIMIT, net::connect(host, origin.port(), REACH_LIMIT)).await;
+    reached.is_ok_and(|reached| reached.is_ok())
+}
+
+/// Without the brackets of an address.
+fn bare_host(origin: &WebOrigin) -> &str {
+    origin.host().trim_start_matches('[').trim_end_matches(']')
 }
 
 /// There was one, and no login could rest on it.
@@ -159,10 +185,14 @@ fn of_answer(
 }
 
 fn finding(id: &'static str, why: String, error: &AuthServiceError) -> Finding {
+    let remedy = of_auth_service(error.class);
+    let why = match remedy.fix.filter(|_| remedy.finding == id) {
+        Some(fix) => format!("{why}; {fix}"),
+        None => why,
+    };
     let finding = Finding::new(id, Error, why);
-    // What to try is said of a class where one line mends it.
-    match of_auth_service(error.class) {
-        remedy if remedy.finding == id => Finding { fix: remedy.fix.map(str::to_owned), ..finding },
+    match error.class {
+        FailureClass::TlsUntrusted => finding.fix("AUTH_SERVICE_CA_FILE=/path/to/ca.pem"),
         _ => finding,
     }
 }
@@ -179,7 +209,7 @@ fn redirect(subject: &Configured, heard: &Heard) -> Finding {
     // The same host over TLS is what it most often wants.
     let secure = subject.shown().strip_prefix("http://").map(|rest| format!("https://{rest}"));
     let is_upgrade = to.is_some_and(|to| to.starts_with("https://"));
-    match secure.filter(|_| is_upgrade).and_then(|url| subject.line(|_| url)) {
+    match secure.filter(|_| is_upgrade).and_then(|url| subject.line_of(&url)) {
         Some(line) => finding.fix(line),
         None => finding,
     }

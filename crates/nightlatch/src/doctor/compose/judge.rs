@@ -13,9 +13,11 @@ use crate::config::redis_url::{self, RedisUrl};
 use crate::config::value::distance;
 use crate::doctor::env::at;
 use crate::doctor::finding::Finding;
+use crate::doctor::machine::is_here;
+use crate::doctor::redis_settings::is_nothing;
 use crate::doctor::redis_urls::Role;
 use crate::doctor::shown::{corrected, is_host, rewritten, shown};
-use crate::doctor::written::Written;
+use crate::doctor::written::{Last, Written};
 
 /// How many letters a mistyped name is away from the right one.
 const NAME_DISTANCE_MAX: usize = 2;
@@ -29,6 +31,17 @@ pub(super) struct Lead<'a> {
     port: Option<u16>,
     /// Who follows it.
     from: From,
+    /// What stands beside a host alone.
+    beside: Beside<'a>,
+}
+
+/// The settings of the same stem as a host: `REDIS_PORT` and `REDIS_PASSWORD` of `REDIS_HOST`.
+#[derive(Default)]
+struct Beside<'a> {
+    port: Option<&'a Written>,
+    password: Option<&'a Written>,
+    /// Whether a password would stand here, if there were one.
+    is_whole: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,18 +54,73 @@ enum From {
 
 impl<'a> Lead<'a> {
     /// `None`: it leads to no one server.
-    pub(super) fn of(written: &'a Written, value: &Secret<String>) -> Option<Self> {
+    pub(super) fn of(written: &'a Written, last: &Last<'a>) -> Option<Self> {
+        let value = last.expanded(written);
         let text = value.expose();
-        if written.name.ends_with("REDIS_HOST") && is_host(text) {
-            let url = redis_url::parse(&format!("redis://{text}")).ok()?;
-            let host = text.clone();
-            return Some(Self { written, url, host, port: None, from: From::Outside });
+        if let Some(stem) = written.name.strip_suffix("HOST").filter(|it| it.ends_with("REDIS_")) {
+            return is_host(text).then(|| Self::of_host(written, text, (stem, last)))?;
         }
         Role::of(&written.name)?;
         let url = redis_url::parse(text).ok()?;
         let RedisAddress::Tcp { host, port } = &url.address else { return None };
         let (host, port) = (host.clone(), Some(*port));
-        Some(Self { written, host, port, url, from: From::Outside })
+        Some(Self { written, host, port, url, from: From::Outside, beside: Beside::default() })
+    }
+
+    /// A host, and what stands beside it, unless a URL says the same.
+    fn of_host(written: &'a Written, host: &str, (stem, last): (&str, &Last<'a>)) -> Option<Self> {
+        let mut url = redis_url::parse(&format!("redis://{host}")).ok()?;
+        let host = host.to_owned();
+        let lead =
+            |url, port, beside| Self { written, url, host, port, from: From::Outside, beside };
+        let find = |ending: &str| last.find(&format!("{stem}{ending}"));
+        if find("URL").is_some() {
+            return Some(lead(url, None, Beside::default()));
+        }
+        let port = find("PORT").filter(|it| last.expanded(it).expose().parse::<u16>().is_ok());
+        let number = port.and_then(|it| last.expanded(it).expose().parse().ok());
+        let password = find("PASSWORD").filter(|it| {
+            let value = last.expanded(it);
+            let text = value.expose();
+            !is_nothing(text) && !text.contains('$')
+        });
+        url.password = password.map(|it| last.expanded(it));
+        url.username = find("USERNAME").or_else(|| find("USER")).map(|it| last.expanded(it));
+        // By whatever name an application has it.
+        let may_hold = |it: &&Written| {
+            let name = it.name.as_str();
+            ["PASS", "_PW", "AUTH", "SECRET", "KEY"].iter().any(|part| name.contains(part))
+                && name.contains("REDIS")
+        };
+        let is_whole = !last.in_order().iter().any(may_hold);
+        Some(lead(url, number, Beside { port, password, is_whole }))
+    }
+
+    /// Only with what `is_given` to whoever follows it.
+    pub(super) fn among(self, is_given: impl Fn(&str) -> bool) -> Self {
+        let Beside { port, password, is_whole } = self.beside;
+        let is_kept = |it: &&Written| is_given(&it.name);
+        let kept = Beside {
+            port: port.filter(is_kept),
+            password: password.filter(is_kept),
+            is_whole: is_whole && is_given(&self.written.name.replace("HOST", "PASSWORD")),
+        };
+        let is_url = !self.written.name.ends_with("HOST");
+        let (port, mut url) = (self.port.filter(|_| is_url || kept.port.is_some()), self.url);
+        if !is_url && kept.password.is_none() {
+            url.password = None;
+        }
+        Self { beside: kept, port, url, ..self }
+    }
+
+    /// Of what a service is given besides, not all is known here.
+    pub(super) fn in_part(self) -> Self {
+        let beside = Beside { is_whole: false, ..self.beside };
+        Self { beside, ..self }
+    }
+
+    fn is_host(&self) -> bool {
+        self.written.name.ends_with("HOST")
     }
 
     pub(super) fn name(&self) -> &str {
@@ -70,13 +138,14 @@ impl<'a> Lead<'a> {
     }
 
     fn is_here(&self) -> bool {
-        ["localhost", "127.0.0.1", "::1"].contains(&self.host.as_str())
+        is_here(&self.host)
     }
 
     /// The same with another place, as it may be shown, and as it may be written.
     fn at(&self, host: &str, port: u16) -> (Option<String>, Option<Secret<String>>) {
-        if self.port.is_none() {
-            return (Some(host.to_owned()), Some(Secret::new(host.to_owned())));
+        if self.is_host() {
+            let other = if host == self.host { port.to_string() } else { host.to_owned() };
+            return (Some(other.clone()), Some(Secret::new(other)));
         }
         let address = RedisAddress::Tcp { host: host.to_owned(), port };
         let url = RedisUrl { address, ..self.url.clone() };
@@ -85,11 +154,23 @@ impl<'a> Lead<'a> {
     }
 
     fn finding(&self, id: &'static str, level: ProblemLevel, why: String) -> Finding {
-        Finding { text: shown(&self.url), ..Finding::new(id, level, why) }
+        let text = if self.is_host() { None } else { shown(&self.url) };
+        Finding { text, ..Finding::new(id, level, why) }
+    }
+
+    /// A finding about another setting than the one that leads there.
+    fn told_of(&self, part: Option<&Written>, finding: Finding) -> Finding {
+        match part.filter(|_| self.is_host()) {
+            Some(written) => at(written, finding),
+            None => finding,
+        }
     }
 
     /// The finding where the setting stands. A reference is not written over.
     fn told(&self, finding: Finding) -> Finding {
+        if finding.name.is_some() {
+            return finding;
+        }
         let is_whole = !self.written.value.expose().contains('$');
         let correction = finding.correction.filter(|_| is_whole);
         at(self.written, Finding { correction, ..finding })
@@ -161,7 +242,8 @@ fn from_host(redis: &[&Service], lead: &Lead<'_>) -> Vec<Finding> {
         service.name, wanted.host
     );
     let (fix, _) = lead.at(&lead.host, wanted.host);
-    vec![Finding { fix, ..lead.finding("compose-port", Warn, why) }]
+    let finding = Finding { fix, ..lead.finding("compose-port", Warn, why) };
+    vec![lead.told_of(lead.beside.port, finding)]
 }
 
 /// Between containers the inner port counts.
@@ -180,11 +262,15 @@ fn inner_port(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
     };
     let (fix, correction) = lead.at(&lead.host, inner);
     let correction = correction.filter(|_| is_published);
-    Some(Finding { fix, correction, ..lead.finding("compose-port", Error, why) })
+    let finding = Finding { fix, correction, ..lead.finding("compose-port", Error, why) };
+    Some(lead.told_of(lead.beside.port, finding))
 }
 
 /// What the service wants, and what it is given.
 fn password(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
+    if lead.is_host() {
+        return password_beside(service, lead);
+    }
     lead.port?;
     let own = lead.url.password.as_ref();
     let is_plain_user = lead.url.username.as_ref().is_none_or(|it| it.expose() == "default");
@@ -212,6 +298,39 @@ fn password(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
                  `--requirepass`"
             );
             Some(lead.finding("compose-password-needless", Warn, why))
+        }
+        (Password::Known(_) | Password::Nothing | Password::Unknown, _) => None,
+    }
+}
+
+/// The same where it has a setting of its own.
+fn password_beside(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
+    let is_plain_user = lead.url.username.as_ref().is_none_or(|it| it.expose() == "default");
+    if !is_plain_user {
+        return None;
+    }
+    let name = &service.name;
+    let own = lead.url.password.as_ref().zip(lead.beside.password);
+    match (&service.redis.as_ref()?.password, own) {
+        (Password::Known(_), None) if lead.beside.is_whole => {
+            let setting = lead.written.name.replace("HOST", "PASSWORD");
+            let why = format!(
+                "leads to the service {name}, which is started with a password, and {setting} is not set"
+            );
+            let finding = at(lead.written, lead.finding("compose-password-missing", Warn, why));
+            Some(Finding { fix: Some(format!("{setting}=PASSWORD")), ..finding })
+        }
+        (Password::Known(wanted), Some((own, at_own))) if wanted.expose() != own.expose() => {
+            let why =
+                format!("is another password than the one the service {name} is started with");
+            Some(at(at_own, Finding::new("compose-password-differs", Error, why)))
+        }
+        (Password::Nothing, Some((_, at_own))) => {
+            let why = format!(
+                "is a password for the service {name}, which is started without: give it one with \
+                 `--requirepass`"
+            );
+            Some(at(at_own, Finding::new("compose-password-needless", Warn, why)))
         }
         (Password::Known(_) | Password::Nothing | Password::Unknown, _) => None,
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::doctor::diagnosis::Diagnosis;
 use crate::doctor::env::examine_env_file;
 use crate::doctor::finding::Finding;
+use crate::doctor::machine::Machine;
 
 /// In every password here, and in nothing that is shown.
 const MARK: &str = "hunter2";
@@ -25,7 +26,8 @@ fn examined_with(files: &[(&str, &str)]) -> Vec<Finding> {
     for (name, text) in files {
         fs::write(folder.path().join(name), text).expect("our folder takes a file");
     }
-    let found = examine_env_file(&folder.path().join(files[0].0), false);
+    let found =
+        examine_env_file(&folder.path().join(files[0].0), false, &Machine::at(folder.path()));
     let diagnosis = Diagnosis::of(found);
     for finding in diagnosis.findings() {
         let shown = format!("{finding:?}");
@@ -103,6 +105,33 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "CELERY_BROKER_URL=redis://redis:6379/1",
         "  redis:\n    image: redis\n    command: redis-server --requirepass hunter2\n",
         "compose-password-missing",
+    ),
+    // Host, port and password apart.
+    (
+        "REDIS_HOST=redis\nREDIS_PORT=6379",
+        "  redis:\n    image: redis:7\n    command: redis-server --requirepass hunter2\n",
+        "compose-password-missing",
+    ),
+    (
+        "REDIS_HOST=redis\nREDIS_PASSWORD=hunter22",
+        "  redis:\n    image: redis:7\n    command: redis-server --requirepass hunter2\n",
+        "compose-password-differs",
+    ),
+    (
+        "CACHE_REDIS_HOST=redis\nCACHE_REDIS_PORT=6379\nCACHE_REDIS_PASSWORD=hunter2",
+        "  redis:\n    image: redis:7\n",
+        "compose-password-needless",
+    ),
+    (
+        "REDIS_HOST=redis\nREDIS_PORT=6380",
+        "  redis:\n    image: redis:7\n    ports: ['6380:6379']\n",
+        "compose-port",
+    ),
+    ("REDIS_HOST=redis\nREDIS_PORT=7000", "  redis:\n    image: redis:7\n", "compose-port"),
+    (
+        "A=b",
+        "    environment:\n      REDIS_HOST: redis\n      REDIS_PORT: 6380\n  redis:\n    image: redis:7\n    ports: ['6380:6379']\n",
+        "compose-port",
     ),
     // Ports.
     (
@@ -285,6 +314,28 @@ const SOUND: &[(&str, &str)] = &[
         "REDIS_HOST=redis\nREDIS_PORT=6379\nREDIS_PASSWORD=hunter2",
         "  redis:\n    image: redis\n    command: redis-server --requirepass ${REDIS_PASSWORD}\n",
     ),
+    // As Laravel has them.
+    (
+        "REDIS_HOST=redis\nREDIS_PASSWORD=null\nREDIS_PORT=6379",
+        "  redis:\n    image: redis:alpine\n    ports: ['${FORWARD_REDIS_PORT:-6379}:6379']\n",
+    ),
+    // By another name, or from elsewhere.
+    (
+        "REDIS_HOST=redis\nREDIS_AUTH=hunter2",
+        "  redis:\n    image: redis\n    command: redis-server --requirepass ${REDIS_AUTH}\n",
+    ),
+    (
+        "REDIS_HOST=redis\nREDIS_URL=redis://:hunter2@redis:6379",
+        "  redis:\n    image: redis\n    command: redis-server --requirepass hunter2\n",
+    ),
+    (
+        "REDIS_HOST=redis\nREDIS_USERNAME=app\nREDIS_PASSWORD=hunter22",
+        "  redis:\n    image: redis\n    command: redis-server --requirepass hunter2\n",
+    ),
+    (
+        "REDIS_HOST=redis\nREDIS_PASSWORD=hunter22",
+        "    environment:\n      REDIS_PASSWORD: hunter2\n  redis:\n    image: redis\n    command: redis-server --requirepass hunter2\n",
+    ),
     ("COMPOSE_FILE=other.yaml\nREDIS_URL=redis://localhost/0", "  redis:\n    image: redis\n"),
     (
         "REDIS_URL=redis://redis1:6379/0",
@@ -376,4 +427,16 @@ proptest! {
         let command = format!("{APP}  redis:\n    image: redis\n    command: redis-server --requirepass hunter2{after}\n");
         let _ = examined("REDIS_URL=redis://redis:6380/0\n", &command);
     }
+}
+
+#[test]
+fn parts_of_an_address_are_corrected_where_they_stand() {
+    let redis = "  redis:\n    image: redis\n    ports: ['6380:6379']\n";
+    let findings = examined("REDIS_HOST=redis\nREDIS_PORT=6380", &format!("{APP}{redis}"));
+    let [finding] = &findings[..] else { panic!("there is one: {findings:#?}") };
+    assert_eq!((finding.line, finding.fix.as_deref()), (Some(2), Some("REDIS_PORT=6379")));
+    let redis = "  redis:\n    image: redis\n    command: redis-server --requirepass hunter2\n";
+    let findings = examined("REDIS_HOST=redis", &format!("{APP}{redis}"));
+    let [finding] = &findings[..] else { panic!("there is one: {findings:#?}") };
+    assert_eq!(finding.fix.as_deref(), Some("REDIS_PASSWORD=PASSWORD"));
 }

@@ -9,18 +9,25 @@ use nightlatch_store::postgres::inspect::PostgresCause as Cause;
 use super::super::configured::Configured;
 use super::super::finding::{Finding, Remedy};
 use super::super::shown::place;
+use super::super::sources::Sources;
+use super::super::written::Last;
 use super::postgres::Failed;
 use super::refusal::Met;
-use super::url;
+use super::{URL, url};
 use crate::app::postgres_inspector;
 use crate::config::PostgresDatabase;
 use crate::config::percent::percent_decoded;
 
 /// The most that are tried.
-const TRIES_MAX: usize = 5;
+const TRIES_MAX: usize = 6;
 
-/// The port that PostgreSQL listens on as it comes.
+/// The ports that PostgreSQL and PgBouncer listen on as they come.
 const PORT: u16 = 5432;
+const POOL_PORT: u16 = 6432;
+
+/// Settings that hold nothing but a password: ours, and what images and `psql` read.
+const PASSWORDS: [&str; 3] = [OWN_PASSWORD, "POSTGRES_PASSWORD", "PGPASSWORD"];
+const OWN_PASSWORD: &str = "DATABASE_PASSWORD";
 
 /// Something that may put it right.
 struct Attempt {
@@ -31,13 +38,27 @@ struct Attempt {
     /// Whether it may log in there.
     is_whole: bool,
     fix: Option<String>,
+    /// What may be written without asking, of whose value it takes the place of.
+    correction: Option<Correction>,
 }
+
+/// The setting that is written, and what.
+type Correction = (Configured, Secret<String>);
 
 /// One that worked.
 pub(super) struct Found {
     how: String,
     fix: Option<String>,
+    correction: Option<Correction>,
     was_whole: bool,
+}
+
+/// What there is to try with.
+struct Trying<'a> {
+    sources: &'a Sources,
+    subject: &'a Configured,
+    database: &'a PostgresDatabase,
+    met: &'a Met,
 }
 
 impl Found {
@@ -45,23 +66,29 @@ impl Found {
     pub(super) fn add_to(self, finding: Finding) -> Finding {
         let tried = if self.was_whole { "Tried: it works" } else { "Tried: a PostgreSQL answers" };
         let why = format!("{}. {tried} {}", finding.why, self.how);
-        match self.fix {
+        let finding = match self.fix {
             Some(fix) => Finding { why, fix: Some(fix), remedy: Remedy::Write, ..finding },
             None => Finding { why, ..finding },
+        };
+        match self.correction {
+            Some((at, value)) => at.told(Finding { correction: Some(value), ..finding }),
+            None => finding,
         }
     }
 }
 
 /// The first correction that works.
 pub(super) async fn search(
+    sources: &Sources,
     subject: &Configured,
     database: &PostgresDatabase,
     met: &Met,
 ) -> Option<Found> {
-    for attempt in attempts(subject, database, met).into_iter().take(TRIES_MAX) {
+    let trying = Trying { sources, subject, database, met };
+    for attempt in trying.attempts().into_iter().take(TRIES_MAX) {
         if works(&attempt).await {
-            let Attempt { how, is_whole: was_whole, fix, .. } = attempt;
-            return Some(Found { how, fix, was_whole });
+            let Attempt { how, is_whole: was_whole, fix, correction, .. } = attempt;
+            return Some(Found { how, fix, correction, was_whole });
         }
     }
     None
@@ -72,97 +99,170 @@ async fn works(attempt: &Attempt) -> bool {
     let asks = |class| matches!(class, Class::AuthRequired | Class::AuthFailed);
     match inspector.visit(attempt.host).await {
         Ok(_) => true,
-        Err(refused) => !attempt.is_whole && asks(refused.class),
-    }
-}
-
-fn attempts(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
-    match met.failed {
-        Failed::Unreached(Class::Unreachable | Class::Dns | Class::Timeout) => {
-            of_place(database, met)
+        // A pool that does not know what we say of limits says so before it asks for a password.
+        Err(refused) => {
+            !attempt.is_whole && (asks(refused.class) || refused.cause == Some(Cause::Pool))
         }
-        Failed::Unreached(_) => Vec::new(),
-        Failed::Refused(refused) => match (refused.class, refused.cause) {
-            (_, Some(Cause::Pool)) => of_pool(subject, database, met),
-            (Class::AuthFailed, None) => of_password(database, met),
-            (Class::TlsRequired, _) => of_tls(subject, database, met),
-            _ => Vec::new(),
-        },
     }
 }
 
-/// With the same password, host and transport.
-fn of_pool(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
-    let pooled = |url: &str| url::with_parameter(url, "pgbouncer", "true");
-    let database = PostgresDatabase {
-        url: Secret::new(pooled(database.url.expose())),
-        pgbouncer: true,
-        ..database.clone()
-    };
-    let how = "with pgbouncer=true".to_owned();
-    vec![Attempt { how, database, host: met.number, is_whole: true, fix: subject.line(pooled) }]
-}
-
-/// Other readings of the password that stands there.
-fn of_password(database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
-    let url = database.url.expose();
-    let (raw, text) = match (url::password(url), &database.password) {
-        (Some(raw), _) => (Some(raw.to_owned()), Secret::new(percent_decoded(raw))),
-        (None, Some(password)) => (None, password.clone()),
-        (None, None) => return Vec::new(),
-    };
-    let text = text.expose();
-    let others = [
-        ("with the password as it stands there, which needs its % encoded", raw),
-        ("with the password decoded once more", Some(percent_decoded(text))),
-        ("without the blanks around the password", Some(text.trim().to_owned())),
-        ("without the quotes around the password", Some(text.trim_matches(['"', '\'']).to_owned())),
-    ];
-    let of_one = |(how, other): (&str, Option<String>)| {
-        let other = other.filter(|other| other != text && !other.is_empty()).map(Secret::new)?;
-        let password = Some(other);
-        let url = Secret::new(url::without_password(url));
-        let database = PostgresDatabase { url, password, ..database.clone() };
-        Some(Attempt { how: how.to_owned(), database, host: met.number, is_whole: true, fix: None })
-    };
-    others.into_iter().filter_map(of_one).collect()
-}
-
-/// Better protected, but another transport.
-fn of_tls(subject: &Configured, database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
-    let of_one = |mode: &'static str| {
-        let with_mode = |url: &str| url::with_parameter(url, "sslmode", mode);
-        let bare = without_password(database);
-        let database = PostgresDatabase { url: Secret::new(with_mode(bare.url.expose())), ..bare };
-        let fix = subject.line(with_mode);
-        let how = format!("with sslmode={mode}");
-        Attempt { how, database, host: met.number, is_whole: false, fix }
-    };
-    ["verify-full", "require"].map(of_one).into()
-}
-
-/// Where a server may be that is not where it was expected.
-fn of_place(database: &PostgresDatabase, met: &Met) -> Vec<Attempt> {
-    const NEIGHBOURS: [&str; 4] = ["127.0.0.1", "postgres", "db", "host.docker.internal"];
-    let (host, port) = (met.host.name.as_str(), met.host.port);
-    if met.host.is_socket {
-        return Vec::new();
+impl Trying<'_> {
+    fn attempts(&self) -> Vec<Attempt> {
+        match self.met.failed {
+            Failed::Unreached(Class::Unreachable | Class::Dns | Class::Timeout) => self.of_place(),
+            Failed::Unreached(_) => Vec::new(),
+            Failed::Refused(refused) => match (refused.class, refused.cause) {
+                (_, Some(Cause::Pool)) => vec![self.of_pool()],
+                (Class::AuthFailed, None) => self.of_password(),
+                (Class::AuthRequired, None) => self.of_passwords_beside(None),
+                (Class::TlsRequired, _) => self.of_tls(),
+                _ => Vec::new(),
+            },
+        }
     }
-    let here = (port != PORT).then_some((host, PORT));
-    let is_near = host == "localhost" || NEIGHBOURS.contains(&host) || !host.contains('.');
-    let neighbours = NEIGHBOURS.iter().filter(|other| is_near && **other != host);
-    let places = here.into_iter().chain(neighbours.map(|other| (*other, port)));
-    let of_one = |(host, port): (&str, u16)| {
-        let place = place(host, port);
-        let bare = without_password(database);
-        let database =
-            PostgresDatabase { url: Secret::new(url::at(bare.url.expose(), &place)), ..bare };
-        Attempt { how: format!("at {place}"), database, host: 0, is_whole: false, fix: None }
-    };
-    places.map(of_one).collect()
-}
 
-fn without_password(database: &PostgresDatabase) -> PostgresDatabase {
-    let url = Secret::new(url::without_password(database.url.expose()));
-    PostgresDatabase { url, password: None, ..database.clone() }
+    /// Something that may put it right, so far at the same host, with what is tried there.
+    fn attempt(&self, how: impl Into<String>, database: PostgresDatabase) -> Attempt {
+        let (how, host) = (how.into(), self.met.number);
+        Attempt { how, database, host, is_whole: true, fix: None, correction: None }
+    }
+
+    /// With the same password, host and transport. Programs of others may not know the parameter.
+    fn of_pool(&self) -> Attempt {
+        let pooled = |url: &str| url::with_parameter(url, "pgbouncer", "true");
+        let database = PostgresDatabase {
+            url: Secret::new(pooled(self.database.url.expose())),
+            pgbouncer: true,
+            ..self.database.clone()
+        };
+        let correction = self.in_url(|url| self.sources.is_ours().then(|| pooled(url)));
+        let fix = self.subject.line(|url| Some(pooled(url)));
+        Attempt { fix, correction, ..self.attempt("with pgbouncer=true", database) }
+    }
+
+    /// Other readings of the password that stands there, and other passwords beside it.
+    fn of_password(&self) -> Vec<Attempt> {
+        let raw = url::password(self.database.url.expose());
+        let text = match (raw, &self.database.password) {
+            (Some(raw), _) => Secret::new(percent_decoded(raw)),
+            (None, Some(password)) => password.clone(),
+            (None, None) => return Vec::new(),
+        };
+        let text = text.expose();
+        let others = [
+            ("as it stands there, which needs its % encoded", raw.map(str::to_owned)),
+            ("decoded once more", Some(percent_decoded(text))),
+            ("without the blanks around it", Some(text.trim().to_owned())),
+            ("without the quotes around it", Some(text.trim_matches(['"', '\'']).to_owned())),
+        ];
+        let of_one = |(how, other): (&str, Option<String>)| {
+            let other =
+                other.filter(|other| other != text && !other.is_empty()).map(Secret::new)?;
+            let correction = match raw {
+                Some(_) => self.in_url(|url| url::with_password(url, other.expose())),
+                None => Some(self.in_password(&other)),
+            };
+            let how = format!("with the password {how}");
+            Some(Attempt { correction, ..self.attempt(how, self.with_password(other)) })
+        };
+        let readings = others.into_iter().filter_map(of_one);
+        readings.chain(self.of_passwords_beside(Some(text))).collect()
+    }
+
+    /// Passwords of other settings that are for this very server, but for `known`, which is in force.
+    fn of_passwords_beside(&self, known: Option<&str>) -> Vec<Attempt> {
+        let last = Last::of(&self.sources.written);
+        let user = url::user(self.database.url.expose()).map(percent_decoded);
+        // Who says where, or as whom, says for whom the password beside it is.
+        let agrees = |names: &[&str], own: &str| {
+            names.iter().filter_map(|name| last.value(name)).all(|value| value == own)
+        };
+        let is_of_it = agrees(&["POSTGRES_HOST", "PGHOST"], &self.met.host.name)
+            && user.is_some_and(|user| agrees(&["POSTGRES_USER", "PGUSER"], &user));
+        let others = PASSWORDS.into_iter().filter(|name| is_of_it || *name == OWN_PASSWORD);
+        let of_one = |name: &'static str| {
+            let password = last.expanded(last.find(name)?);
+            if password.expose().is_empty() || Some(password.expose().as_str()) == known {
+                return None;
+            }
+            let is_written = last.is_in_file(name) && self.database.password.is_none();
+            let correction = self
+                .in_url(|url| url::with_password(url, password.expose()).filter(|_| is_written));
+            let fix = self.subject.line(|url| url::with_password(url, "PASSWORD"));
+            let how = format!("with the password of {name}");
+            Some(Attempt { fix, correction, ..self.attempt(how, self.with_password(password)) })
+        };
+        others.filter_map(of_one).collect()
+    }
+
+    /// Better protected, but another transport.
+    fn of_tls(&self) -> Vec<Attempt> {
+        let of_one = |mode: &'static str| {
+            let with_mode = |url: &str| url::with_parameter(url, "sslmode", mode);
+            let bare = self.without_password();
+            let url = Secret::new(with_mode(bare.url.expose()));
+            let correction = self.in_url(|url| Some(with_mode(url)));
+            let attempt = self
+                .attempt(format!("with sslmode={mode}"), PostgresDatabase { url, ..bare.clone() });
+            Attempt {
+                is_whole: false,
+                fix: self.subject.line(|url| Some(with_mode(url))),
+                correction,
+                ..attempt
+            }
+        };
+        ["verify-full", "require"].map(of_one).into()
+    }
+
+    /// Where a server may be that is not where it was expected.
+    fn of_place(&self) -> Vec<Attempt> {
+        const NEIGHBOURS: [&str; 4] = ["127.0.0.1", "postgres", "db", "host.docker.internal"];
+        let (host, port) = (self.met.host.name.as_str(), self.met.host.port);
+        if self.met.host.is_socket {
+            return Vec::new();
+        }
+        let other_port = if port == PORT { POOL_PORT } else { PORT };
+        let is_near = host == "localhost" || NEIGHBOURS.contains(&host) || !host.contains('.');
+        let neighbours = NEIGHBOURS.iter().filter(|other| is_near && **other != host);
+        let of_one = |host: &&str| {
+            let place = place(host, port);
+            let bare = self.without_password();
+            let url = Secret::new(url::at(bare.url.expose(), &place));
+            let attempt = self.attempt(format!("at {place}"), PostgresDatabase { url, ..bare });
+            Attempt { host: 0, is_whole: false, ..attempt }
+        };
+        self.at_port(other_port).into_iter().chain(neighbours.map(of_one)).collect()
+    }
+
+    /// At the same host. That a server is there says that it is this one only where one of the two ports
+    /// was written for the other.
+    fn at_port(&self, port: u16) -> Option<Attempt> {
+        let moved = |url: &str| url::with_port(url, port);
+        let bare = self.without_password();
+        let database = PostgresDatabase { url: Secret::new(moved(bare.url.expose())?), ..bare };
+        let is_pair = [PORT, POOL_PORT].contains(&self.met.host.port);
+        let correction = self.in_url(|url| moved(url).filter(|_| is_pair));
+        let attempt = self.attempt(format!("at {}", place(&self.met.host.name, port)), database);
+        let fix = self.subject.line(moved);
+        Some(Attempt { host: 0, is_whole: false, fix, correction, ..attempt })
+    }
+
+    /// A change of the URL where it stands.
+    fn in_url(&self, change: impl FnOnce(&str) -> Option<String>) -> Option<Correction> {
+        Some((Configured::of(self.sources, URL), self.subject.corrected(change)?))
+    }
+
+    /// Another value of `DATABASE_PASSWORD`.
+    fn in_password(&self, password: &Secret<String>) -> Correction {
+        (Configured::of(self.sources, OWN_PASSWORD), password.clone())
+    }
+
+    fn with_password(&self, password: Secret<String>) -> PostgresDatabase {
+        PostgresDatabase { password: Some(password), ..self.without_password() }
+    }
+
+    fn without_password(&self) -> PostgresDatabase {
+        let url = Secret::new(url::without_password(self.database.url.expose()));
+        PostgresDatabase { url, password: None, ..self.database.clone() }
+    }
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::super::configured::Configured;
 use super::super::finding::Finding;
+use super::super::sources::Sources;
 use super::super::spread::Spread;
 use super::attempt;
 use super::refusal::{self, Met};
@@ -38,6 +39,7 @@ const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(30);
 
 /// Visits them, and tells what is wrong.
 pub(super) async fn examine(
+    sources: &Sources,
     subject: &Configured,
     database: &PostgresDatabase,
     found: &mut Vec<Finding>,
@@ -62,11 +64,17 @@ pub(super) async fn examine(
         }
     }
     for met in &refused {
-        let finding = refusal::explain(&inspector, met).await;
-        let tried = attempt::search(subject, database, met).await;
+        let mut finding = refusal::explain(&inspector, met).await;
+        if matches!(met.failed, Failed::Unreached(Class::Unreachable)) {
+            finding.why.push_str(sources.machine.remark(&met.host.name));
+        }
+        let tried = attempt::search(sources, subject, database, met).await;
         found.push(match tried {
             Some(tried) => tried.add_to(finding),
-            None => finding,
+            None => Finding {
+                fix: finding.fix.take().or_else(|| refusal::line(subject, met)),
+                ..finding
+            },
         });
     }
 }

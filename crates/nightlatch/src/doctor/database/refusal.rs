@@ -8,11 +8,14 @@ use nightlatch_store::postgres::inspect::{
     PostgresCause as Cause, PostgresHost, PostgresInspector, PostgresRefusal, TlsDemand,
 };
 
+use super::super::configured::Configured;
 use super::super::finding::Finding;
 use super::super::shown::place;
 use super::postgres::Failed;
 use super::rights::identifier;
+use super::url;
 use crate::config::ProblemLevel::{Error, Warn};
+use crate::config::postgres_url::is_role;
 use crate::remedy::of_database;
 
 /// A host that cannot be used.
@@ -46,6 +49,17 @@ pub(super) async fn explain(inspector: &PostgresInspector, met: &Met) -> Finding
         return read_only(inspector, met, &place).await;
     }
     of_cause(inspector, refused, &place).unwrap_or_else(|| of_class(refused.class, &place))
+}
+
+/// The line to write where one of a class puts it right, though it is not known what is in it.
+pub(super) fn line(subject: &Configured, met: &Met) -> Option<String> {
+    let Failed::Refused(refused) = met.failed else { return None };
+    subject.line(|url| match refused.class {
+        Class::AuthRequired => url::with_password(url, "PASSWORD"),
+        Class::TlsRequired => Some(url::with_parameter(url, "sslmode", "verify-full")),
+        Class::TlsUntrusted => Some(url::with_parameter(url, "sslrootcert", "/path/to/ca.pem")),
+        _ => None,
+    })
 }
 
 /// The host and port, where they may be shown.
@@ -108,12 +122,16 @@ fn of_cause(
     refused: PostgresRefusal,
     place: &str,
 ) -> Option<Finding> {
-    let role = identifier(inspector.user().unwrap_or("USER"));
+    // A password may stand where the user belongs.
+    let role = identifier(inspector.user().filter(|user| is_role(user)).unwrap_or("USER"));
     let database = identifier(inspector.database().unwrap_or("NAME"));
     let finding = |id, why: String| Finding::new(id, Error, why);
     Some(match refused.cause? {
         Cause::NoSuchDatabase => {
-            let why = format!("names the database {database}, which {place} does not have");
+            let why = format!(
+                "names the database {database}, which {place} does not have: is it misspelt, or not made \
+                 yet?"
+            );
             finding("database-missing", why)
                 .run(format!("CREATE DATABASE {database} OWNER {role};"))
         }

@@ -67,7 +67,7 @@ pub(super) fn judge_transport(
          changes everything",
         place_of(elsewhere)
     );
-    let fix = subject.line(|url| with_parameter(url, "sslmode", "verify-full"));
+    let fix = subject.line(|url| Some(with_parameter(url, "sslmode", "verify-full")));
     Some(Finding { fix, ..Finding::new("database-tls-weak", Warn, why) })
 }
 
@@ -103,7 +103,7 @@ fn of_pool(
         (false, Pooling::Seen) => {
             let why = "leads to a pool that changes connections with each transaction (PgBouncer): \
                        what is left in one would meet others, and news of other nodes come late";
-            let fix = subject.line(|url| with_parameter(url, "pgbouncer", "true"));
+            let fix = subject.line(|url| Some(with_parameter(url, "pgbouncer", "true")));
             Some(Finding { fix, ..Finding::new("database-pool-undeclared", Warn, why) })
         }
         (true, Pooling::NotSeen) => {
@@ -154,4 +154,26 @@ pub(super) fn facts(state: &PostgresState) -> String {
 
 fn version(state: &PostgresState) -> String {
     format!("{}.{}", state.version / 10_000, state.version % 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No server of the first kind is packaged any more.
+    #[test]
+    fn versions_that_nobody_corrects_any_more_are_told() {
+        let of = |version| of_version(&PostgresState { version, ..PostgresState::default() });
+        for old in [90_624, 100_023, 120_022] {
+            assert_eq!(of(old).map(|finding| finding.id), Some("database-old"), "{old}");
+        }
+        assert!(of(120_022).is_some_and(|finding| finding.why.contains("PostgreSQL 12.22,")));
+        assert!([130_000, 150_018, 180_001].into_iter().all(|version| of(version).is_none()));
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_listened_to_is_told_with_the_class() {
+        let finding = deaf(FailureClass::Forbidden);
+        assert!(finding.id == "database-listen" && finding.why.contains("(forbidden)"));
+    }
 }

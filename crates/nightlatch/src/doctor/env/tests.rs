@@ -54,6 +54,41 @@ fn a_finding_says_where_and_what_to_write() {
 }
 
 #[test]
+fn a_line_of_another_language_is_told_where_it_matters() {
+    for (text, level) in [
+        ("REDIS_URL: redis://:hunter2@h?ssl_cert_reqs=none", Warn),
+        ("SESSION_SECRET_KEY: hunter2", Warn),
+        ("set REDIS_URL=redis://h", Warn),
+        ("$env:REDIS_URL=\"redis://h\"", Warn),
+        ("setx REDIS_URL redis://h", Warn),
+        ("GREETING: hello", Info),
+        ("set -x", Info),
+        ("REDIS_URL redis://h", Info),
+    ] {
+        let found = examined(text);
+        let levels: Vec<_> = found.iter().map(|it| (it.id, it.level)).collect();
+        assert_eq!(levels, [("env-line", level)], "{text}");
+    }
+    let [finding] = &examined("REDIS_URL=redis://h:6379/0#main")[..] else {
+        panic!("there is one")
+    };
+    assert_eq!(finding.fix.as_deref(), Some("REDIS_URL=redis://h:6379/0"));
+}
+
+#[test]
+fn names_of_others_are_told_where_ours_are_not_set() {
+    let ours = "NIGHTLATCH_LISTEN=127.0.0.1:8080\n";
+    let found = examined(&format!("{ours}DB_URL=postgres://u:hunter2@h/d\nREDIS_PASS=hunter2\n"));
+    let told: Vec<_> = found.iter().map(|it| (it.id, it.level, it.fix.as_deref())).collect();
+    let alias = |fix| ("setting-alias", Info, Some(fix));
+    assert_eq!(told, [alias("DATABASE_URL=..."), alias("REDIS_PASSWORD=...")]);
+    let both = "DB_URL=postgres://u:hunter2@h/d\nDATABASE_URL=sqlite://x.db\n";
+    assert_eq!(ids(&format!("{ours}{both}")), [""; 0]);
+    // Nobody's business.
+    assert_eq!(ids("DB_URL=postgres://u:hunter2@h/d\nPORT=3000\n"), [""; 0]);
+}
+
+#[test]
 fn files_are_read_as_they_were_saved() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(".env");
@@ -65,13 +100,13 @@ fn files_are_read_as_they_were_saved() {
         (b"# \xE9\nREDIS_URL=redis://h\n".to_vec(), &["env-encoding"]),
     ] {
         std::fs::write(&path, bytes).expect("our folder takes a file");
-        let diagnosis = Diagnosis::of(examine_env_file(&path, false));
+        let diagnosis = Diagnosis::of(examine_env_file(&path, false, &Machine::at(folder.path())));
         let ids: Vec<_> = diagnosis.findings().iter().map(|finding| finding.id).collect();
         assert_eq!(ids, expected);
         ids.into_iter().for_each(assert_is_documented);
     }
     std::fs::remove_file(&path).expect("it is there");
-    let diagnosis = Diagnosis::of(examine_env_file(&path, false));
+    let diagnosis = Diagnosis::of(examine_env_file(&path, false, &Machine::at(folder.path())));
     assert_eq!(diagnosis.findings()[0].id, "env-file-missing");
     assert_is_documented("env-file-missing");
     assert!(diagnosis.is_failure(false));

@@ -4,8 +4,9 @@
 
 use std::io;
 
-use nightlatch_core::FailureClass as Class;
+use nightlatch_core::{FailureClass as Class, Secret};
 use nightlatch_store::net::{OtherService, other_service};
+use nightlatch_store::redis::RedisTls;
 use nightlatch_store::redis::inspect::{Reached, RedisCause, RedisInspector, RedisRefusal};
 
 use super::super::finding::Finding;
@@ -14,6 +15,7 @@ use super::super::spread::milliseconds;
 use super::server;
 use super::subject::Subject;
 use crate::config::ProblemLevel::{Error, Warn};
+use crate::config::redis_url::RedisUrl;
 use crate::remedy;
 
 /// The sentence continues the name of the setting.
@@ -55,6 +57,27 @@ pub(super) async fn explain(
         class => remedy::of_redis(class).finding,
     };
     Finding::new(id, level, sentence(refused.class, subject, &at))
+}
+
+/// The line to write where one of a class puts it right, though it is not known what is in it.
+pub(super) fn line(subject: &Subject, class: Class) -> Option<String> {
+    let url = &subject.url;
+    match class {
+        Class::AuthRequired if url.password.is_none() && url.username.is_none() => {
+            let password = Some(Secret::new("PASSWORD".to_owned()));
+            subject.line(&RedisUrl { password, ..url.clone() })
+        }
+        Class::TlsRequired => {
+            let tls = Some(RedisTls { verifies: true, authorities: None, client: None });
+            subject.line(&RedisUrl { tls, ..url.clone() })
+        }
+        Class::TlsUntrusted => {
+            let line = subject.line(url).filter(|line| !line.contains("ssl_ca_certs="))?;
+            let mark = if line.contains('?') { '&' } else { '?' };
+            Some(format!("{line}{mark}ssl_ca_certs=/path/to/ca.pem"))
+        }
+        _ => None,
+    }
 }
 
 /// They may have a password that is not the one of what they watch.

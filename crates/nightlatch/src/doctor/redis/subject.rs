@@ -1,10 +1,14 @@
 //! Which Redis the settings lead to, and what else they say of each.
+//!
+//! Several names may say the same, and a password may stand apart from its address: each server is visited once,
+//! with what is known of it.
 
 use nightlatch_core::Secret;
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::super::env::{is_redis, role};
 use super::super::finding::Finding;
+use super::super::redis_settings;
 use super::super::redis_text;
 use super::super::redis_urls::Role;
 use super::super::shown::{rewritten, shown};
@@ -69,7 +73,7 @@ impl Subject {
 
     /// The line with this URL instead.
     pub(super) fn line(&self, url: &RedisUrl) -> Option<String> {
-        let name = if self.is_url() { self.name.as_str() } else { URL };
+        let name = if self.is_url() { self.name.clone() } else { self.name.replace("HOST", "URL") };
         Some(format!("{name}={}", rewritten(url, self.text.expose())?))
     }
 
@@ -109,6 +113,18 @@ pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
     {
         subjects.insert(0, configured);
     }
+    let apart = redis_settings::addresses(&last).into_iter().filter(|(it, _)| it.name != HOST);
+    subjects.extend(apart.map(|(written, url)| Subject {
+        name: written.name.clone(),
+        place: written.place.clone(),
+        was: None,
+        config: RedisConfig::of_url(&url, deadline, key_prefix.clone()),
+        role: None,
+        is_ours: false,
+        url,
+        text: Secret::new(String::new()),
+        elsewhere: Vec::new(),
+    }));
     subjects.sort_by_key(|subject| !subject.is_ours);
     let known = credentials(&subjects, &last);
     for subject in &mut subjects {
@@ -119,7 +135,13 @@ pub(super) fn find(sources: &Sources) -> (Vec<Subject>, Vec<Finding>) {
 
 /// What the server itself would use, where that is said otherwise than by a URL.
 fn configured(sources: &Sources) -> Option<Subject> {
-    let config = sources.loaded.config.redis.as_ref()?;
+    let mut config = sources.loaded.config.redis.clone()?;
+    if !sources.is_ours() {
+        // Words for nothing, as Laravel has them.
+        let is_said = |it: &Secret<String>| !redis_settings::is_nothing(it.expose());
+        config.password = config.password.filter(is_said);
+        config.username = config.username.filter(is_said);
+    }
     let origin = |name: &str| {
         let mut in_force = sources.loaded.report.in_force.iter();
         in_force.find(|it| it.setting.name == name).map(|it| it.origin.clone())
@@ -127,11 +149,11 @@ fn configured(sources: &Sources) -> Option<Subject> {
     let is_set = |name: &str| origin(name).is_some_and(|it| it != crate::config::Origin::Default);
     let name = if is_set(URL) { URL } else { HOST };
     let (source, line) = origin(name)?.place();
-    let url = RedisUrl::from(config);
+    let url = RedisUrl::from(&config);
     Some(Subject {
         name: name.to_owned(),
         place: Place { source, line, column: None },
-        config: config.clone(),
+        config,
         url,
         text: Secret::new(String::new()),
         was: None,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use nightlatch_testkit::auth_service::{Conduct, FakeAuthService, SERVICE_SECRET};
 use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::client::Answer;
+use nightlatch_testkit::full_listener::FullListener;
 use nightlatch_testkit::server::NightlatchServer;
 use nightlatch_testkit::wait::wait_until;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::{delegating_to, knowing_alice, log_in, log_in_as};
@@ -265,9 +265,8 @@ async fn a_way_that_fails_is_told_apart() {
 /// Nobody answers the SYN: the queue of those who want to connect is full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_never_comes_is_a_time_out_of_its_own() {
-    let (listener, _waiting) = full_listener().await;
-    let address = listener.local_addr().expect("it is bound");
-    let server = delegating_to(&format!("http://{address}"))
+    let full = FullListener::start().await;
+    let server = delegating_to(&format!("http://127.0.0.1:{}", full.port()))
         .set("AUTH_SERVICE_CONNECT_TIMEOUT", "0.4")
         .set("AUTH_SERVICE_MAX_ATTEMPTS", "1")
         .ready()
@@ -275,24 +274,6 @@ async fn a_connection_that_never_comes_is_a_time_out_of_its_own() {
     let answer = log_in(&server).await;
     assert_eq!((answer.status, answer.code()), (504, "upstream_connect_timeout".to_owned()));
     assert_explained("SYN dropped", &answer);
-}
-
-/// A listener that takes nobody, and those who fill its queue.
-async fn full_listener() -> (TcpListener, Vec<TcpStream>) {
-    let socket = TcpSocket::new_v4().expect("there is room for a socket");
-    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-    let listener = socket.listen(1).expect("it listens");
-    let address = listener.local_addr().expect("it is bound");
-    let mut waiting = Vec::new();
-    // Until one is not taken any more.
-    loop {
-        let connecting = TcpStream::connect(address);
-        match tokio::time::timeout(Duration::from_millis(500), connecting).await {
-            Ok(connected) => waiting.push(connected.expect("it is taken into the queue")),
-            Err(_) => return (listener, waiting),
-        }
-        assert!(waiting.len() < 100, "the queue never fills");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use nightlatch_testkit::auth_service::{Conduct, FakeAuthService, SERVICE_ID, SERVICE_SECRET};
 use nightlatch_testkit::authority::Authority;
+use nightlatch_testkit::full_listener::FullListener;
 use nightlatch_testkit::nginx::Nginx;
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
 
 use super::{Verdict, doctor};
+use crate::record::launch;
 
 fn text(url: &str) -> String {
     format!(
@@ -119,6 +121,17 @@ async fn what_keeps_it_from_being_asked_is_told_apart() {
     }
 }
 
+/// Nobody answers the SYN: the queue of those who want to connect is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_takes_no_connection_is_told_from_one_that_refuses_it() {
+    let full = FullListener::start().await;
+    for scheme in ["http", "https"] {
+        let url = text(&format!("{scheme}://127.0.0.1:{}", full.port()));
+        let found = assert_wrong(&url, &["auth-service-no-answer"]);
+        assert!(told(&found, "auth-service-no-answer", "why").contains("a firewall drops it"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_told_apart_in_all_its_ways() {
     let service = FakeAuthService::start().await;
@@ -139,9 +152,17 @@ async fn tls_is_told_apart_in_all_its_ways() {
         let url = text(&format!("https://localhost:{port}"));
         assert_wrong(&format!("{url}AUTH_SERVICE_CA_FILE={}\n", ca.display()), ids);
     }
-    let redis = RedisServer::launch();
-    let url = text(&format!("https://localhost:{}", redis.port()));
-    let found = doctor("auth-service", &format!("{url}AUTH_SERVICE_CA_FILE={}\n", ca.display()));
-    assert_eq!(found.code, Some(1), "{:#?}", found.findings);
+    // Whatever speaks no TLS, and that one of these waits for more.
+    let (redis, plain) = (RedisServer::launch(), Nginx::caching_for_everybody(service.port()));
+    let web = launch().ready().await;
+    for port in [plain.port(), web.address().port(), redis.port()] {
+        let url = text(&format!("https://localhost:{port}"));
+        let found = assert_wrong(&url, &["auth-service-tls-not-spoken"]);
+        let why = told(&found, "auth-service-tls-not-spoken", "why");
+        assert!(why.contains("correct the port") && !why.contains("http://"), "{why}");
+    }
+    let url = text(&service.url().replace("http:", "https:"));
+    let found = assert_wrong(&url, &["auth-service-hangs"]);
+    assert!(told(&found, "auth-service-hangs", "why").contains("speaks no TLS"));
     assert_eq!(service.logins().len(), 1, "credentials go only to whom we believe");
 }

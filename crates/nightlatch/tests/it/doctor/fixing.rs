@@ -6,7 +6,27 @@ use std::os::unix::fs::PermissionsExt;
 use nightlatch_testkit::authority::Authority;
 use nightlatch_testkit::redis::RedisServer;
 
-use super::{doctor, doctor_in, run};
+use super::{Verdict, doctor, doctor_in, run};
+
+mod auth_service;
+mod database;
+mod env;
+
+/// Writes what can be written, and returns the file as it is then, and what is wrong with it.
+fn fixed(topic: &str, text: &str) -> (String, Verdict) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(".env");
+    fs::write(&path, text).expect("our folder takes a file");
+    let found = doctor_in(folder.path(), &[topic, "--env-file", ".env", "--fix"]);
+    let after = fs::read_to_string(&path).expect("it is there");
+    let copy = folder.path().join(".env.bak-1");
+    assert_eq!(copy.exists(), after != text, "a copy, if anything was written: {after}");
+    if let Ok(kept) = fs::read_to_string(&copy) {
+        let mode = fs::metadata(&copy).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((kept.as_str(), mode), (text, 0o600));
+    }
+    (after, found)
+}
 
 /// What a password holds that needs encoding.
 const PASSWORD: &str = "sesame/1@#%";

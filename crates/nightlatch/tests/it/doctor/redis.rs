@@ -327,3 +327,49 @@ async fn replicas_sentinels_and_clusters_are_told_apart() {
     let alone = RedisServer::launch();
     assert_wrong(&format!("redis+cluster://127.0.0.1:{}", alone.port()), &["redis-is-no-cluster"]);
 }
+
+#[test]
+fn settings_apart_lead_to_a_redis_too() {
+    let redis = RedisServer::launch_with(&[("requirepass", "sesame")]);
+    let open = RedisServer::launch();
+    let port = redis.port();
+    let of = |text: &str| doctor("redis", text);
+    let found = of(&format!("QUEUE_REDIS_HOST=127.0.0.1\nQUEUE_REDIS_PORT={port}\n"));
+    assert_eq!(found.wrong(), ["redis-auth-required"], "{:#?}", found.findings);
+    let finding = found.find("redis-auth-required");
+    let line = format!("QUEUE_REDIS_URL=redis://:PASSWORD@127.0.0.1:{port}");
+    assert_eq!((&finding["name"], &finding["fix"]), (&"QUEUE_REDIS_HOST".into(), &line.into()));
+    let found = of(&format!(
+        "QUEUE_REDIS_HOST=127.0.0.1\nQUEUE_REDIS_PORT={port}\nQUEUE_REDIS_PASSWORD=sesame\n"
+    ));
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    // Laravel's word for none.
+    let port = open.port();
+    let found = of(&format!("REDIS_HOST=127.0.0.1\nREDIS_PORT={port}\nREDIS_PASSWORD=null\n"));
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    // What cannot be followed is told, not taken for nothing.
+    let found = of("REDIS_HOST=redis://127.0.0.1\nREDIS_PASSWORD=<password>\n");
+    let wrong = found.wrong();
+    assert!(wrong.contains(&"redis-host") && wrong.contains(&"value-placeholder"), "{wrong:?}");
+    of(&format!("REDIS_URI=redis://127.0.0.1:{port}\n")).find("redis-answers");
+    let found = of("LOG_LEVEL=info\n");
+    assert!(found.find("redis-none")["why"].as_str().is_some_and(|why| why.contains("REDIS_HOST")));
+}
+
+/// What is to be written is told even where it could not be tried.
+#[test]
+fn a_line_is_shown_for_what_only_its_owner_knows() {
+    let authority = Authority::new();
+    let redis = RedisServer::launch_with(&[("requirepass", "sesame")]);
+    let line = |found: &Verdict, id: &str| found.find(id)["fix"].as_str().map(str::to_owned);
+    let at = format!("127.0.0.1:{}/0", redis.port());
+    let found = of_url(&format!("redis://{at}"));
+    let told = line(&found, "redis-auth-required");
+    assert_eq!(told.as_deref(), Some(&*format!("REDIS_URL=redis://:PASSWORD@{at}")));
+    let tls = RedisServer::launch_tls(&authority, ("localhost", 2), &[("tls-auth-clients", "no")]);
+    let at = format!("localhost:{}/0", tls.port());
+    let told = line(&of_url(&format!("redis://{at}")), "redis-tls-required");
+    assert_eq!(told.as_deref(), Some(&*format!("REDIS_URL=rediss://{at}")));
+    let told = line(&of_url(&format!("rediss://{at}")), "redis-tls-untrusted");
+    assert_eq!(told, Some(format!("REDIS_URL=rediss://{at}?ssl_ca_certs=/path/to/ca.pem")));
+}

@@ -8,7 +8,11 @@ fn told(files: &[(&str, &str)]) -> Vec<String> {
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text).expect("our folder takes a file");
     }
-    let diagnosis = Diagnosis::of(examine_env_file(&folder.path().join(files[0].0), false));
+    let diagnosis = Diagnosis::of(examine_env_file(
+        &folder.path().join(files[0].0),
+        false,
+        &Machine::at(folder.path()),
+    ));
     for finding in diagnosis.findings() {
         assert!(!format!("{finding:?}").contains(MARK), "a secret is shown: {finding:?}");
         assert_is_documented(finding.id);

@@ -85,11 +85,11 @@ fn a_file_of_production_without_mistakes_has_no_finding() {
 proptest! {
     #[test]
     fn any_value_of_ours_is_judged_without_showing_it(
-        at in 0..crate::config::setting::all().count(),
+        at in 0..setting::all().count(),
         before in "[ -~]{0,6}",
         after in "[ -~]{0,6}",
     ) {
-        let setting = crate::config::setting::all().nth(at).expect("it is one of them");
+        let setting = setting::all().nth(at).expect("it is one of them");
         let text = format!("{SOUND}{}={before}hunter2{after}\n", setting.name);
         if !matches!(setting.name, "PUBLIC_URL" | "SESSION_COOKIE_NAME") {
             let _ = ids(&text);

@@ -1,13 +1,17 @@
 //! A PostgreSQL that lets us in: its schema, rights, limits, pools, and clock.
 
+use std::time::Duration;
+
+use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::clock::FakeClock;
 use nightlatch_testkit::pgbouncer::PgBouncer;
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::process::free_port;
+use nightlatch_testkit::wait::wait_until;
 
 use super::super::doctor;
 use super::{assert_wrong, fix, judge, why};
-use crate::person::{PASSWORD, Person};
+use crate::person::{LIMIT, PASSWORD, Person};
 use crate::record::launch;
 
 fn migrate(url: &str) {
@@ -184,4 +188,62 @@ fn a_way_that_proves_nothing_is_told_in_production() {
     let url = server.url(&server.create_database());
     let found = doctor("database", &format!("ENVIRONMENT=production\nDATABASE_URL={url}\n"));
     judge("here", found, &[]);
+}
+
+/// A pool that leaves out what it is asked for instead of refusing it, as people configure it.
+#[test]
+fn limits_that_a_pool_swallows_are_to_be_set_on_the_role() {
+    let server = PostgresServer::launch();
+    let database = server.create_database();
+    let lenient = ("ignore_startup_parameters", "options,extra_float_digits");
+    let undeclared = PgBouncer::launch_with(&server, 3, &[lenient]);
+    let url = undeclared.url(&database);
+    let found = assert_wrong(&url, &["database-pool-undeclared", "database-timeouts"]);
+    assert!(why(&found, "database-pool-undeclared").contains("news of other nodes come late"));
+    // One that keeps connections is no such pool, and swallows them, too.
+    let by_session = PgBouncer::launch_with(&server, 3, &[lenient, ("pool_mode", "session")]);
+    let of_sessions = by_session.url(&database);
+    let found = assert_wrong(&of_sessions, &["database-timeouts"]);
+    server.sql("postgres", fix(&found, "database-timeouts"));
+    drop(by_session);
+    let by_session = PgBouncer::launch_with(&server, 3, &[lenient, ("pool_mode", "session")]);
+    assert_wrong(&by_session.url(&database), &[]);
+    server.sql("postgres", "ALTER ROLE postgres SET statement_timeout = '500ms'");
+    let pool = PgBouncer::launch(&server, 3);
+    let declared = format!("{}?pgbouncer=true", pool.url(&database));
+    let found = assert_wrong(&declared, &["database-timeouts"]);
+    assert!(why(&found, "database-timeouts").contains("after 500 ms"));
+    server.sql("postgres", fix(&found, "database-timeouts"));
+    drop(pool);
+    let pool = PgBouncer::launch(&server, 3);
+    assert_wrong(&format!("{}?pgbouncer=true", pool.url(&database)), &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_late_or_falls_silent_is_told() {
+    let server = PostgresServer::shared();
+    let database = server.create_database();
+    let proxy = ChaosProxy::start(server.port()).await;
+    let port = |port: u16| format!(":{port}/");
+    let url = server.url(&database).replace(&port(server.port()), &port(proxy.port()));
+    assert_wrong(&url, &[]);
+    proxy.set(Fault::Late { there: Duration::ZERO, back: Duration::from_millis(120) }).await;
+    let found = assert_wrong(&url, &["database-slow"]);
+    assert!(why(&found, "database-slow").contains("round trips: median"));
+    proxy.set(Fault::SilentAfter("server_version_num")).await;
+    let found = assert_wrong(&url, &["database-hangs"]);
+    assert!(why(&found, "database-hangs").contains("lets us in and does not answer"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_stopping_is_waited_for() {
+    let server = PostgresServer::launch();
+    let url = server.url("postgres");
+    let held = server.try_session(&url).await.expect("it is up");
+    server.begin_stop();
+    wait_until("nobody else is let in", LIMIT, async || server.try_session(&url).await.is_err())
+        .await;
+    let found = assert_wrong(&url, &["database-starting"]);
+    assert_eq!(found.find("database-starting")["level"], "warn");
+    drop(held);
 }

@@ -20,7 +20,14 @@ fn who_may_not_log_in_is_told_why() {
     assert_wrong(&url("app", "sesame-no", "postgres"), &["database-auth-failed"]);
     assert_wrong(&url("nobody", "sesame-no", "postgres"), &["database-auth-failed"]);
     let bare = format!("postgres://app@127.0.0.1:{}/postgres", server.port());
-    assert_wrong(&bare, &["database-auth-required"]);
+    let found = assert_wrong(&bare, &["database-auth-required"]);
+    let line = format!("DATABASE_URL=postgres://app:PASSWORD@127.0.0.1:{}/postgres", server.port());
+    assert_eq!(fix(&found, "database-auth-required"), line);
+    // Where the user belongs: none of it is shown.
+    for password in ["Sesame%2F1", "sesame-0815"] {
+        let bare = format!("postgres://{password}@127.0.0.1:{}/postgres", server.port());
+        assert_wrong(&bare, &["database-auth-required"]);
+    }
     for (password, how) in [
         ("sesame%25201", "decoded once more"),
         ("%22sesame%201%22", "without the quotes"),
@@ -40,6 +47,8 @@ fn who_may_not_log_in_is_told_why() {
 
     server.put_file("pg_hba.conf", "host all postgres 127.0.0.1/32 scram-sha-256\n");
     server.reload();
+    let bare = format!("postgres://sesame-0815@127.0.0.1:{}/shop", server.port());
+    assert_wrong(&bare, &["database-no-access-rule"]);
     assert_wrong(&url("app", "sesame%201", "shop"), &["database-no-access-rule"]);
     server.put_file("pg_hba.conf", "host all all 127.0.0.1/32 trust\n");
     server.reload();
