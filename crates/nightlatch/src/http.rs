@@ -112,10 +112,7 @@ impl Layers {
         let is_page = pages::is_page(request.uri().path());
         let is_for_a_person = pages::is_for_a_person(&request);
 
-        // The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
-        // that asks with its client's method, that would mean to let it through.
-        let cors = self.cors.as_ref().filter(|_| !api::check::is_check(request.uri().path()));
-        let mut response = match cors {
+        let mut response = match self.cors_of(request.uri().path()) {
             None => self.enter(request, route).await?,
             Some(cors) => {
                 let inner = service_fn(|request| self.enter(request, route.clone()));
@@ -132,6 +129,12 @@ impl Layers {
         }
         response.headers_mut().insert(request_id::X_REQUEST_ID, id.into_value());
         Ok(response)
+    }
+
+    /// The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
+    /// that asks with its client's method, that would mean to let it through.
+    fn cors_of(&self, path: &str) -> Option<&CorsLayer> {
+        self.cors.as_ref().filter(|_| !api::check::is_check(path))
     }
 
     /// The innermost layer: a request that is within its limits reaches its handler.
@@ -155,12 +158,13 @@ fn table(app: &Arc<App>) -> Router<Arc<App>> {
     } else {
         Router::new()
     };
+    let reference = if app.settings.api_docs { openapi::routes() } else { Router::new() };
     api.merge(pages::routes(app))
+        .merge(reference)
         .merge(metrics)
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/api/openapi.json", get(openapi::document))
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
 }
