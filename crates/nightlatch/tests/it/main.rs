@@ -4,6 +4,7 @@
 //! sees what another did.
 
 mod accelerator;
+mod api_document;
 mod cli;
 mod delegated;
 mod doctor;
