@@ -78,7 +78,13 @@ pub use service::{Keys, Policy, Ports, Service};
 pub use session::{Client, LastUse, NewRefresh, NewSession, Session, SessionId, SessionVerdict};
 pub use session_token::{SessionToken, SessionTokens, TokenCheck, TokenHash};
 pub use store::{
-    ApplicationSession, AuditStore, BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser, Credentials, DataStore, Exchange, FeedStore, FoundSession, ImportOutcome, ImportUser, KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures, LostRevocations, LostUser, MirrorFound, MirrorKeys, MirrorStore, MirrorUpdate, Mirrored, NewApplicationSession, NewUser, Outcome, PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation, SaveData, SessionData, SessionDataTooLong, SessionEnd, SessionStore, StandingNote, StandingPage, StandingQuery, StoreError, StoreErrorKind, StoreResult, StoredKey, Sweep, SweepBefore, TokenStore, UserStore,
+    ApplicationSession, AuditStore, BoxFuture, CLOCKS_APART, ChangedPassword, CreateUser,
+    Credentials, DataStore, Exchange, FeedStore, FoundSession, ImportOutcome, ImportUser,
+    KNOWN_PREFIX_RETENTION, KnownRefresh, LookupFailures, LostRevocations, LostUser, MirrorFound,
+    MirrorKeys, MirrorStore, MirrorUpdate, Mirrored, NewApplicationSession, NewUser, Outcome,
+    PasswordChange, Record, RecordProbe, RecordStore, Rotated, Rotation, SaveData, SessionData,
+    SessionDataTooLong, SessionEnd, SessionStore, StandingNote, StandingPage, StandingQuery,
+    StoreError, StoreErrorKind, StoreResult, StoredKey, Sweep, SweepBefore, TokenStore, UserStore,
 };
 pub use subject::{Subject, SubjectError};
 #[cfg(feature = "system")]

@@ -31,7 +31,7 @@ mod tcp;
 pub mod throttle;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod tls;
-#[cfg(all(feature = "postgres", feature = "sqlite"))]
-pub mod transfer;
 #[cfg(feature = "tower-sessions")]
 pub mod tower_sessions;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+pub mod transfer;

@@ -4,9 +4,9 @@
 //! that dies, and no lock waits for one. What is promised about order rests on the feed's head
 //! row, see `postgres/session.rs`.
 
-mod audit;
 #[cfg(feature = "sqlite")]
 mod arriving;
+mod audit;
 mod call;
 mod connect;
 mod data;

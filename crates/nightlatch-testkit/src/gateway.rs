@@ -51,10 +51,16 @@ impl Gateway {
     /// Starts one in front of a Nightlatch and an application on ports of 127.0.0.1.
     #[must_use]
     pub fn launch(kind: Kind, nightlatch: u16, application: u16) -> Self {
+        Self::launch_broken(kind, (nightlatch, application), ("", ""))
+    }
+
+    /// The same with other words in its files, to show that a test notices.
+    #[must_use]
+    pub fn launch_broken(kind: Kind, ports: (u16, u16), change: (&str, &str)) -> Self {
         let program = kind.program();
         assert_installed(Command::new(program).arg(kind.version_flag()), program);
         (0..PORT_TRIES)
-            .find_map(|_| Self::try_launch(kind, nightlatch, application))
+            .find_map(|_| Self::try_launch(kind, ports, change))
             .expect("the proxy starts on one of several ports")
     }
 
@@ -64,7 +70,7 @@ impl Gateway {
         Curl::new(self.port, self.authority.path("ca.pem"))
     }
 
-    fn try_launch(kind: Kind, nightlatch: u16, application: u16) -> Option<Self> {
+    fn try_launch(kind: Kind, ports: (u16, u16), (from, to): (&str, &str)) -> Option<Self> {
         let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
         let authority = Authority::new();
         let (certificate, key) = authority.issue("*.example.org", DAYS);
@@ -75,8 +81,10 @@ impl Gateway {
         put("cert.pem", &certificate);
         put("key.pem", &key);
         put("both.pem", &format!("{certificate}{key}"));
-        for (name, text) in kind.files(folder.path(), port, (nightlatch, application)) {
-            put(name, &text);
+        let files = kind.files(folder.path(), port, ports);
+        assert!(files.iter().any(|(_, text)| text.contains(from)), "`{from}` is no longer there");
+        for (name, text) in files {
+            put(name, &if from.is_empty() { text } else { text.replace(from, to) });
         }
         give_to_server(folder.path());
         let process = ServerProcess::spawn(kind.command(folder.path()));

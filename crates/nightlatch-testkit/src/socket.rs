@@ -69,8 +69,13 @@ impl Socket {
 
     /// What comes next, pings apart.
     pub async fn hear(&mut self) -> Heard {
+        self.hear_within(LIMIT).await
+    }
+
+    /// What comes next, pings apart, if nothing has to come soon.
+    pub async fn hear_within(&mut self, limit: Duration) -> Heard {
         loop {
-            match timeout(LIMIT, self.0.next()).await.expect("something comes") {
+            match timeout(limit, self.0.next()).await.expect("something comes") {
                 Some(Ok(Message::Text(text))) => {
                     return Heard::Said(serde_json::from_str(&text).expect("it is JSON"));
                 }

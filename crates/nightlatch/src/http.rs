@@ -137,16 +137,19 @@ impl Layers {
 
     /// What may be refused to other origins.
     async fn pass(&self, request: Request, route: Route) -> Result<Response, Infallible> {
-        // The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
-        // that asks with its client's method, that would mean to let it through.
-        let cors = self.cors.as_ref().filter(|_| !api::check::is_check(request.uri().path()));
-        match cors {
+        match self.cors_of(request.uri().path()) {
             None => self.enter(request, route).await,
             Some(cors) => {
                 let inner = service_fn(|request| self.enter(request, route.clone()));
                 cors.layer(inner).oneshot(request).await
             }
         }
+    }
+
+    /// The question of a proxy is no browser's call, and CORS answers every OPTIONS with 200: to a proxy
+    /// that asks with its client's method, that would mean to let it through.
+    fn cors_of(&self, path: &str) -> Option<&CorsLayer> {
+        self.cors.as_ref().filter(|_| !api::check::is_check(path))
     }
 
     /// The innermost layer: a request that is within its limits reaches its handler.
@@ -170,12 +173,13 @@ fn table(app: &Arc<App>) -> Router<Arc<App>> {
     } else {
         Router::new()
     };
+    let reference = if app.settings.api_docs { openapi::routes() } else { Router::new() };
     api.merge(pages::routes(app))
+        .merge(reference)
         .merge(metrics)
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/api/openapi.json", get(openapi::document))
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
 }

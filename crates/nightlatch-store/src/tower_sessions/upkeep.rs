@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightlatch_core::{Timestamp, SweepBefore, Deadline, FEED_RETENTION, RecordClock, RecordStore as _};
+use nightlatch_core::{
+    Deadline, FEED_RETENTION, RecordClock, RecordStore as _, SweepBefore, Timestamp,
+};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 

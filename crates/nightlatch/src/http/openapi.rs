@@ -1,16 +1,24 @@
 //! The JSON endpoints with their OpenAPI 3.1 document: one table gives both, so that no endpoint is
 //! missing from the document.
 
+mod complete;
+mod page;
+mod sample;
+mod view;
+
 use std::sync::{Arc, LazyLock};
 
-use axum::http::header::CONTENT_TYPE;
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
-use axum::routing::any;
+use axum::routing::{any, get};
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::http::api::shape::ProblemShape;
 use crate::http::api::{
     check, events, login, logout, password, register, session, sessions, token, token_alias,
 };
@@ -21,7 +29,10 @@ use crate::http::app::App;
 #[openapi(
     info(
         title = "Nightlatch",
-        description = "Login and sessions that stay up when what is beneath them does not.",
+        description = "Login and sessions that stay up when what is beneath them does not.\n\n\
+            A browser keeps its session in a cookie and sends the session's `csrf_token` back in `X-CSRF-Token` with whatever changes something. A program keeps a pair of tokens and sends `Authorization: Bearer`; where there is such a header, it alone decides.\n\n\
+            **Not knowing is not \"no\".** 401 is said only when it is known that credentials, session or token are not good. While nobody can know, the answer is 503 with `Retry-After`, and cookies stay.\n\n\
+            What is not a success is a problem (RFC 9457) as `application/problem+json`; programs branch on its `code`. Members of a request that are not known are ignored, doubled ones refused. Every answer has an `X-Request-Id`, by which the operator finds it in the log.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
@@ -31,6 +42,7 @@ use crate::http::app::App;
     ),
     servers((url = "/")),
     paths(check::check),
+    components(schemas(ProblemShape)),
 )]
 struct Document;
 
@@ -82,15 +94,32 @@ fn document_of_any_method() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The whole document.
+fn document() -> utoipa::openapi::OpenApi {
+    let mut document = api().into_openapi();
+    complete::complete(&mut document);
+    document
+}
+
 /// The document as JSON, ending in a line break.
 pub(crate) fn document_text() -> String {
-    let mut text = api().into_openapi().to_pretty_json().expect("the document is plain data");
+    let mut text = document().to_pretty_json().expect("the document is plain data");
     text.push('\n');
     text
 }
 
+/// The document, and the page that shows it to people.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/api/openapi.json", get(json)).route("/api/docs", get(page::page))
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Both change with a release only.
+const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
 /// GET /api/openapi.json
-pub(crate) async fn document() -> impl IntoResponse {
+async fn json() -> impl IntoResponse {
     static TEXT: LazyLock<String> = LazyLock::new(document_text);
-    ([(CONTENT_TYPE, "application/json")], TEXT.as_str())
+    ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, CACHED)], TEXT.as_str())
 }

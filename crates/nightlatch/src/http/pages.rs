@@ -39,7 +39,7 @@ pub(crate) const fn asset_version() -> u32 {
 
 /// Whether a path is one that people look at: its problems are pages too.
 pub(crate) fn is_page(path: &str) -> bool {
-    path == "/" || path == "/status" || path.starts_with("/auth/")
+    matches!(path, "/" | "/status" | "/api/docs") || path.starts_with("/auth/")
 }
 
 /// Whether somebody follows a link, or has typed an address, who had better be told in words that there

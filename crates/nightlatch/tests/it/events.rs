@@ -3,11 +3,13 @@
 use nightlatch_testkit::redis::RedisServer;
 use nightlatch_testkit::server::NightlatchServer;
 use nightlatch_testkit::socket::{Heard, Socket};
+use nightlatch_testkit::wait::wait_until;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
+use crate::forward_auth::Parted;
 use crate::nodes::Pair;
-use crate::person::{Person, SESSION};
+use crate::person::{LIMIT, Person, SESSION};
 use crate::problem::assert_problem;
 use crate::record::{Record, launch, on_each_record};
 
@@ -148,4 +150,39 @@ async fn a_server_that_stops_says_that_it_goes() {
     let mut socket = watching(&alice, &server).await;
     server.ask_to_stop();
     assert_eq!(socket.hear().await, Heard::Closed(1001));
+}
+
+/// A server that does not reach its record, and believes no copy for longer than a second.
+async fn parted() -> (Parted, Person) {
+    let parted = Parted::serve(launch().set("NIGHTLATCH_MAX_STALENESS", "1")).await;
+    let alice = Person::logged_in(&parted.here, "alice").await;
+    (parted, alice)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_knowing_ends_no_socket_and_what_ended_meanwhile_is_told_when_it_is_known() {
+    let (parted, mut alice) = parted().await;
+    let mut socket = watching(&alice, &parted.here).await;
+    parted.part().await;
+    wait_until("nobody knows", LIMIT, async || {
+        alice.client.get("/api/v1/session").await.status == 503
+    })
+    .await;
+    let mut elsewhere = alice.on_another_device(&parted.there).await;
+    assert_eq!(elsewhere.revoke("/api/v1/sessions").await.status, 200);
+    assert_eq!(alice.client.get("/api/v1/session").await.status, 503);
+    parted.join().await;
+    assert_eq!(socket.hear().await, Heard::Said(json!({ "type": "revoked" })));
+    assert_eq!(socket.hear().await, Heard::Closed(ENDED));
+}
+
+/// The only test that waits for a minute: what ends it is the minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_knowing_for_a_minute_closes_a_socket_with_try_again_later() {
+    let (parted, alice) = parted().await;
+    let mut socket = watching(&alice, &parted.here).await;
+    parted.part().await;
+    let began = Instant::now();
+    assert_eq!(socket.hear_within(Duration::from_mins(2)).await, Heard::Closed(1013));
+    assert!(began.elapsed() >= Duration::from_secs(59), "{:?}", began.elapsed());
 }

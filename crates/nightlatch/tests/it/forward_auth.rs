@@ -10,16 +10,16 @@ use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::server::{Launch, NightlatchServer};
 
 /// Two servers over one record, which one of them can lose.
-struct Parted {
-    here: NightlatchServer,
-    there: NightlatchServer,
+pub(crate) struct Parted {
+    pub(crate) here: NightlatchServer,
+    pub(crate) there: NightlatchServer,
     way: ChaosProxy,
     /// Last: the servers have ended when their record goes.
     _postgres: Arc<PostgresServer>,
 }
 
 impl Parted {
-    async fn serve(launch: Launch) -> Self {
+    pub(crate) async fn serve(launch: Launch) -> Self {
         let postgres = PostgresServer::shared();
         let way = ChaosProxy::start(postgres.port()).await;
         let url = postgres.url(&postgres.create_database());
@@ -31,7 +31,12 @@ impl Parted {
     }
 
     /// From now on the server here does not reach the record.
-    async fn part(&self) {
+    pub(crate) async fn part(&self) {
         self.way.set(Fault::Refuse).await;
+    }
+
+    /// From now on it does again.
+    pub(crate) async fn join(&self) {
+        self.way.set(Fault::None).await;
     }
 }

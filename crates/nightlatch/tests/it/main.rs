@@ -4,6 +4,7 @@
 //! sees what another did.
 
 mod accelerator;
+mod api_document;
 mod audit;
 mod cli;
 mod delegated;
@@ -11,6 +12,7 @@ mod deploy;
 mod doctor;
 mod drain;
 mod events;
+mod examples;
 mod forward_auth;
 mod incidents;
 mod journey;

@@ -16,7 +16,7 @@ use nightlatch_core::service::{ActiveSession, WatchedSession};
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::shape::{ProblemShape, SessionShape};
+use super::shape::SessionShape;
 use crate::http::app::App;
 use crate::http::csrf;
 use crate::http::problem::{Code, Problem};
@@ -74,14 +74,12 @@ enum Event<'a> {
     get,
     path = "/api/v1/session/events",
     tag = "session",
+    security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 101, description = "A WebSocket. It says `{\"type\":\"session\",\"session\":{..}}`, and when the session ends `{\"type\":\"revoked\"}` or `{\"type\":\"expired\"}` and closes with 4401. While nobody knows it stays open, then closes with 1013."),
-        (status = 400, description = "bad_request: no WebSocket was asked for", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed: another site's page", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 429, description = "throttled: the session or the address has too many", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 400, description = "bad_request: no WebSocket was asked for"),
+        (status = 403, description = "csrf_failed: another site's page"),
+        (status = 429, description = "throttled: the session or the address has too many"),
     )
 )]
 pub(crate) async fn events(
@@ -167,7 +165,8 @@ impl Watch {
     async fn watch(&mut self) -> Option<Ending> {
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut number, mut unknown, mut unheard, mut messages) = (0_u32, 0, 0, 0);
+        let (mut number, mut unheard, mut messages) = (0_u32, 0, 0);
+        let mut patience = Patience::default();
         loop {
             tokio::select! {
                 biased;
@@ -182,12 +181,8 @@ impl Watch {
                     }
                 }
             }
-            match look(&self.app, &self.active).await {
-                Ok(WatchedSession::Active) => unknown = 0,
-                Ok(WatchedSession::Revoked) => return Some((Some(Event::Revoked), SESSION_ENDED)),
-                Ok(WatchedSession::Expired) => return Some((Some(Event::Expired), SESSION_ENDED)),
-                Err(()) if unknown >= UNKNOWN_MAX => return Some((None, TRY_AGAIN)),
-                Err(()) => unknown += 1,
+            if let Some(ending) = patience.after(look(&self.app, &self.active).await) {
+                return Some(ending);
             }
             number = number.wrapping_add(1);
             if number.is_multiple_of(LOOKS_PER_PING) {
@@ -205,6 +200,25 @@ impl Watch {
     }
 }
 
+/// How long nobody has known, in looks.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    /// Whether a look ends the socket. Not knowing is no end: it is closed with 1013 only where that lasts.
+    fn after(&mut self, look: Result<WatchedSession, ()>) -> Option<Ending> {
+        let Self(unknown) = self;
+        match look {
+            Ok(WatchedSession::Active) => *unknown = 0,
+            Ok(WatchedSession::Revoked) => return Some((Some(Event::Revoked), SESSION_ENDED)),
+            Ok(WatchedSession::Expired) => return Some((Some(Event::Expired), SESSION_ENDED)),
+            Err(()) if *unknown >= UNKNOWN_MAX => return Some((None, TRY_AGAIN)),
+            Err(()) => *unknown += 1,
+        }
+        None
+    }
+}
+
 /// An error: nobody knows.
 async fn look(app: &App, active: &ActiveSession) -> Result<WatchedSession, ()> {
     let deadline = Deadline::within(app.service.clock(), LOOK_EVERY);
@@ -213,4 +227,37 @@ async fn look(app: &App, active: &ActiveSession) -> Result<WatchedSession, ()> {
 
 fn text_of(event: &Event<'_>) -> Message {
     Message::Text(serde_json::to_string(event).unwrap_or_default().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_knowing_closes_a_socket_only_after_a_minute_of_it() {
+        let mut patience = Patience::default();
+        for _ in 0..UNKNOWN_MAX {
+            assert!(patience.after(Err(())).is_none());
+        }
+        assert!(patience.after(Ok(WatchedSession::Active)).is_none(), "the minute begins anew");
+        for _ in 0..UNKNOWN_MAX {
+            assert!(patience.after(Err(())).is_none());
+        }
+        assert!(matches!(patience.after(Err(())), Some((None, TRY_AGAIN))));
+        assert_eq!(LOOK_EVERY * UNKNOWN_MAX, Duration::from_mins(1));
+    }
+
+    #[test]
+    fn an_end_is_told_at_once_whatever_was_known_before() {
+        for is_unknown in [false, true] {
+            let mut patience = Patience::default();
+            if is_unknown {
+                assert!(patience.after(Err(())).is_none());
+            }
+            let ending = patience.after(Ok(WatchedSession::Revoked));
+            assert!(matches!(ending, Some((Some(Event::Revoked), SESSION_ENDED))));
+            let ending = Patience::default().after(Ok(WatchedSession::Expired));
+            assert!(matches!(ending, Some((Some(Event::Expired), SESSION_ENDED))));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use nightlatch_core::service::LoginRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::shape::{ProblemShape, SessionAnswer};
+use super::shape::SessionAnswer;
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
@@ -21,9 +21,11 @@ use crate::http::{csrf, login_flow};
 /// A login. Either field may hold the user name or the e-mail address.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct LoginBody {
+    #[schema(example = "alice")]
     username: Option<String>,
+    /// In place of `username`.
     email: Option<String>,
-    #[schema(format = Password)]
+    #[schema(value_type = String, required = true, format = Password, example = "correct horse battery staple")]
     password: Option<String>,
     /// Keeps the session for `SESSION_REMEMBER_AGE` instead of `SESSION_COOKIE_AGE`.
     remember: Option<bool>,
@@ -35,6 +37,7 @@ pub(crate) struct LoginAnswer<'a> {
     #[serde(flatten)]
     session: SessionAnswer<'a>,
     /// Dependencies that are away at this moment; usually empty.
+    #[schema(example = json!([]))]
     degraded: Vec<&'static str>,
 }
 
@@ -46,14 +49,12 @@ pub(crate) struct LoginAnswer<'a> {
     request_body = LoginBody,
     responses(
         (status = 200, body = LoginAnswer),
-        (status = 401, description = "invalid_credentials", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 401, description = "invalid_credentials"),
+        (status = 403, description = "csrf_failed"),
+        (status = 429, description = "throttled"),
+        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response"),
+        (status = 503, description = "login_busy, store_unavailable, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled"),
+        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout"),
     )
 )]
 pub(crate) async fn login(

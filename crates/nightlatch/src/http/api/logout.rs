@@ -8,7 +8,6 @@ use nightlatch_core::Deadline;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::shape::ProblemShape;
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::session::{Asks, EndsItself};
@@ -16,9 +15,12 @@ use crate::http::session::{Asks, EndsItself};
 /// A durable logout.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LogoutAnswer {
+    /// Always `true`.
+    #[schema(example = true)]
     revoked: bool,
     /// The seconds within which every other node refuses the session too: 0 if there is none, 2 if
     /// all others live, `NIGHTLATCH_MAX_STALENESS` if one fell silent within that time.
+    #[schema(example = 0)]
     within_s: u64,
 }
 
@@ -36,13 +38,10 @@ impl LogoutAnswer {
     post,
     path = "/api/v1/auth/logout",
     tag = "auth",
-    params(("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`")),
+    security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, body = LogoutAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "logout_pending, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 503, description = "logout_pending"),
     )
 )]
 pub(crate) async fn logout(

@@ -9,7 +9,7 @@ use nightlatch_core::service::ChangePasswordRequest;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::shape::{ProblemShape, SessionAnswer};
+use super::shape::SessionAnswer;
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
@@ -21,10 +21,10 @@ use crate::http::session::{Arrival, AuthenticatedWrite};
 /// A password change.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct PasswordBody {
-    #[schema(format = Password)]
+    #[schema(value_type = String, required = true, format = Password, example = "correct horse battery staple")]
     current_password: Option<String>,
     /// 8 characters to 1024 bytes, not easily guessed.
-    #[schema(format = Password)]
+    #[schema(value_type = String, required = true, format = Password, min_length = 8, max_length = 1024, example = "wrong zebra battery staple")]
     new_password: Option<String>,
 }
 
@@ -33,15 +33,15 @@ pub(crate) struct PasswordBody {
     post,
     path = "/api/v1/auth/password",
     tag = "auth",
+    security(("cookie" = []), ("bearer" = [])),
     request_body = PasswordBody,
-    params(("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`")),
     responses(
         (status = 200, body = SessionAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "wrong_password, csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field, weak_password", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "wrong_password"),
+        (status = 422, description = "weak_password"),
+        (status = 409, description = "managed_elsewhere"),
+        (status = 429, description = "throttled"),
+        (status = 503, description = "login_busy"),
     )
 )]
 pub(crate) async fn change(

@@ -9,7 +9,7 @@ use nightlatch_core::service::RegisterRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::shape::{ProblemShape, UserShape};
+use super::shape::UserShape;
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::csrf;
@@ -22,14 +22,15 @@ use crate::http::session::Arrival;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RegisterBody {
     /// 1 to 64 characters, no `@`, no blanks.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 64, example = "alice")]
     username: Option<String>,
-    #[schema(max_length = 254)]
+    #[schema(max_length = 254, example = "alice@example.org")]
     email: Option<String>,
     /// The name to show.
-    #[schema(max_length = 150)]
+    #[schema(max_length = 150, example = "Alice")]
     name: Option<String>,
     /// 8 characters to 1024 bytes, not easily guessed.
-    #[schema(format = Password)]
+    #[schema(value_type = String, required = true, format = Password, min_length = 8, max_length = 1024, example = "correct horse battery staple")]
     password: Option<String>,
 }
 
@@ -47,11 +48,11 @@ pub(crate) struct RegisterAnswer<'a> {
     request_body = RegisterBody,
     responses(
         (status = 201, body = RegisterAnswer),
-        (status = 403, description = "registration_closed, csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 409, description = "username_taken, email_taken", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field, weak_password", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 403, description = "registration_closed, csrf_failed"),
+        (status = 409, description = "username_taken, email_taken"),
+        (status = 422, description = "weak_password"),
+        (status = 429, description = "throttled"),
+        (status = 503, description = "login_busy, store_unavailable"),
     )
 )]
 pub(crate) async fn register(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::shape::{ProblemShape, SessionAnswer};
+use super::shape::SessionAnswer;
 use crate::http::app::App;
 use crate::http::json::json;
 use crate::http::session::Authenticated;
@@ -15,11 +15,9 @@ use crate::http::session::Authenticated;
     get,
     path = "/api/v1/session",
     tag = "session",
+    security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, body = SessionAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn session(

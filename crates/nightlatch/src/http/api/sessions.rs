@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::logout::LogoutAnswer;
-use super::shape::{ProblemShape, SessionShape};
+use super::shape::SessionShape;
 use crate::http::app::App;
 use crate::http::json::json;
 use crate::http::problem::{Code, Problem};
@@ -29,8 +29,10 @@ pub(crate) struct SessionsAnswer<'a> {
 
 /// Which sessions to end.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RevokeQuery {
     /// `true` ends the session of this request too.
+    #[param(value_type = bool, required = false)]
     current: Option<bool>,
 }
 
@@ -39,10 +41,9 @@ pub(crate) struct RevokeQuery {
     get,
     path = "/api/v1/sessions",
     tag = "session",
+    security(("cookie" = []), ("bearer" = [])),
     responses(
         (status = 200, body = SessionsAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(
@@ -60,17 +61,14 @@ pub(crate) async fn list(
     delete,
     path = "/api/v1/sessions/{id}",
     tag = "session",
+    security(("cookie" = []), ("bearer" = [])),
     params(
         ("id" = String, Path, description = "A session's id"),
-        ("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`"),
     ),
     responses(
         (status = 200, body = LogoutAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 404, description = "not_found", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "logout_pending, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 404, description = "not_found"),
+        (status = 503, description = "logout_pending"),
     )
 )]
 pub(crate) async fn revoke_one(
@@ -101,15 +99,14 @@ pub(crate) async fn revoke_one(
     delete,
     path = "/api/v1/sessions",
     tag = "session",
+    security(("cookie" = []), ("bearer" = [])),
     params(
         RevokeQuery,
-        ("X-CSRF-Token" = Option<String>, Header, description = "The csrf_token of the session; not needed with `Authorization: Bearer`"),
     ),
     responses(
         (status = 200, body = LogoutAnswer),
-        (status = 401, description = "no_session", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 400, description = "bad_request: `current` is neither `true` nor `false`"),
+        (status = 503, description = "logout_pending"),
     )
 )]
 pub(crate) async fn revoke_all(

@@ -1,5 +1,4 @@
 //! The shapes that several answers share.
-
 //!
 //! They borrow what they show and write ids and times from the stack: a session check is the most
 //! frequent answer of all, and every copy of a text would cost more than the text.
@@ -32,19 +31,24 @@ impl Serialize for Moment {
 
 /// A user, as the user may see it.
 #[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserShape<'a> {
     /// Stable, opaque identity.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid", example = "0198f7a2-53c1-7d6e-8f3a-1c2b3d4e5f60")]
     id: Id,
     /// The name as typed at registration.
+    #[schema(example = "alice")]
     username: &'a str,
     /// The e-mail address, if one was given.
+    #[schema(example = "alice@example.org")]
     email: Option<&'a str>,
     /// Whether the e-mail is known to be this person's.
     email_verified: bool,
     /// The name to show; may be empty.
+    #[schema(example = "Alice")]
     name: &'a str,
     /// Groups, sorted.
+    #[schema(example = json!(["staff"]))]
     groups: &'a [String],
 }
 
@@ -63,30 +67,32 @@ impl<'a> From<&'a User> for UserShape<'a> {
 
 /// A session, as its user may see it. The id is not the token: knowing it opens nothing.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(crate) struct SessionShape<'a> {
     /// The handle to revoke it by.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid", example = "0198f7a3-0b5e-7a41-9c77-5d2f8e6a1b03")]
     id: Id,
     /// RFC 3339, UTC.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T08:00:00Z")]
     created_at: Moment,
     /// RFC 3339, UTC.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T09:30:00Z")]
     last_seen_at: Moment,
     /// Absolute timeout. RFC 3339, UTC.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-02T08:00:00Z")]
     expires_at: Moment,
     /// When it expires if it is not used again. RFC 3339, UTC.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_expires_at: Option<Moment>,
     /// The address that it was created from.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "192.0.2.7")]
     address: IpAddr,
     /// The browser or program in words, such as "Firefox on Linux".
-    #[schema(max_length = 64)]
+    #[schema(max_length = 64, example = "Firefox on Linux")]
     user_agent: &'a str,
     /// Whether it is the session of this request.
+    #[schema(example = true)]
     current: bool,
 }
 
@@ -122,6 +128,7 @@ pub(crate) struct SessionAnswer<'a> {
     user: UserShape<'a>,
     session: SessionShape<'a>,
     /// To be sent back in `X-CSRF-Token` with every unsafe request.
+    #[schema(example = "mD3k0Zt6…")]
     csrf_token: &'a str,
 }
 
@@ -142,6 +149,7 @@ impl<'a> SessionAnswer<'a> {
 
 /// A problem (RFC 9457), for the API document.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct ProblemShape {
     /// Where the code is explained, relative.
     r#type: String,
@@ -158,10 +166,37 @@ pub(crate) struct ProblemShape {
     /// Fields that were refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldShape>,
+    /// Outside production: what happened beneath.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_error: Option<String>,
+    /// Outside production: where it happened, and what was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debug_info: Option<DebugInfoShape>,
+    /// Outside production: what to look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<String>,
+}
+
+/// What people who run a server in development or staging are told of a failure beneath it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DebugInfo)]
+pub(crate) struct DebugInfoShape {
+    environment: String,
+    /// `database`, `redis` or `auth_service`.
+    dependency: String,
+    /// The class of the failure.
+    connectivity: String,
+    /// How often the auth service was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// Whether there are credentials for the auth service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_id_configured: Option<bool>,
 }
 
 /// A field that was refused.
 #[derive(Serialize, ToSchema)]
+#[schema(as = RefusedField)]
 pub(crate) struct FieldShape {
     field: String,
     message: String,

@@ -14,7 +14,6 @@ use nightlatch_core::{AccessTokens as _, Deadline};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::shape::ProblemShape;
 use crate::http::app::App;
 use crate::http::body::Json;
 use crate::http::field::Fields;
@@ -27,9 +26,11 @@ use crate::http::{csrf, login_flow};
 /// A login. Either field may hold the user name or the e-mail address.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct TokenBody {
+    #[schema(example = "alice")]
     username: Option<String>,
+    /// In place of `username`.
     email: Option<String>,
-    #[schema(format = Password)]
+    #[schema(value_type = String, required = true, format = Password, example = "correct horse battery staple")]
     password: Option<String>,
 }
 
@@ -37,20 +38,24 @@ pub(crate) struct TokenBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenAnswer {
     /// A JSON Web Token (RFC 9068) for `Authorization: Bearer`, good for `JWT_ACCESS_TTL`.
+    #[schema(example = "eyJhbGciOiJFZERTQSIs…")]
     access: String,
     /// Opaque; to be exchanged once, within `JWT_REFRESH_TTL`.
+    #[schema(example = "k1.fN2c…")]
     refresh: String,
 }
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct RefreshBody {
+    #[schema(value_type = String, required = true, example = "k1.fN2c…")]
     refresh: Option<String>,
 }
 
 /// An access token.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct VerifyBody {
+    #[schema(value_type = String, required = true, example = "eyJhbGciOiJFZERTQSIs…")]
     token: Option<String>,
 }
 
@@ -67,14 +72,12 @@ pub(crate) struct Done {}
     request_body = TokenBody,
     responses(
         (status = 200, body = TokenAnswer),
-        (status = 401, description = "invalid_credentials", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 403, description = "csrf_failed", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 429, description = "throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "login_busy, store_unavailable, deadline, overloaded, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 401, description = "invalid_credentials"),
+        (status = 403, description = "csrf_failed"),
+        (status = 429, description = "throttled"),
+        (status = 502, description = "upstream_tls, upstream_service_credentials, upstream_endpoint_missing, upstream_error, upstream_bad_response"),
+        (status = 503, description = "login_busy, store_unavailable, upstream_unreachable, upstream_dns, upstream_unavailable, upstream_throttled"),
+        (status = 504, description = "upstream_connect_timeout, upstream_read_timeout"),
     )
 )]
 pub(crate) async fn token(
@@ -102,10 +105,8 @@ pub(crate) async fn token(
     request_body = RefreshBody,
     responses(
         (status = 200, body = TokenAnswer),
-        (status = 401, description = "token_not_valid", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 401, description = "token_not_valid"),
+        (status = 503, description = "store_unavailable"),
     )
 )]
 pub(crate) async fn refresh(
@@ -136,10 +137,8 @@ pub(crate) async fn refresh(
     request_body = VerifyBody,
     responses(
         (status = 200, body = Done),
-        (status = 401, description = "token_not_valid", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "store_unavailable, deadline, overloaded, staleness_exceeded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 401, description = "token_not_valid"),
+        (status = 503, description = "store_unavailable, staleness_exceeded"),
     )
 )]
 pub(crate) async fn verify(
@@ -161,10 +160,8 @@ pub(crate) async fn verify(
     request_body = RefreshBody,
     responses(
         (status = 200, body = Done),
-        (status = 401, description = "token_not_valid", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_field", body = ProblemShape, content_type = "application/problem+json"),
-        (status = 503, description = "logout_pending, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 401, description = "token_not_valid"),
+        (status = 503, description = "logout_pending"),
     )
 )]
 pub(crate) async fn revoke(
@@ -185,9 +182,8 @@ pub(crate) async fn revoke(
     path = "/.well-known/jwks.json",
     tag = "token",
     responses(
-        (status = 200, description = "A JWK Set", body = serde_json::Value, content_type = "application/json"),
-        (status = 503, description = "store_unavailable, deadline, overloaded", body = ProblemShape, content_type = "application/problem+json"),
-        (status = "default", description = "any other problem", body = ProblemShape, content_type = "application/problem+json"),
+        (status = 200, description = "A JWK Set", body = serde_json::Value, content_type = "application/json", example = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] })),
+        (status = 503, description = "store_unavailable"),
     )
 )]
 pub(crate) async fn keys(State(app): State<Arc<App>>) -> Result<Response, Problem> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 
-use super::shape::ProblemShape;
 use super::token::{self, Done, RefreshBody, TokenAnswer, TokenBody, VerifyBody};
 use crate::http::app::App;
 use crate::http::body::Json;
@@ -20,11 +19,11 @@ use crate::http::session::{Asks, From};
     post,
     path = "/api/token",
     operation_id = "simplejwt_token",
+    extensions(("x-same-as" = json!("token"))),
     tag = "token",
     request_body = TokenBody,
     responses(
         (status = 200, body = TokenAnswer),
-        (status = "default", description = "as there", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn token(
@@ -42,11 +41,11 @@ pub(crate) async fn token(
     post,
     path = "/api/token/refresh",
     operation_id = "simplejwt_refresh",
+    extensions(("x-same-as" = json!("refresh"))),
     tag = "token",
     request_body = RefreshBody,
     responses(
         (status = 200, body = TokenAnswer),
-        (status = "default", description = "as there", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn refresh(
@@ -62,11 +61,11 @@ pub(crate) async fn refresh(
     post,
     path = "/api/auth/refresh",
     operation_id = "auth_refresh",
+    extensions(("x-same-as" = json!("refresh"))),
     tag = "token",
     request_body = RefreshBody,
     responses(
         (status = 200, body = TokenAnswer),
-        (status = "default", description = "as there", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn auth_refresh(
@@ -82,11 +81,11 @@ pub(crate) async fn auth_refresh(
     post,
     path = "/api/token/verify",
     operation_id = "simplejwt_verify",
+    extensions(("x-same-as" = json!("verify"))),
     tag = "token",
     request_body = VerifyBody,
     responses(
         (status = 200, body = Done),
-        (status = "default", description = "as there", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn verify(
@@ -101,11 +100,11 @@ pub(crate) async fn verify(
     post,
     path = "/api/token/blacklist",
     operation_id = "simplejwt_blacklist",
+    extensions(("x-same-as" = json!("revoke"))),
     tag = "token",
     request_body = RefreshBody,
     responses(
         (status = 200, body = Done),
-        (status = "default", description = "as there", body = ProblemShape, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn blacklist(

@@ -14,12 +14,21 @@ pub(crate) const FORM_SCRIPT: &[u8] = include_bytes!("../../../static/form.js");
 pub(crate) const SESSION_SCRIPT: &[u8] = include_bytes!("../../../static/session.js");
 pub(crate) const STATUS_STYLE: &[u8] = include_bytes!("../../../static/status.css");
 pub(crate) const STATUS_SCRIPT: &[u8] = include_bytes!("../../../static/status.js");
+pub(crate) const REFERENCE_STYLE: &[u8] = include_bytes!("../../../static/reference.css");
 pub(crate) const MARK: &[u8] = include_bytes!("../../../static/mark.svg");
 pub(crate) const NIGHT: &[u8] = include_bytes!("../../../static/night.svg");
 
 /// Tells two releases of the files apart.
-pub(crate) const VERSION: u32 =
-    checksum(&[STYLE, FORM_SCRIPT, SESSION_SCRIPT, STATUS_STYLE, STATUS_SCRIPT, MARK, NIGHT]);
+pub(crate) const VERSION: u32 = checksum(&[
+    STYLE,
+    FORM_SCRIPT,
+    SESSION_SCRIPT,
+    STATUS_STYLE,
+    STATUS_SCRIPT,
+    REFERENCE_STYLE,
+    MARK,
+    NIGHT,
+]);
 
 /// The table of files.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -29,6 +38,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         ("/static/session.js", "text/javascript; charset=utf-8", SESSION_SCRIPT),
         ("/static/status.css", "text/css; charset=utf-8", STATUS_STYLE),
         ("/static/status.js", "text/javascript; charset=utf-8", STATUS_SCRIPT),
+        ("/static/reference.css", "text/css; charset=utf-8", REFERENCE_STYLE),
         ("/static/mark.svg", "image/svg+xml", MARK),
         ("/static/night.svg", "image/svg+xml", NIGHT),
     ]

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{Environment, SameSite, SessionConfig};
+use crate::config::{Environment, SameSite, SessionConfig, WebOrigin};
 use crate::health::{Health, Optional};
 use crate::http::Routes;
 use crate::http::app::Settings;
@@ -100,6 +100,11 @@ impl Throttle for NoThrottle {
 }
 
 fn app() -> Arc<App> {
+    app_with(Vec::new())
+}
+
+/// Pages of these origins may call with credentials.
+fn app_with(allowed_origins: Vec<WebOrigin>) -> Arc<App> {
     let clock = Arc::new(RecordClock::new(Arc::new(SystemClock)));
     clock.observe(None, Duration::ZERO, Duration::ZERO);
     let ports = Ports {
@@ -138,7 +143,7 @@ fn app() -> Arc<App> {
     let settings = Settings {
         environment: Environment::Production,
         public_origin: "https://id.example.org".parse().unwrap(),
-        allowed_origins: Vec::new(),
+        allowed_origins,
         redirect_hosts: vec!["https://app.example.org".parse().unwrap()],
         login_redirect: "/auth/profile".to_owned(),
         trusted_proxies: Vec::new(),
@@ -434,4 +439,27 @@ async fn problems_are_pages_and_files_are_kept_by_browsers() {
     assert!(answer.headers[CACHE_CONTROL].to_str().unwrap().contains("immutable"));
     let answer = browser.get("/static/style.css?v=other").await;
     assert_eq!(answer.headers[CACHE_CONTROL], "max-age=60");
+}
+
+/// A preflight is answered with 200 before anybody asks for a session, which a proxy would take for "yes".
+#[tokio::test]
+async fn a_preflight_is_answered_everywhere_but_where_a_proxy_asks() {
+    const ORIGIN: &str = "https://app.example.org";
+    let app = app_with(vec![ORIGIN.parse().unwrap()]);
+    for (path, expected, is_allowed) in [
+        ("/api/v1/session", StatusCode::OK, true),
+        ("/api/v1/auth/login", StatusCode::OK, true),
+        ("/api/v1/auth/checks", StatusCode::OK, true),
+        ("/api/v1/auth/check", StatusCode::UNAUTHORIZED, false),
+        ("/api/v1/auth/check/", StatusCode::UNAUTHORIZED, false),
+        ("/api/v1/auth/check/reports/7", StatusCode::UNAUTHORIZED, false),
+    ] {
+        let request = Request::options(path)
+            .header("origin", ORIGIN)
+            .header("access-control-request-method", "POST");
+        let answer = Browser::new(&app).send(request, Body::empty()).await;
+        assert_eq!(answer.status, expected, "{path}");
+        let is_named = answer.headers.contains_key("access-control-allow-origin");
+        assert_eq!(is_named, is_allowed, "{path}");
+    }
 }

@@ -48,6 +48,7 @@ on_each_proxy!(
     nobody_is_who_they_say_they_are,
     who_is_not_in_the_group_is_told_so,
     an_application_gets_its_own_cookies_and_none_of_ours,
+    each_line_that_keeps_a_session_from_the_application_is_needed,
     an_outage_is_no_logout_and_no_error_of_the_application,
     a_session_that_nobody_can_look_up_is_neither_refused_nor_let_in,
 );
@@ -70,11 +71,17 @@ struct Stand {
 
 impl Stand {
     async fn of(kind: Kind) -> Self {
+        Self::broken(kind, ("", "")).await
+    }
+
+    /// With other words in the proxy's files.
+    async fn broken(kind: Kind, change: (&str, &str)) -> Self {
         // Chosen beforehand, so that it is the same after a stop.
         let address = format!("127.0.0.1:{}", free_port());
         let server = as_in_the_guide().set("NIGHTLATCH_LISTEN", &address).ready().await;
         let application = EchoServer::start().await;
-        let gateway = Gateway::launch(kind, server.address().port(), application.port());
+        let ports = (server.address().port(), application.port());
+        let gateway = Gateway::launch_broken(kind, ports, change);
         Self { gateway, application, server }
     }
 
@@ -332,6 +339,50 @@ async fn an_application_gets_its_own_cookies_and_none_of_ours(kind: Kind) {
     let answer = stand.gateway.visitor().send(APP, &["--header", &bearer]).await;
     assert_eq!(got(&answer, "remote-user"), ["alice"]);
     assert!(!answer.text().contains(access), "{}", answer.text());
+}
+
+/// Lines of the shipped files that keep the cookie, and those that keep a token, and what they are without.
+const fn guards(kind: Kind) -> [(&'static str, &'static str); 2] {
+    match kind {
+        Kind::Nginx => [
+            ("$application_cookie;", "$http_cookie;"),
+            (
+                "$application_cookie;\n        proxy_set_header Authorization     \"\";",
+                "$application_cookie;",
+            ),
+        ],
+        Kind::Caddy => [
+            ("request_header Cookie \"(^|;)", "request_header X-Cookie \"(^|;)"),
+            ("request_header -Authorization", ""),
+        ],
+        Kind::HaProxy => [
+            ("if not name:match(\"^nightlatch[a-z-]*$\") then", "if true then"),
+            (" or read_as == \"authorization\" then", " then"),
+        ],
+    }
+}
+
+/// What the application sees of a cookie and of a token.
+async fn leaked(stand: &Stand) -> [bool; 2] {
+    let alice = stand.logged_in("alice", &[]).await;
+    let cookie = alice.cookie(SESSION).expect("alice is logged in");
+    let by_cookie = alice.visit(APP).await;
+    assert_eq!(by_cookie.status, 200, "{by_cookie:?}");
+    let login = json!({ "username": "alice", "password": PASSWORD }).to_string();
+    let url = format!("{LOGIN}/api/v1/auth/token");
+    let tokens = alice.send(&url, &["--json", &login]).await.json();
+    let access = tokens["access"].as_str().expect("a token");
+    let bearer = format!("Authorization: Bearer {access}");
+    let by_token = stand.gateway.visitor().send(APP, &["--header", &bearer]).await;
+    assert_eq!(by_token.status, 200, "{by_token:?}");
+    [by_cookie.text().contains(&cookie), by_token.text().contains(access)]
+}
+
+async fn each_line_that_keeps_a_session_from_the_application_is_needed(kind: Kind) {
+    assert_eq!(leaked(&Stand::of(kind).await).await, [false, false]);
+    let [keeps_cookie, keeps_token] = guards(kind);
+    assert_eq!(leaked(&Stand::broken(kind, keeps_cookie).await).await, [true, false]);
+    assert_eq!(leaked(&Stand::broken(kind, keeps_token).await).await, [false, true]);
 }
 
 async fn an_outage_is_no_logout_and_no_error_of_the_application(kind: Kind) {

@@ -65,6 +65,29 @@ async fn a_server_that_still_waits_for_its_keys_answers_like_every_other() {
 }
 
 #[tokio::test]
+async fn the_reference_is_a_strict_page_that_may_be_kept_and_can_be_switched_off() {
+    let server = launch().in_production().ready().await;
+    for (path, media_type) in
+        [("/api/docs", "text/html; charset=utf-8"), ("/api/openapi.json", "application/json")]
+    {
+        let answer = server.client().get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(media_type)));
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=300"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+    let page = server.client().get("/api/docs/").await.text();
+    for words in ["/api/v1/auth/login", "id=\"problem-logout_pending\"", "/static/reference.css?v="]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    let server = launch().set("API_DOCS", "off").ready().await;
+    for path in ["/api/docs", "/api/openapi.json"] {
+        assert_eq!(server.client().get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_document_names_every_endpoint() {
     let server = launch().ready().await;
     let answer = server.client().get("/api/openapi.json").await;

@@ -1,0 +1,3 @@
+//! The examples, as somebody would run them.
+
+mod spa;
