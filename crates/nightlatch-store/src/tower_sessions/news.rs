@@ -61,7 +61,7 @@ struct Unwatched;
 impl CallObserver for Unwatched {
     fn answered(&self, _took: Duration) {}
 
-    fn failed(&self, _class: FailureClass) {}
+    fn failed(&self, _class: FailureClass, _took: Duration) {}
 }
 
 impl LinkObserver for Unwatched {
