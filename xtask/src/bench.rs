@@ -13,7 +13,7 @@ use crate::{Task, say};
 
 pub(crate) const TASK: Task = Task {
     name: "bench",
-    about: "measure a release build and write docs/benchmarks.md; `bench --quick` only tries it out",
+    about: "measure a release build and write docs/benchmarks.md; `bench --quick` only tries it out, `bench --fitted-in` measures sockets and forward-auth alone",
     run,
 };
 
@@ -34,8 +34,9 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (profile, build, more): (_, _, &[&str]) = match arguments.as_slice() {
         [] => ("release", RELEASE, &["--write", DOCUMENT]),
+        ["--fitted-in"] => ("release", RELEASE, &["--fitted-in"]),
         ["--quick"] => ("debug", OF_TESTS, &["--quick"]),
-        _ => anyhow::bail!("takes `--quick` or nothing"),
+        _ => anyhow::bail!("takes `--quick`, `--fitted-in` or nothing"),
     };
     anyhow::ensure!(cargo(build)?, "the workspace does not build");
     let programs = programs(profile)?;

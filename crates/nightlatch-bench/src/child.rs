@@ -67,12 +67,16 @@ impl Process {
         BufReader::new(self.0.stdout.take().expect("it was piped"))
     }
 
-    /// The time that it has had on its core.
+    /// The time that it and its children have had on their core.
     pub(crate) fn core_time(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let ticks = core_ticks(&stat).with_context(|| format!("no times in {stat:?}"))?;
+        let pid = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let ticks: anyhow::Result<u64> = std::iter::once(pid.to_string().as_str())
+            .chain(children.split_whitespace())
+            .map(ticks_of)
+            .sum();
         let in_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_millis(ticks * 1000 / in_second.max(1)))
+        Ok(Duration::from_millis(ticks? * 1000 / in_second.max(1)))
     }
 
     pub(crate) fn resident(&self) -> anyhow::Result<Resident> {
@@ -117,6 +121,11 @@ pub(crate) fn read_line(from: &mut impl BufRead) -> anyhow::Result<String> {
     let read = from.read_line(&mut line).context("listening to a process of the benchmark")?;
     anyhow::ensure!(read > 0, "a process of the benchmark ended before it had answered");
     Ok(line.trim().to_owned())
+}
+
+fn ticks_of(pid: &str) -> anyhow::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    core_ticks(&stat).with_context(|| format!("no times in {stat:?}"))
 }
 
 /// User and system time of `/proc/PID/stat`: "pid (name) state ..", where the name may hold

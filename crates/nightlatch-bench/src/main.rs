@@ -13,6 +13,8 @@ mod connection;
 mod cores;
 mod counting;
 mod document;
+mod forward_auth;
+mod idle_sockets;
 mod latency;
 mod load;
 mod logins;
@@ -56,10 +58,12 @@ struct Order {
     beside: Option<PathBuf>,
     commit: String,
     plan: Plan,
+    /// Whether sockets and forward-auth are all that is measured.
+    fitted_in_only: bool,
     document: Option<PathBuf>,
 }
 
-const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--beside PROGRAM] [--quick] [--write DOCUMENT]";
+const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--beside PROGRAM] [--quick] [--fitted-in | --write DOCUMENT]";
 
 fn main() -> ExitCode {
     let done = match asked(std::env::args().skip(1)) {
@@ -83,13 +87,14 @@ fn main() -> ExitCode {
 
 fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     let (mut server, mut beside, mut commit, mut document) = (None, None, None, None);
-    let mut plan = Plan::full();
+    let (mut plan, mut fitted_in_only) = (Plan::full(), false);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| anyhow::anyhow!("{argument} of what?"));
         match argument.as_str() {
             bare::ARGUMENT => return Ok(Asked::Bare),
             raw_hash::ARGUMENT => return Ok(Asked::RawHash),
             raw_verify::ARGUMENT => return Ok(Asked::RawVerify),
+            "--fitted-in" => fitted_in_only = true,
             "--quick" => plan = Plan::quick(),
             "--server" => server = Some(PathBuf::from(value()?)),
             "--beside" => beside = Some(PathBuf::from(value()?)),
@@ -100,13 +105,18 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     }
     let server = server.ok_or_else(|| anyhow::anyhow!("--server is missing"))?;
     let commit = commit.ok_or_else(|| anyhow::anyhow!("--commit is missing"))?;
-    Ok(Asked::Measure(Box::new(Order { server, beside, commit, plan, document })))
+    Ok(Asked::Measure(Box::new(Order { server, beside, commit, plan, fitted_in_only, document })))
 }
 
 /// Measures everything, says it, and writes it down where that was asked for. A number that misses
 /// its aim is a result, not a failure.
 fn measure(order: &Order) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if order.fitted_in_only {
+        let measured = report::measure_fitted_in(&order.server, &order.commit, &order.plan);
+        say(&runtime.block_on(measured)?);
+        return Ok(());
+    }
     let programs = (order.server.as_path(), order.beside.as_deref());
     let report = runtime.block_on(report::measure(programs, &order.commit, &order.plan))?;
     say(&report);

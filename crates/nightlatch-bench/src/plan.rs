@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) revoked_at_once: usize,
     /// Sessions that servers share by Redis.
     pub(crate) shared_sessions: usize,
+    /// Sockets that nobody says anything on.
+    pub(crate) sockets: usize,
     /// One turn of session checks.
     pub(crate) check_turn: Duration,
     /// One turn of logins, and of raw hashing.
@@ -41,6 +43,7 @@ impl Plan {
             revocations: 100_000,
             revoked_at_once: 20_000,
             shared_sessions: 20_000,
+            sockets: 10_000,
             turns: 5,
             check_turn: Duration::from_secs(3),
             login_turn: Duration::from_secs(6),
@@ -59,6 +62,7 @@ impl Plan {
             revocations: 50,
             revoked_at_once: 500,
             shared_sessions: 2000,
+            sockets: 200,
             turns: 2,
             check_turn: Duration::from_millis(300),
             login_turn: Duration::from_millis(500),

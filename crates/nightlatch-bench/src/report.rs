@@ -12,8 +12,8 @@ use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
-    accelerated, allocations, beside, conditions, counting, logins, memory, people, session_checks,
-    start, stored_sessions, storm, tokens, two_nodes,
+    accelerated, allocations, beside, conditions, counting, forward_auth, idle_sockets, logins,
+    memory, people, session_checks, start, stored_sessions, storm, tokens, two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
@@ -44,6 +44,31 @@ impl Row {
     }
 }
 
+/// Measures alone what applications use beside the API, and returns conditions and table.
+pub(crate) async fn measure_fitted_in(
+    server: &Path,
+    commit: &str,
+    plan: &Plan,
+) -> anyhow::Result<String> {
+    let cores = Cores::choose()?;
+    cores.on_measured(|| ())?;
+    let conditions = conditions::describe(commit, cores).await?;
+    let rows = fitted_in(&program(server, cores)?, plan).await?;
+    Ok(format!("{conditions}\n\n{}", table(&rows)))
+}
+
+async fn fitted_in(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let mut rows = idle_sockets::measure(program, plan).await?;
+    rows.extend(forward_auth::measure(program, plan).await?);
+    Ok(rows)
+}
+
+fn program(path: &Path, cores: Cores) -> anyhow::Result<Program> {
+    let whole = path.canonicalize();
+    let path = whole.with_context(|| format!("there is no {}", path.display()))?;
+    Ok(Program { path, cores })
+}
+
 /// Measures everything and returns the conditions and the table in Markdown.
 pub(crate) async fn measure(
     (server, beside): (&Path, Option<&Path>),
@@ -52,15 +77,10 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<String> {
     let cores = Cores::choose()?;
     cores.on_measured(|| ())?;
-    let program = |path: &Path| -> anyhow::Result<Program> {
-        let whole = path.canonicalize();
-        let path = whole.with_context(|| format!("there is no {}", path.display()))?;
-        Ok(Program { path, cores })
-    };
     let conditions = conditions::describe(commit, cores).await?;
-    let mut rows = rows(&program(server)?, plan).await?;
+    let mut rows = rows(&program(server, cores)?, plan).await?;
     if let Some(beside) = beside {
-        rows.extend(beside::measure(&program(beside)?).await?);
+        rows.extend(beside::measure(&program(beside, cores)?).await?);
     }
     Ok(format!("{conditions}\n\n{}", table(&rows)))
 }
@@ -99,6 +119,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     rows.extend(stored_sessions::measure(program, plan).await?);
     rows.extend(two_nodes::measure(program, plan).await?);
     rows.extend(accelerated::measure(program, plan).await?);
+    rows.extend(fitted_in(program, plan).await?);
     Ok(rows)
 }
 

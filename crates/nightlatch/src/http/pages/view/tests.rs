@@ -6,7 +6,7 @@ use std::time::Duration;
 use nightlatch_core::Timestamp;
 
 use super::*;
-use crate::http::pages::asset::{FORM_SCRIPT, MARK, NIGHT, SESSION_SCRIPT, STYLE};
+use crate::http::pages::asset::{FORM_SCRIPT, MARK, NIGHT, REFERENCE_STYLE, SESSION_SCRIPT, STYLE};
 use crate::http::pages::moment;
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'>&amp;\0\u{1b}\u{202e}שלום";
@@ -157,6 +157,11 @@ fn a_page_with_style_and_script_is_under_20_kb() {
         let bytes = page.len() + STYLE.len() + FORM_SCRIPT.len() + SESSION_SCRIPT.len() + images;
         assert!(bytes < 20_000, "{name} has {bytes} bytes");
     }
+}
+
+#[test]
+fn the_style_of_the_reference_is_under_20_kb() {
+    assert!(STYLE.len() + REFERENCE_STYLE.len() < 20_000);
 }
 
 #[test]
