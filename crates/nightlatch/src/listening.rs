@@ -50,6 +50,17 @@ impl Bound {
         Ok(Self { setting, socket, address })
     }
 
+    /// The same for an address that need not be set.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub(crate) fn take_if_set(
+        setting: &'static str,
+        wanted: Option<SocketAddr>,
+    ) -> anyhow::Result<Option<Self>> {
+        wanted.map(|wanted| Self::take(setting, wanted)).transpose()
+    }
+
     /// The address; where the system chose the port, which.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

@@ -63,9 +63,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let base = Base::open(&config)?;
     let local_keys = base.local_keys(&config)?;
     let bound = Bound::take("NIGHTLATCH_LISTEN", config.web.listen)?;
-    let of_metrics = config.web.metrics_listen;
-    let of_metrics =
-        of_metrics.map(|address| Bound::take("NIGHTLATCH_METRICS_LISTEN", address)).transpose()?;
+    let of_metrics = Bound::take_if_set("NIGHTLATCH_METRICS_LISTEN", config.web.metrics_listen)?;
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
@@ -75,8 +73,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let accelerator = Accelerator::open(&base, &config, metrics.calls("redis"));
     let has =
         Optional { redis: accelerator.is_some(), auth_service: config.auth_service.is_some() };
-    let health = Health::new(Arc::clone(&base.clock), has, config.throttle.disabled);
-    let health = Arc::new(health);
+    let health = Arc::new(Health::new(Arc::clone(&base.clock), has, config.throttle.disabled));
     metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
     let settings = settings(&config, bound.address());
@@ -90,9 +87,8 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         Accepting { routes, drain, connections, connections_max }
     };
     if let Some(bound) = of_metrics {
-        let (_, routes) =
-            watch::channel(metrics_routes(&settings, Arc::clone(&metrics), Arc::clone(&board)));
-        on(routes, METRICS_CONNECTIONS_MAX).metrics(bound)?;
+        let routes = metrics_routes(&settings, Arc::clone(&metrics), Arc::clone(&board));
+        on(watch::channel(routes).1, METRICS_CONNECTIONS_MAX).metrics(bound)?;
     }
     announce(&config, &report, bound.address());
 

@@ -10,7 +10,7 @@ use nightlatch_testkit::process::{free_port, run};
 use nightlatch_testkit::server::NightlatchServer;
 use nightlatch_testkit::shipped::{Shipped, repository};
 
-use crate::person::Person;
+use crate::person::{Person, SESSION};
 use crate::record::launch;
 
 /// The blocks of one chapter that are to be run.
@@ -78,7 +78,10 @@ async fn a_file_is_verified_rotated_backed_up_restored_and_grown_as_the_guide_sa
         panic!("a backup and a restore")
     };
     operator.runs(back_up, &[]);
+    let token = alice.token();
     assert_eq!(alice.log_out().await.status, 200);
+    // Somebody has kept it.
+    alice.client.set_cookie(SESSION, &token);
     assert_eq!(server.terminate(), Some(0));
     operator.runs(restore, &[]);
     server.start_again();

@@ -8,7 +8,7 @@ use nightlatch_testkit::postgres::{PASSWORD, PostgresServer};
 use nightlatch_testkit::process::run;
 use nightlatch_testkit::server::NightlatchServer;
 
-use crate::person::Person;
+use crate::person::{Person, SESSION};
 use crate::record::launch;
 
 /// Who logged out after the backup is in again, which the server says until somebody has dealt with it.
@@ -44,7 +44,10 @@ async fn a_restored_file_says_that_it_is_one_until_its_sessions_were_revoked() {
     let folder = server.folder().to_owned();
     let mode = fs::metadata(folder.join("copy.db")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let token = alice.token();
     assert_eq!(alice.log_out().await.status, 200);
+    // Somebody has kept it.
+    alice.client.set_cookie(SESSION, &token);
     assert_eq!(server.terminate(), Some(0));
     assert!(!server.log().contains("record.restored"), "the original is none");
     for name in ["nightlatch.db-wal", "nightlatch.db-shm"] {
@@ -72,7 +75,10 @@ async fn a_restored_dump_is_noticed_though_no_server_has_lived_through_it() {
     let dump = server.folder().join("nightlatch.dump");
     let to_file = ["--format=custom", "--dbname", &before, "--file"];
     run(client_of(&postgres, "pg_dump").args(to_file).arg(&dump));
+    let token = alice.token();
     assert_eq!(alice.log_out().await.status, 200);
+    // Somebody has kept it.
+    alice.client.set_cookie(SESSION, &token);
     assert_eq!(server.terminate(), Some(0));
     server.start_again();
     server.wait_until_ready().await;
