@@ -141,6 +141,7 @@ impl Sweep {
     pub const fn has_any(&self, limit: u32) -> bool {
         let limit = limit as u64;
         self.sessions >= limit
+            || self.application_sessions >= limit
             || self.feed_rows >= limit
             || self.throttle_rows >= limit
             || self.audit_rows >= limit

@@ -40,8 +40,8 @@ async fn sweep_all(record: &Fixture, before: Timestamp, limit: u32) -> Sweep {
     let mut sum = Sweep::default();
     for _ in 0..SWEEPS_MAX {
         let swept = sweep(record, before, limit).await;
-        let Sweep { sessions, application_sessions, feed_rows, throttle_rows } = swept;
-        for count in [sessions, application_sessions, feed_rows, throttle_rows] {
+        let Sweep { sessions, application_sessions, feed_rows, throttle_rows, audit_rows } = swept;
+        for count in [sessions, application_sessions, feed_rows, throttle_rows, audit_rows] {
             assert!(count <= u64::from(limit), "{swept:?} is over the limit of {limit}");
         }
         if swept == Sweep::default() {
@@ -51,6 +51,7 @@ async fn sweep_all(record: &Fixture, before: Timestamp, limit: u32) -> Sweep {
         sum.application_sessions += swept.application_sessions;
         sum.feed_rows += swept.feed_rows;
         sum.throttle_rows += swept.throttle_rows;
+        sum.audit_rows += swept.audit_rows;
     }
     panic!("sweeping never ends: {sum:?} so far");
 }

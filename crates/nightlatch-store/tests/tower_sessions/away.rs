@@ -68,7 +68,10 @@ impl Node {
         };
         Router::new()
             .route("/", get(ask))
-            .route("/keep", get(async |session: Session| session.insert("n", 1).await.unwrap()))
+            .route(
+                "/keep",
+                get(async |session: Session| session.insert("n", 1).await.expect("it works")),
+            )
             .route("/end", get(end))
             .route("/broken", get(async || StatusCode::INTERNAL_SERVER_ERROR))
             .layer(SessionManagerLayer::new(self.store.clone()))
@@ -77,7 +80,10 @@ impl Node {
 
     async fn ask(&self, path: &str, cookie: &str) -> Response<Body> {
         let request = Request::get(path).header(COOKIE, format!("id={cookie}"));
-        self.application().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        self.application()
+            .oneshot(request.body(Body::empty()).expect("it works"))
+            .await
+            .expect("it works")
     }
 }
 
@@ -92,7 +98,7 @@ async fn not_knowing_is_an_error_and_a_503_that_leaves_the_cookie() {
     let record = in_memory();
     let (one, other) = (Node::over(&record), Node::over(&record));
     let mut kept = session("cart");
-    one.store.create(&mut kept).await.unwrap();
+    one.store.create(&mut kept).await.expect("it works");
     other.line.cut();
     let cookie = kept.id.to_string();
     wait_until("the node has noticed", LIMIT, async || other.store.load(&kept.id).await.is_err())
@@ -107,16 +113,20 @@ async fn not_knowing_is_an_error_and_a_503_that_leaves_the_cookie() {
         other.ask("/", &cookie).await.status() == StatusCode::OK
     })
     .await;
-    assert_eq!(one.store.load(&kept.id).await.unwrap(), Some(kept), "nobody was signed out");
+    assert_eq!(
+        one.store.load(&kept.id).await.expect("it works"),
+        Some(kept),
+        "nobody was signed out"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_node_knows_is_served_while_the_record_is_away() {
     let node = Node::over(&in_memory());
     let mut kept = session("cart");
-    node.store.create(&mut kept).await.unwrap();
+    node.store.create(&mut kept).await.expect("it works");
     wait_until("a copy is believed", LIMIT, async || {
-        node.store.load(&kept.id).await.unwrap().is_some()
+        node.store.load(&kept.id).await.expect("it works").is_some()
     })
     .await;
     node.line.cut();
@@ -124,7 +134,7 @@ async fn a_session_that_a_node_knows_is_served_while_the_record_is_away() {
     // Longer than the lease: no look at the feed has come through meanwhile.
     wait_until("the record is known to be away", LIMIT, async || {
         let served = node.store.load(&kept.id).await;
-        assert_eq!(served.unwrap().as_ref(), Some(&kept), "a copy answers");
+        assert_eq!(served.expect("it works").as_ref(), Some(&kept), "a copy answers");
         let state = node.store.record().copies_state();
         state.unconfirmed_for.is_some_and(|span| span > Duration::from_millis(2500))
     })

@@ -19,14 +19,22 @@ type Manager = SessionManagerLayer<NightlatchStore>;
 fn routes() -> Router {
     Router::new()
         .route("/", get(async |_: Session| "nothing is asked of the session"))
-        .route("/keep", get(async |session: Session| session.insert("n", 42).await.unwrap()))
+        .route(
+            "/keep",
+            get(async |session: Session| session.insert("n", 42).await.expect("it works")),
+        )
         .route(
             "/show",
-            get(async |session: Session| format!("{:?}", session.get::<u32>("n").await.unwrap())),
+            get(async |session: Session| {
+                format!("{:?}", session.get::<u32>("n").await.expect("it works"))
+            }),
         )
-        .route("/drop", get(async |session: Session| _ = session.remove_value("n").await.unwrap()))
-        .route("/cycle", get(async |session: Session| session.cycle_id().await.unwrap()))
-        .route("/flush", get(async |session: Session| session.flush().await.unwrap()))
+        .route(
+            "/drop",
+            get(async |session: Session| _ = session.remove_value("n").await.expect("it works")),
+        )
+        .route("/cycle", get(async |session: Session| session.cycle_id().await.expect("it works")))
+        .route("/flush", get(async |session: Session| session.flush().await.expect("it works")))
         .route("/clear", get(async |session: Session| session.clear().await))
         .route(
             "/a_day",
@@ -72,14 +80,14 @@ impl Site {
         if let Some(value) = cookie {
             request = request.header(COOKIE, format!("id={value}"));
         }
-        let request = request.body(Body::empty()).unwrap();
-        let answer = self.routes.clone().oneshot(request).await.unwrap();
+        let request = request.body(Body::empty()).expect("it works");
+        let answer = self.routes.clone().oneshot(request).await.expect("it works");
         let status = answer.status();
         let cookies: Vec<_> = answer.headers().get_all(SET_COOKIE).iter().collect();
         assert!(cookies.len() <= 1, "{cookies:?}");
-        let cookie = cookies.first().map(|line| Cookie::read(line.to_str().unwrap()));
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        Told { status, body: String::from_utf8(body.to_vec()).unwrap(), cookie }
+        let cookie = cookies.first().map(|line| Cookie::read(line.to_str().expect("it works")));
+        let body = answer.into_body().collect().await.expect("it works").to_bytes();
+        Told { status, body: String::from_utf8(body.to_vec()).expect("it works"), cookie }
     }
 
     /// The cookie of a session that holds something.
@@ -91,7 +99,8 @@ impl Site {
 impl Cookie {
     fn read(line: &str) -> Self {
         let mut parts = line.split("; ");
-        let value = parts.next().unwrap().strip_prefix("id=").expect("the session's").to_owned();
+        let value =
+            parts.next().expect("it works").strip_prefix("id=").expect("the session's").to_owned();
         Self { value, attributes: parts.map(str::to_ascii_lowercase).collect() }
     }
 
@@ -101,7 +110,7 @@ impl Cookie {
 
     fn max_age(&self) -> Option<i64> {
         let age = self.attributes.iter().find_map(|there| there.strip_prefix("max-age="));
-        age.map(|age| age.parse().unwrap())
+        age.map(|age| age.parse().expect("it works"))
     }
 }
 
@@ -150,7 +159,7 @@ async fn an_id_that_nobody_gave_out_opens_nothing_and_is_not_taken_over() {
     site.ask("/keep", Some(invented)).await;
     assert_eq!(site.ask("/show", Some(invented)).await.body, "None");
     let told = site.ask("/", Some("malformed")).await;
-    assert_eq!((told.status, told.cookie.unwrap().value.as_str()), (StatusCode::OK, ""));
+    assert_eq!((told.status, told.cookie.expect("it works").value.as_str()), (StatusCode::OK, ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,8 +51,8 @@ pub(super) fn run(
     let secret = secret.map(|text| (secrets::SHARED_SECRET_NAME, text.trim_ascii().to_vec()));
 
     let (from, to) = (Base::open(&source.config)?, Base::open(&target.config)?);
-    let of_source = Advisor::new(&source.config.database, &source.report);
-    let of_target = Advisor::new(&target.config.database, &target.report);
+    let of_source = Advisor::new(&source.report);
+    let of_target = Advisor::new(&target.report);
     let transferred = block_on(async {
         let migrate = async |base: &Base, advisor: &Advisor| {
             let migrated = base.record.port().migrate(base.within(MIGRATE_DEADLINE)).await;
