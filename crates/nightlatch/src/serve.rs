@@ -66,8 +66,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         None => None,
     };
 
-    let tasks = TaskTracker::new();
-    let connections = TaskTracker::new();
+    let (tasks, connections) = (TaskTracker::new(), TaskTracker::new());
     let stop = CancellationToken::new();
     let traces = Traces::start(&config, &base.entropy, (&tasks, &stop));
     let metrics = Arc::new(Metrics::new(traces.clone()));
