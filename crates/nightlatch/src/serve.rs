@@ -65,8 +65,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let bound = Bound::take("NIGHTLATCH_LISTEN", config.web.listen)?;
     let of_metrics = Bound::take_if_set("NIGHTLATCH_METRICS_LISTEN", config.web.metrics_listen)?;
 
-    let tasks = TaskTracker::new();
-    let connections = TaskTracker::new();
+    let (tasks, connections) = (TaskTracker::new(), TaskTracker::new());
     let stop = CancellationToken::new();
     let traces = Traces::start(&config, &base.entropy, (&tasks, &stop));
     let metrics = Arc::new(Metrics::new(traces.clone()));

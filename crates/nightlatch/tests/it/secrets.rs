@@ -1,5 +1,7 @@
 //! Nothing secret is ever logged, and nothing that people send can forge a line.
 
+mod everywhere;
+
 use nightlatch_testkit::client::raw;
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::server::NightlatchServer;
