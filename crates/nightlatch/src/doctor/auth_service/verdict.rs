@@ -64,22 +64,8 @@ async fn of_way(
     seen: &Examination,
     error: &AuthServiceError,
 ) -> Finding {
-    let origin = config.origin.as_ref();
-    let plain = origin.filter(|origin| !origin.is_https() && seen.connected_in.is_some());
-    if let Some(origin) = plain
-        && let Some(other) = other_service(bare_host(origin), origin.port()).await
-        && other != OtherService::Http
-    {
-        let why = format!("leads to a port where {} answers and no auth service", other.name());
-        return Finding::new("auth-service-wrong-service", Error, why);
-    }
-    if error.failure == Kind::ConnectTimeout
-        && let Some(origin) = origin.filter(|origin| origin.is_https())
-        && takes_connections(origin).await
-    {
-        let why = "leads to a port that takes the connection and leaves the TLS handshake unanswered: it \
-                   hangs, or speaks no TLS there";
-        return Finding::new("auth-service-hangs", Error, why);
+    if let Some(finding) = of_other(config, seen, error).await {
+        return finding;
     }
     let id = match error.failure {
         Kind::ConnectTimeout => "auth-service-no-answer",
@@ -106,6 +92,39 @@ async fn of_way(
         _ => format!("leads to a service that cannot be asked: {}", error.detail),
     };
     finding(id, why, error)
+}
+
+/// Somebody else is there, or nobody who speaks TLS. Not every server answers a greeting that it does not know.
+async fn of_other(
+    config: &AuthServiceConfig,
+    seen: &Examination,
+    error: &AuthServiceError,
+) -> Option<Finding> {
+    let origin = config.origin.as_ref()?;
+    let is_silent = error.failure == Kind::ConnectTimeout && origin.is_https();
+    let is_silent = is_silent && takes_connections(origin).await;
+    let is_plain = seen.connected_in.is_some() && !origin.is_https();
+    if !is_plain && !is_silent && error.class != FailureClass::TlsNotSpoken {
+        return None;
+    }
+    let finding = |id, why: String| Some(Finding::new(id, Error, why));
+    match other_service(bare_host(origin), origin.port()).await {
+        Some(OtherService::Http) if is_silent => {
+            let why = "leads to a web server that speaks no TLS at this port".to_owned();
+            finding("auth-service-tls-not-spoken", why)
+        }
+        Some(OtherService::Http) => None,
+        Some(other) => {
+            let why = format!("leads to a port where {} answers and no auth service", other.name());
+            finding("auth-service-wrong-service", why)
+        }
+        None if is_silent => {
+            let why = "leads to a port that takes the connection and leaves the TLS handshake \
+                       unanswered: it hangs, or speaks no TLS there";
+            finding("auth-service-hangs", why.to_owned())
+        }
+        None => None,
+    }
 }
 
 /// Whether it is there, whatever is spoken.

@@ -155,12 +155,15 @@ async fn tls_is_told_apart_in_all_its_ways() {
     // Whatever speaks no TLS, and that one of these waits for more.
     let (redis, plain) = (RedisServer::launch(), Nginx::caching_for_everybody(service.port()));
     let web = launch().ready().await;
-    for port in [plain.port(), web.address().port(), redis.port()] {
+    for port in [plain.port(), web.address().port()] {
         let url = text(&format!("https://localhost:{port}"));
         let found = assert_wrong(&url, &["auth-service-tls-not-spoken"]);
         let why = told(&found, "auth-service-tls-not-spoken", "why");
         assert!(why.contains("correct the port") && !why.contains("http://"), "{why}");
     }
+    let url = text(&format!("https://localhost:{}", redis.port()));
+    let found = assert_wrong(&url, &["auth-service-wrong-service"]);
+    assert!(told(&found, "auth-service-wrong-service", "why").contains("Redis"));
     let url = text(&service.url().replace("http:", "https:"));
     let found = assert_wrong(&url, &["auth-service-hangs"]);
     assert!(told(&found, "auth-service-hangs", "why").contains("speaks no TLS"));
