@@ -9,6 +9,7 @@ mod delegated;
 mod doctor;
 mod drain;
 mod events;
+mod examples;
 mod forward_auth;
 mod journey;
 mod kill;

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::person::PASSWORD;
 
-pub(super) struct ApiClient {
+pub(crate) struct ApiClient {
     client: Client,
-    pub(super) access: String,
-    pub(super) refresh: String,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 impl ApiClient {
-    pub(super) async fn logged_in(server: &NightlatchServer, username: &str) -> Self {
+    pub(crate) async fn logged_in(server: &NightlatchServer, username: &str) -> Self {
         let mut client = server.client();
         let body = json!({ "username": username, "password": PASSWORD });
         let answer = client.post_json("/api/v1/auth/token", &body).await;
@@ -29,57 +29,57 @@ impl ApiClient {
     }
 
     /// The same tokens, at another server.
-    pub(super) fn at(&self, server: &NightlatchServer) -> Self {
+    pub(crate) fn at(&self, server: &NightlatchServer) -> Self {
         let (access, refresh) = (self.access.clone(), self.refresh.clone());
         Self { client: server.client(), access, refresh }
     }
 
     /// The server has another address by now.
-    pub(super) fn move_to(&mut self, server: &NightlatchServer) {
+    pub(crate) fn move_to(&mut self, server: &NightlatchServer) {
         self.client.move_to(server.address());
     }
 
     /// What the access token says.
-    pub(super) fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         let part = self.access.split('.').nth(1).expect("it has three parts");
         let text = URL_SAFE_NO_PAD.decode(part).expect("base64");
         serde_json::from_slice(&text).expect("JSON")
     }
 
     /// What the access token says of itself.
-    pub(super) fn header(&self) -> Value {
+    pub(crate) fn header(&self) -> Value {
         let part = self.access.split('.').next().expect("it has three parts");
         let text = URL_SAFE_NO_PAD.decode(part).expect("base64");
         serde_json::from_slice(&text).expect("JSON")
     }
 
     /// A request with the access token.
-    pub(super) async fn send(&mut self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn send(&mut self, method: Method, path: &str) -> Answer {
         let bearer = format!("Bearer {}", self.access);
         self.client.request(method, path).header("authorization", bearer).send().await
     }
 
-    pub(super) async fn session(&mut self) -> Answer {
+    pub(crate) async fn session(&mut self) -> Answer {
         self.send(Method::GET, "/api/v1/session").await
     }
 
-    pub(super) async fn verify(&mut self) -> Answer {
+    pub(crate) async fn verify(&mut self) -> Answer {
         let body = json!({ "token": self.access });
         self.client.post_json("/api/v1/auth/verify", &body).await
     }
 
-    pub(super) async fn revoke(&mut self) -> Answer {
+    pub(crate) async fn revoke(&mut self) -> Answer {
         let body = json!({ "refresh": self.refresh });
         self.client.post_json("/api/v1/auth/revoke", &body).await
     }
 
     /// Exchanges the refresh token, and goes on with what comes.
-    pub(super) async fn exchange(&mut self) -> Answer {
+    pub(crate) async fn exchange(&mut self) -> Answer {
         self.try_exchange().await.expect("there is an answer")
     }
 
     /// The same; without an answer the tokens are as before.
-    pub(super) async fn try_exchange(&mut self) -> Result<Answer, Lost> {
+    pub(crate) async fn try_exchange(&mut self) -> Result<Answer, Lost> {
         let body = json!({ "refresh": self.refresh });
         let request = self.client.request(Method::POST, "/api/v1/auth/refresh").json(&body);
         let answer = request.try_send().await?;
