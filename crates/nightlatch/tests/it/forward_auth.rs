@@ -9,6 +9,23 @@ use nightlatch_testkit::chaos_proxy::{ChaosProxy, Fault};
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::server::{Launch, NightlatchServer};
 
+use crate::record::launch;
+
+/// The hosts of the guide: for everybody who is logged in, for a group, and the login.
+pub(crate) const APP: &str = "https://app.example.org";
+const STAFF: &str = "https://staff.example.org";
+pub(crate) const LOGIN: &str = "https://login.example.org";
+
+/// Nightlatch as `docs/forward-auth.md` says.
+pub(crate) fn as_in_the_guide() -> Launch {
+    launch()
+        .in_production()
+        .set("PUBLIC_URL", LOGIN)
+        .set("SESSION_COOKIE_DOMAIN", "example.org")
+        .set("REDIRECT_HOSTS", &format!("{APP},{STAFF}"))
+        .set("TRUSTED_PROXIES", "127.0.0.1/32")
+}
+
 /// Two servers over one record, which one of them can lose.
 pub(crate) struct Parted {
     pub(crate) here: NightlatchServer,

@@ -1,7 +1,7 @@
 //! Clients without cookies: pairs of tokens, as programs get, use, exchange and lose them.
 
 pub(crate) mod api_client;
-mod clients;
+pub(crate) mod clients;
 mod keys;
 mod lost_answers;
 mod outage;

@@ -5,16 +5,11 @@ use nightlatch_testkit::curl::Curl;
 use nightlatch_testkit::echo::EchoServer;
 use nightlatch_testkit::gateway::{Gateway, Kind};
 use nightlatch_testkit::process::free_port;
-use nightlatch_testkit::server::{Launch, NightlatchServer};
+use nightlatch_testkit::server::NightlatchServer;
 use serde_json::json;
 
-use super::Parted;
+use super::{APP, LOGIN, Parted, STAFF, as_in_the_guide};
 use crate::person::{PASSWORD, Person};
-use crate::record::launch;
-
-const APP: &str = "https://app.example.org";
-const STAFF: &str = "https://staff.example.org";
-const LOGIN: &str = "https://login.example.org";
 
 /// The session cookie of hosts that share a domain.
 const SESSION: &str = "__Secure-nightlatch";
@@ -52,16 +47,6 @@ on_each_proxy!(
     an_outage_is_no_logout_and_no_error_of_the_application,
     a_session_that_nobody_can_look_up_is_neither_refused_nor_let_in,
 );
-
-/// Nightlatch as `docs/forward-auth.md` says.
-fn as_in_the_guide() -> Launch {
-    launch()
-        .in_production()
-        .set("PUBLIC_URL", LOGIN)
-        .set("SESSION_COOKIE_DOMAIN", "example.org")
-        .set("REDIRECT_HOSTS", &format!("{APP},{STAFF}"))
-        .set("TRUSTED_PROXIES", "127.0.0.1/32")
-}
 
 struct Stand {
     gateway: Gateway,
