@@ -8,6 +8,8 @@ struct Manifest {
     path: &'static str,
     /// Dependencies that its normal build must not have.
     forbidden: &'static [&'static str],
+    /// Which of them a feature may bring to whoever asks for it.
+    optional: &'static [&'static str],
     why: &'static str,
 }
 
@@ -40,6 +42,7 @@ const MANIFESTS: &[Manifest] = &[
             "nightlatch-resilience",
             "nightlatch-testkit",
         ],
+        optional: &[],
         why: "the core is rules without I/O that others embed",
     },
     Manifest {
@@ -57,6 +60,7 @@ const MANIFESTS: &[Manifest] = &[
             "nightlatch-store",
             "nightlatch-testkit",
         ],
+        optional: &[],
         why: "it is used by the stores and by HTTP clients alike and knows neither",
     },
     Manifest {
@@ -74,11 +78,13 @@ const MANIFESTS: &[Manifest] = &[
             "nightlatch",
             "nightlatch-testkit",
         ],
+        optional: &["http", "tower"],
         why: "who embeds a store must not build a server",
     },
     Manifest {
         path: "crates/nightlatch/Cargo.toml",
         forbidden: &["nightlatch-testkit", "rusqlite", "tokio-postgres", "deadpool-postgres"],
+        optional: &[],
         why: "drivers are the store's, and test servers are for tests",
     },
     Manifest {
@@ -94,6 +100,7 @@ const MANIFESTS: &[Manifest] = &[
             "nightlatch",
             "nightlatch-testkit",
         ],
+        optional: &[],
         why: "a simulation has no drivers and no network: what it shows must depend on its seed alone",
     },
 ];
@@ -102,8 +109,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for manifest in MANIFESTS {
         let Some(source) = tree.find(manifest.path) else { continue };
-        for (line, name) in dependencies(&source.text) {
-            if manifest.forbidden.contains(&name) {
+        for (line, name, is_optional) in dependencies(&source.text) {
+            let is_asked_for = is_optional && manifest.optional.contains(&name);
+            if manifest.forbidden.contains(&name) && !is_asked_for {
                 let what = format!("depends on `{name}`");
                 findings.push(Finding::new(manifest.path, line, what, manifest.why));
             }
@@ -112,8 +120,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The crates of every table of normal dependencies, with their lines.
-fn dependencies(manifest: &str) -> Vec<(usize, &str)> {
+/// The crates of every table of normal dependencies, with their lines, and whether that line says that they
+/// are optional.
+fn dependencies(manifest: &str) -> Vec<(usize, &str, bool)> {
     let mut found = Vec::new();
     let mut inside = false;
     for (number, line) in (1..).zip(manifest.lines()) {
@@ -124,13 +133,13 @@ fn dependencies(manifest: &str) -> Vec<(usize, &str)> {
             inside = is_normal && table.ends_with("dependencies");
             // [dependencies.name] is a table of one dependency.
             if let Some((_, name)) = table.split_once("dependencies.").filter(|_| is_normal) {
-                found.push((number, name));
+                found.push((number, name, false));
             }
         } else if inside && let Some((name, _)) = line.split_once(['=', '.', ' ']) {
-            found.push((number, name.trim_matches('"')));
+            found.push((number, name.trim_matches('"'), line.contains("optional = true")));
         }
     }
-    found.retain(|(_, name)| !name.is_empty() && !name.starts_with('#'));
+    found.retain(|(_, name, _)| !name.is_empty() && !name.starts_with('#'));
     found
 }
 
@@ -147,6 +156,9 @@ mod tests {
             ("crates/nightlatch-core/Cargo.toml", "[dependencies]\ntime.workspace = true", false),
             ("crates/nightlatch-core/Cargo.toml", "[dependencies]\n# tokio = \"1\"", false),
             ("crates/nightlatch-core/Cargo.toml", "[dev-dependencies]\ntokio = \"1\"", false),
+            ("crates/nightlatch-store/Cargo.toml", "[dependencies]\nhttp = \"1\"", true),
+            ("crates/nightlatch-store/Cargo.toml", "[dependencies]\nhttp = { optional = true }", false),
+            ("crates/nightlatch-store/Cargo.toml", "[dependencies]\naxum = { optional = true }", true),
             ("crates/nightlatch-store/Cargo.toml", "[dependencies.axum]\nversion = \"1\"", true),
             (
                 "crates/nightlatch-store/Cargo.toml",
