@@ -157,8 +157,16 @@ mod tests {
             ("crates/nightlatch-core/Cargo.toml", "[dependencies]\n# tokio = \"1\"", false),
             ("crates/nightlatch-core/Cargo.toml", "[dev-dependencies]\ntokio = \"1\"", false),
             ("crates/nightlatch-store/Cargo.toml", "[dependencies]\nhttp = \"1\"", true),
-            ("crates/nightlatch-store/Cargo.toml", "[dependencies]\nhttp = { optional = true }", false),
-            ("crates/nightlatch-store/Cargo.toml", "[dependencies]\naxum = { optional = true }", true),
+            (
+                "crates/nightlatch-store/Cargo.toml",
+                "[dependencies]\nhttp = { optional = true }",
+                false,
+            ),
+            (
+                "crates/nightlatch-store/Cargo.toml",
+                "[dependencies]\naxum = { optional = true }",
+                true,
+            ),
             ("crates/nightlatch-store/Cargo.toml", "[dependencies.axum]\nversion = \"1\"", true),
             (
                 "crates/nightlatch-store/Cargo.toml",

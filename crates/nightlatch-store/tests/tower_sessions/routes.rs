@@ -14,7 +14,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use super::fresh;
 
-type Manager = SessionManagerLayer<NightlatchStore>;
+type Layer = SessionManagerLayer<NightlatchStore>;
 
 fn routes() -> Router {
     Router::new()
@@ -69,7 +69,7 @@ struct Cookie {
 }
 
 impl Site {
-    async fn open(manage: impl FnOnce(Manager) -> Manager) -> Self {
+    async fn open(manage: impl FnOnce(Layer) -> Layer) -> Self {
         let (store, folder) = fresh().await;
         let sessions = manage(SessionManagerLayer::new(store));
         Self { routes: routes().layer(sessions), _folder: folder }
@@ -114,7 +114,7 @@ impl Cookie {
     }
 }
 
-fn for_an_hour(manager: Manager) -> Manager {
+fn for_an_hour(manager: Layer) -> Layer {
     manager.with_expiry(Expiry::OnInactivity(Duration::hours(1)))
 }
 

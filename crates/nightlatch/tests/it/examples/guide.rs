@@ -12,7 +12,7 @@ use nightlatch_testkit::process::{ServerProcess, run};
 use tempfile::TempDir;
 
 /// How long a program of another language may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Where Debian puts Python, Node and curl.
