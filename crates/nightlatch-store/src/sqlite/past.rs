@@ -43,6 +43,8 @@ pub(super) fn mark_copy(
 ) -> rusqlite::Result<()> {
     let epoch = (entropy.bits() >> 1).cast_signed();
     copy.execute("UPDATE feed_head SET epoch = ?1", [epoch])?;
+    // Whoever lived on the original does not live here.
+    copy.execute("DELETE FROM nodes", [])?;
     note(copy, RESTORED, now)
 }
 
