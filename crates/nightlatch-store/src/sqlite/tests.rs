@@ -386,7 +386,9 @@ async fn a_backup_is_a_record_and_replaces_nothing() {
     assert_eq!(copy.migrate(world.soon()).await.expect("a record"), Vec::<String>::new());
     let original = world.record.probe(world.soon()).await.expect("readable");
     let copied = copy.probe(world.soon()).await.expect("readable");
-    assert_eq!(original.head, copied.head);
+    let (from, to) = (original.head, copied.head);
+    assert_eq!((from.history.record, from.newest), (to.history.record, to.newest));
+    assert_ne!(from.history.epoch, to.history.epoch, "what was logged out since lives there");
 }
 
 #[tokio::test]
