@@ -37,6 +37,7 @@ async fn what_people_and_operators_do_is_told_by_whom_and_from_where(record: Rec
     let phone_session = phone.session_id().await;
     phone.log_out().await;
     alice.change_password(PASSWORD, NEXT_PASSWORD).await;
+    let token = alice.token();
     alice.revoke("/api/v1/sessions?current=true").await;
     let _ = server.command(&["user", "set-groups", "alice", "staff"]);
     let _ = server.command(&["user", "disable", "alice"]);
@@ -73,7 +74,7 @@ async fn what_people_and_operators_do_is_told_by_whom_and_from_where(record: Rec
     let whose: Vec<_> = failed.iter().map(|entry| &entry["username"]).collect();
     assert_eq!(whose, [&json!("alice"), &Value::Null], "a name that nobody has may be a password");
     let all = server.command(&["audit", "--json"]) + &server.command(&["audit"]);
-    for secret in [PASSWORD, NEXT_PASSWORD, "wrong-guess", "walnut", alice.token().as_str()] {
+    for secret in [PASSWORD, NEXT_PASSWORD, "wrong-guess", "walnut", token.as_str()] {
         assert!(!all.contains(secret), "{secret}: {all}");
     }
 

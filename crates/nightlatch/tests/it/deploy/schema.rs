@@ -21,14 +21,19 @@ pub(crate) fn migrations() -> Vec<(String, String)> {
     steps
 }
 
-/// Makes the schema as it was before the latest step, owned by `role`.
-pub(crate) fn make_earlier(postgres: &PostgresServer, database: &str, role: &str) {
+/// The latest step.
+pub(crate) fn latest() -> String {
+    migrations().pop().expect("there are some").0
+}
+
+/// Makes the schema as it was before the step `next`, owned by `role`.
+pub(crate) fn make_before(next: &str, postgres: &PostgresServer, database: &str, role: &str) {
     let ledger = "CREATE TABLE nightlatch.schema_migrations (
         version bigint PRIMARY KEY, name text NOT NULL, checksum bytea NOT NULL, applied_at bigint NOT NULL)";
     let mut sql = format!("SET ROLE {role}; CREATE SCHEMA nightlatch; {ledger};\n");
-    let mut steps = migrations();
-    let _latest = steps.pop();
-    for (number, (name, text)) in (1..).zip(&steps) {
+    let steps = migrations();
+    let earlier = steps.iter().take_while(|(name, _)| name != next);
+    for (number, (name, text)) in (1..).zip(earlier) {
         sql.push_str(text);
         write!(
             sql,
@@ -40,7 +45,7 @@ pub(crate) fn make_earlier(postgres: &PostgresServer, database: &str, role: &str
     postgres.sql(database, &sql);
 }
 
-/// Puts the rows of schema `from` into that of [`make_earlier`], as far as it has room for them.
+/// Puts the rows of schema `from` into that of [`make_before`], as far as it has room for them.
 pub(crate) fn fill(postgres: &PostgresServer, database: &str, from: &str) {
     postgres.sql(
         database,
@@ -48,7 +53,8 @@ pub(crate) fn fill(postgres: &PostgresServer, database: &str, from: &str) {
             "DO $$ DECLARE t text; columns text; BEGIN
                  FOR t IN SELECT table_name FROM information_schema.tables
                      WHERE table_schema = 'nightlatch'
-                     AND table_name NOT IN ('schema_migrations', 'nodes', 'throttle_failures')
+                     AND table_name NOT IN
+                         ('schema_migrations', 'nodes', 'throttle_failures', 'audit_log')
                  LOOP
                      SELECT string_agg(quote_ident(column_name), ', ') INTO columns
                      FROM information_schema.columns
