@@ -74,8 +74,8 @@ async fn the_auth_service_refuses() {
 
     let found = doctor(&server, &["auth-service"]);
     assert_eq!((found.wrong(), found.code), (vec!["auth-service-credentials"], Some(1)));
-    let fix = says(&found, "auth-service-credentials", "fix");
-    assert!(fix.contains("SERVICE_ID") || fix.contains("SERVICE_SECRET"), "{fix}");
+    let why = says(&found, "auth-service-credentials", "why");
+    assert!(why.contains("correct SERVICE_ID and SERVICE_SECRET"), "{why}");
 
     // A wrong password is another matter, and what was refused is over when they agree again.
     service.set(Conduct::Sound);
