@@ -93,16 +93,14 @@ impl State {
         self.audit(AuditAction::LoginFailed, about, &tried.by, at);
     }
 
-    /// From the first entry on, until one is young enough.
+    /// Looks at the oldest `limit` entries.
     pub(super) fn sweep_audit(&mut self, before: Timestamp, limit: u32) -> u64 {
-        let mut swept = 0;
-        while swept < u64::from(limit)
-            && let Some(oldest) = self.audit.first_entry()
-            && oldest.get().at < before
-        {
-            oldest.remove();
-            swept += 1;
+        let oldest = self.audit.values().take(limit as usize);
+        let old: Vec<AuditId> =
+            oldest.filter(|entry| entry.at < before).map(|entry| entry.id).collect();
+        for id in &old {
+            self.audit.remove(id);
         }
-        swept
+        old.len() as u64
     }
 }

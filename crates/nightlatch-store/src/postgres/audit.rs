@@ -102,7 +102,7 @@ const LIST_UP_BY_ID: &str = list!("user_id = $1", "ASC", ">");
 const LIST_DOWN_BY_NAME: &str = list!("username = $1", "DESC", "<");
 const LIST_UP_BY_NAME: &str = list!("username = $1", "ASC", ">");
 
-/// From the first entry on, until one is young enough.
+/// Looks at the oldest `$2` entries.
 pub(super) const SWEEP: &str = "
     WITH oldest AS MATERIALIZED (
         SELECT id, at FROM nightlatch.audit_log ORDER BY id LIMIT $2

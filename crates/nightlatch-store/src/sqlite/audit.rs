@@ -165,8 +165,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     })
 }
 
-/// Removes at most `limit` of the oldest entries, until one is young enough. Never the newest: what
-/// comes after it must get a higher id.
+/// Looks at the oldest `limit` entries. Never removes the newest: what comes after it must get a higher id.
 pub(super) fn sweep(conn: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<u64> {
     let removed = conn
         .prepare_cached(
