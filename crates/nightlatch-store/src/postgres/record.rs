@@ -12,34 +12,36 @@ use super::call::{Call, Effect, Param};
 use super::failure::corrupt;
 use super::row::Reader;
 
-/// In the order of an index: without it a sweep that finds nothing reads the whole table.
-const SWEEP_SESSIONS: &str = "
-    WITH ended AS MATERIALIZED (
-        SELECT id FROM nightlatch.sessions WHERE ended_at < $1
-        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ), expired AS MATERIALIZED (
-        SELECT id FROM nightlatch.sessions WHERE expires_at < $1
-        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ), old AS MATERIALIZED (
-        SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
-    ), gone AS (
-        DELETE FROM nightlatch.sessions s USING old WHERE s.id = old.id RETURNING 1
-    )
-    SELECT count(*) AS removed FROM gone";
+/// What has ended or expired, in the order of an index: without it a sweep that finds nothing reads the
+/// whole table.
+macro_rules! sweep_sessions {
+    ($table:literal) => {
+        concat!(
+            "WITH ended AS MATERIALIZED (
+                 SELECT id FROM nightlatch.",
+            $table,
+            " WHERE ended_at < $1
+                 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+             ), expired AS MATERIALIZED (
+                 SELECT id FROM nightlatch.",
+            $table,
+            " WHERE expires_at < $1
+                 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+             ), old AS MATERIALIZED (
+                 SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
+             ), gone AS (
+                 DELETE FROM nightlatch.",
+            $table,
+            " s USING old WHERE s.id = old.id RETURNING 1
+             )
+             SELECT count(*) AS removed FROM gone"
+        )
+    };
+}
 
-const SWEEP_APPLICATION_SESSIONS: &str = "
-    WITH ended AS MATERIALIZED (
-        SELECT id FROM nightlatch.application_sessions WHERE ended_at < $1
-        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ), expired AS MATERIALIZED (
-        SELECT id FROM nightlatch.application_sessions WHERE expires_at < $1
-        ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ), old AS MATERIALIZED (
-        SELECT id FROM ended UNION SELECT id FROM expired LIMIT $2
-    ), gone AS (
-        DELETE FROM nightlatch.application_sessions s USING old WHERE s.id = old.id RETURNING 1
-    )
-    SELECT count(*) AS removed FROM gone";
+const SWEEP_SESSIONS: &str = sweep_sessions!("sessions");
+
+const SWEEP_APPLICATION_SESSIONS: &str = sweep_sessions!("application_sessions");
 
 /// Only from the oldest row on, without gaps: `pruned_to` says that what is below may be gone.
 const SWEEP_FEED: &str = "
