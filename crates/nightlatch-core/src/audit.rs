@@ -154,10 +154,10 @@ impl Actor {
         Self { who: Who::User, address: Some(address), request_id }
     }
 
-    /// An operator of this name, by a request from an address.
+    /// The same request, but it is an operator of this name who makes it.
     #[must_use]
-    pub fn operator(name: &Username, address: IpAddr, request_id: &str) -> Self {
-        Self { who: Who::Operator(name.as_str().into()), ..Self::user(address, request_id) }
+    pub fn as_operator(self, name: &Username) -> Self {
+        Self { who: Who::Operator(name.as_str().into()), ..self }
     }
 
     /// The system's user of this name, at the command line.

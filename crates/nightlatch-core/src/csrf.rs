@@ -7,12 +7,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::key::{KeyId, Tag};
 use crate::{Entropy, MacKeys, MasterKeys, TokenHash, entropy};
 
-const KEY_ID_BYTES: usize = size_of::<KeyId>();
-const TAG_BYTES: usize = size_of::<Tag>();
-const TOKEN_BYTES: usize = KEY_ID_BYTES + TAG_BYTES;
 const PRE_SESSION_BYTES: usize = 16;
 
 /// Makes and checks CSRF tokens.
@@ -54,43 +50,25 @@ impl CsrfTokens {
     /// The token of a session.
     #[must_use]
     pub fn for_session(&self, session: TokenHash) -> String {
-        self.token(&[b"session", session.as_bytes()])
+        self.0.mark(&[b"session", session.as_bytes()])
     }
 
     /// Whether `token` is the session's, in constant time.
     #[must_use]
     pub fn is_for_session(&self, token: &str, session: TokenHash) -> bool {
-        self.is_token(token, &[b"session", session.as_bytes()])
+        self.0.is_mark(token, &[b"session", session.as_bytes()])
     }
 
     /// The token of a form before login.
     #[must_use]
     pub fn for_pre_session(&self, pre: PreSession) -> String {
-        self.token(&[b"pre", &pre.0])
+        self.0.mark(&[b"pre", &pre.0])
     }
 
     /// Whether `token` belongs to the pre-session cookie, in constant time.
     #[must_use]
     pub fn is_for_pre_session(&self, token: &str, pre: PreSession) -> bool {
-        self.is_token(token, &[b"pre", &pre.0])
-    }
-
-    fn token(&self, parts: &[&[u8]]) -> String {
-        let (id, tag) = self.0.sign(parts);
-        let mut bytes = [0; TOKEN_BYTES];
-        bytes[..KEY_ID_BYTES].copy_from_slice(&id);
-        bytes[KEY_ID_BYTES..].copy_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    fn is_token(&self, token: &str, parts: &[&[u8]]) -> bool {
-        let mut bytes = [0; TOKEN_BYTES];
-        if URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) != Ok(TOKEN_BYTES) {
-            return false;
-        }
-        let mut id = KeyId::default();
-        id.copy_from_slice(&bytes[..KEY_ID_BYTES]);
-        self.0.verify(id, &bytes[KEY_ID_BYTES..], parts) == Some(true)
+        self.0.is_mark(token, &[b"pre", &pre.0])
     }
 }
 

@@ -3,6 +3,8 @@
 //! Secrets are a list so that they can be rotated without signing anybody out: the first signs,
 //! all verify. A key is told by an id of four bytes that is derived like the key itself.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -51,6 +53,9 @@ pub type KeyId = [u8; 4];
 /// A tag of 128 bits: forging one takes 2^127 tries on average, each of them online.
 pub(crate) type Tag = [u8; 16];
 
+const KEY_ID_BYTES: usize = size_of::<KeyId>();
+const MARK_BYTES: usize = KEY_ID_BYTES + size_of::<Tag>();
+
 /// The keys of one use: the first signs, all verify.
 #[derive(Clone)]
 pub struct MacKeys(Vec<MacKey>);
@@ -98,6 +103,26 @@ impl MacKeys {
     pub(crate) fn verify(&self, id: KeyId, tag: &[u8], parts: &[&[u8]]) -> Option<bool> {
         let key = self.0.iter().find(|key| key.id == id)?;
         Some(key.tag(parts).ct_eq(tag).into())
+    }
+
+    /// A tag of `parts` with the id of its key, as text.
+    pub(crate) fn mark(&self, parts: &[&[u8]]) -> String {
+        let (id, tag) = self.sign(parts);
+        let mut bytes = [0; MARK_BYTES];
+        bytes[..KEY_ID_BYTES].copy_from_slice(&id);
+        bytes[KEY_ID_BYTES..].copy_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether `text` is what [`Self::mark`] says of `parts`, in constant time.
+    pub(crate) fn is_mark(&self, text: &str, parts: &[&[u8]]) -> bool {
+        let mut bytes = [0; MARK_BYTES];
+        if URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(MARK_BYTES) {
+            return false;
+        }
+        let mut id = KeyId::default();
+        id.copy_from_slice(&bytes[..KEY_ID_BYTES]);
+        self.verify(id, &bytes[KEY_ID_BYTES..], parts) == Some(true)
     }
 }
 

@@ -30,6 +30,7 @@ mod failure;
 mod feed;
 mod key;
 mod node;
+mod operator;
 mod password;
 mod refresh_token;
 mod secret;
@@ -68,6 +69,7 @@ pub use key::{KeyError, KeyId, MacKeys, MasterKeys, SealingKey, SealingKeys};
 pub use node::{
     Cluster, HEARTBEAT_EVERY, NODE_LIFE, NODE_RETENTION, NODE_SWEEP_MAX, NodeId, NodeStore,
 };
+pub use operator::{OPERATORS, OperatorCookies};
 pub use password::{
     HashError, HashKind, NewPassword, Password, PasswordAssessor, PasswordError, PasswordHash,
     PasswordHasher, Verified, Weakness,

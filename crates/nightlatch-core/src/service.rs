@@ -17,6 +17,7 @@ mod login;
 mod login_guard;
 mod logout;
 mod manage_user;
+mod operate;
 mod pending;
 mod record_budget;
 mod refresh;
@@ -48,8 +49,8 @@ use crate::service::pending::PendingEnds;
 use crate::service::unknown_key::UnknownKeyBudget;
 use crate::{
     AccessTokens, Announcer, AuthService, Clock, CounterKeys, CsrfTokens, DeviceCookies, Entropy,
-    Limit, MasterKeys, NodeId, PasswordAssessor, PasswordHasher, Record, RecordClock,
-    RefreshTokens, SealingKeys, SessionTokens, Throttle, Timestamp,
+    Limit, MasterKeys, NodeId, OperatorCookies, PasswordAssessor, PasswordHasher, Record,
+    RecordClock, RefreshTokens, SealingKeys, SessionTokens, Throttle, Timestamp,
 };
 
 /// What the use cases ask of the outside.
@@ -86,6 +87,8 @@ pub struct Keys {
     pub csrf: CsrfTokens,
     /// Of device cookies.
     pub devices: DeviceCookies,
+    /// Of operators' cookies.
+    pub operators: OperatorCookies,
     /// Of copies of sessions that are kept elsewhere.
     pub copies: SealingKeys,
     /// Of what nodes tell each other.
@@ -105,6 +108,7 @@ impl Keys {
             refresh: RefreshTokens::new(session),
             csrf: CsrfTokens::new(csrf),
             devices: DeviceCookies::new(session),
+            operators: OperatorCookies::new(session),
             copies: SealingKeys::derive(session, "copy"),
             news: SealingKeys::derive(session, "news"),
             signing: SealingKeys::derive(session, "signing-key"),

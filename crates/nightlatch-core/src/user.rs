@@ -155,6 +155,12 @@ impl Groups {
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
+
+    /// Whether a name is among them.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|group| group.as_str().cmp(name)).is_ok()
+    }
 }
 
 #[cfg(test)]

@@ -315,7 +315,7 @@ const fn check_error(error: &CheckError) -> Outcome {
 
 fn login_error(error: &LoginError) -> Outcome {
     match error {
-        LoginError::InvalidCredentials => Outcome::Denied,
+        LoginError::InvalidCredentials | LoginError::NotInGroup => Outcome::Denied,
         LoginError::Throttled { .. }
         | LoginError::Busy { .. }
         | LoginError::AuthService(_)

@@ -61,16 +61,22 @@ pub type Routes = NormalizePath<Router>;
 /// that a POST is not lost.
 #[must_use]
 pub fn routes(app: &Arc<App>) -> Routes {
-    let layers = Layers { app: Some(Arc::clone(app)), ..Layers::new(&app.settings) };
-    behind(layers, table(app).with_state(Arc::clone(app)))
+    behind(Layers::of(app), table(app).with_state(Arc::clone(app)))
 }
 
 fn behind(layers: Layers, router: Router) -> Routes {
+    normalized(layered(layers, router))
+}
+
+fn layered(layers: Layers, router: Router) -> Router {
     let layers = Arc::new(layers);
-    let router = router.layer(layer_fn(move |route: Route| {
+    router.layer(layer_fn(move |route: Route| {
         let (layers, route) = (Arc::clone(&layers), Arc::new(route));
         service_fn(move |request| Arc::clone(&layers).answer(request, Route::clone(&route)))
-    }));
+    }))
+}
+
+fn normalized(router: Router) -> Routes {
     NormalizePath::trim_trailing_slash(router)
 }
 
@@ -89,6 +95,10 @@ struct Layers {
 }
 
 impl Layers {
+    fn of(app: &Arc<App>) -> Self {
+        Self { app: Some(Arc::clone(app)), ..Self::new(&app.settings) }
+    }
+
     fn new(settings: &Settings) -> Self {
         Self {
             app: None,
@@ -169,7 +179,10 @@ impl Layers {
 fn table(app: &Arc<App>) -> Router<Arc<App>> {
     let (api, _) = openapi::api().split_for_parts();
     let metrics = if app.settings.serves_metrics {
-        Router::new().route("/metrics", get(metrics::metrics)).route("/status", get(status::status))
+        Router::new()
+            .route("/metrics", get(metrics::metrics))
+            .route("/status", get(status::status))
+            .merge(pages::operator_routes(app))
     } else {
         Router::new()
     };

@@ -85,10 +85,13 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         let (drain, connections) = (drain.clone(), connections.clone());
         Accepting { routes, drain, connections, connections_max }
     };
-    if let Some(bound) = of_metrics {
-        let routes = metrics_routes(&settings, Arc::clone(&metrics), Arc::clone(&board));
-        on(watch::channel(routes).1, METRICS_CONNECTIONS_MAX).metrics(bound)?;
-    }
+    let of_operators = of_metrics.map(|bound| {
+        let routes = metrics_routes(&settings, &metrics, &board, None);
+        let (publish, published) = watch::channel(routes);
+        on(published, METRICS_CONNECTIONS_MAX).metrics(bound)?;
+        anyhow::Ok(publish)
+    });
+    let of_operators = of_operators.transpose()?;
     announce(&config, &report, bound.address());
 
     let tried = CancellationToken::new();
@@ -105,7 +108,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         stop: stop.clone(),
     };
     let started = async {
-        let begun = starting.run(base, local_keys, publish, &tried);
+        let begun = starting.run(base, local_keys, (publish, of_operators), &tried);
         tokio::try_join!(begun, opening).map(|(node, ())| node)
     };
     let node = StopSignal::new()?.received_after(pin!(started)).await?;
@@ -152,7 +155,7 @@ impl Starting {
         self,
         base: Base,
         keys: Option<Keys>,
-        publish: watch::Sender<Routes>,
+        (publish, of_operators): (watch::Sender<Routes>, Option<watch::Sender<Routes>>),
         tried: &CancellationToken,
     ) -> anyhow::Result<Serving> {
         let Self { tasks, stop, .. } = &self;
@@ -199,6 +202,10 @@ impl Starting {
             traffic: Arc::clone(&app.traffic),
         });
         publish.send_replace(routes(&app));
+        if let Some(publish) = of_operators {
+            let routes = metrics_routes(&self.settings, &self.metrics, &self.board, Some(&app));
+            publish.send_replace(routes);
+        }
         tasks.spawn(Arc::clone(&node.throttle).run(stop.clone().cancelled_owned()));
         self.wait_for_record(&node, tried).await;
         let beating = heartbeat::run(Arc::clone(&node.service));
@@ -310,6 +317,7 @@ fn settings(config: &Config, bound: SocketAddr) -> Settings {
     Settings {
         environment: config.environment,
         public_origin: web.public_origin(bound),
+        trusts_host: !config.environment.is_production(),
         allowed_origins: web.allowed_origins.clone(),
         redirect_hosts: web.redirect_hosts.clone(),
         login_redirect: web.login_redirect_url.clone(),

@@ -92,7 +92,8 @@ impl Service {
         }
         let hash = self.ports.hasher.hash(request.new, before).await?;
         let remember = request.active.session().remember;
-        let (next, token) = self.new_session(&right.user, request.client, remember);
+        let (next, token) =
+            self.new_session(&right.user, request.client, self.session_age(remember));
         let (next_hash, session) = (next.token, next.session.clone());
         let change = PasswordChange {
             user_id: right.user.id,

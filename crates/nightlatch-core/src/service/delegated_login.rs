@@ -40,6 +40,7 @@ impl Service {
             if !user.enabled {
                 return Err(LoginError::InvalidCredentials);
             }
+            attempt.admit(&user)?;
             self.knows_login_time()?;
             let (new, secret) = open(&user);
             let by = guess.by.clone();

@@ -58,6 +58,7 @@ impl Service {
             client: &client,
             device: None,
             request_id: &request_id,
+            group: None,
         };
         let open = |user: &User| self.new_token_session(user, client.clone());
         let Opened { found, secret, upgrade } = self.log_in(attempt, open, deadline).await?;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::Service;
 use super::login_guard::{Guess, RightPassword};
 use super::record_budget::RecordBudget;
+use super::{Policy, Service};
 use crate::{
     Actor, AddressPrefix, AuthServiceError, Client, Credentials, Deadline, Device, Entropy,
     FoundSession, HashError, Limit, LoginName, NewSession, Password, PasswordHash, Refused,
@@ -42,12 +42,20 @@ pub(super) struct Attempt<'a> {
     pub(super) client: &'a Client,
     pub(super) device: Option<&'a Device>,
     pub(super) request_id: &'a str,
+    /// The group that one has to be in.
+    pub(super) group: Option<&'static str>,
 }
 
 impl Attempt<'_> {
     /// Who makes it, as the audit log tells.
     pub(super) fn actor(&self) -> Actor {
         Actor::user(self.client.address, self.request_id)
+    }
+
+    /// Lets in only those whom it is for. Asked when the password is known to be right.
+    pub(super) fn admit(&self, user: &User) -> Result<(), LoginError> {
+        let is_in = self.group.is_none_or(|group| user.groups.contains(group));
+        if is_in { Ok(()) } else { Err(LoginError::NotInGroup) }
     }
 }
 
@@ -89,6 +97,9 @@ pub enum LoginError {
     /// Name or password are wrong, or the account is disabled: one answer for all.
     #[error("name or password are wrong")]
     InvalidCredentials,
+    /// The password is right, and its user in none of the groups that may log in here.
+    #[error("the account is in none of the groups that may log in here")]
+    NotInGroup,
     /// Too many have failed.
     #[error("too many failed tries")]
     Throttled {
@@ -162,9 +173,11 @@ impl Service {
             client: &client,
             device: device.as_ref(),
             request_id: &request_id,
+            group: None,
         };
+        let age = self.session_age(remember);
         let open = |user: &User| {
-            let (mut new, token) = self.new_session(user, client.clone(), remember);
+            let (mut new, token) = self.new_session(user, client.clone(), age);
             new.replaces = replaces;
             let hash = new.token;
             (new, (token, hash))
@@ -193,6 +206,7 @@ impl Service {
             let before = budget.before_next_call(self.clock());
             let right =
                 self.guess_password(&guess, &attempt.password, found.as_ref(), before).await?;
+            attempt.admit(&right.user)?;
             self.knows_login_time()?;
             let (new, secret) = open(&right.user);
             let by = by.clone();
@@ -277,16 +291,21 @@ impl Service {
         }
     }
 
+    /// How long a session lasts, and whether it is one to be remembered.
+    pub(super) fn session_age(&self, remember: bool) -> (Duration, bool) {
+        let Policy { remember_age, session_age, .. } = self.policy;
+        (if remember { remember_age } else { session_age }, remember)
+    }
+
     pub(super) fn new_session(
         &self,
         user: &User,
         client: Client,
-        remember: bool,
+        age: (Duration, bool),
     ) -> (NewSession, SessionToken) {
         let now = self.now();
-        let age = if remember { self.policy.remember_age } else { self.policy.session_age };
         let (token, hash) = self.keys.tokens.mint(self.entropy());
-        let session = session_from(now, (user, client), (age, remember), self.entropy());
+        let session = session_from(now, (user, client), age, self.entropy());
         let generation = user.generation;
         let new = NewSession { session, token: hash, generation, replaces: None, refresh: None };
         (new, token)

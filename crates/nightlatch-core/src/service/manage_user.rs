@@ -1,6 +1,6 @@
-//! What operators do with users from the command line.
+//! What operators do with users, from the command line and from their page.
 //!
-//! No throttle: who can run the command can read the record. What ends sessions here ends them for
+//! No throttle: who can run the command can read the record, and who uses the page has logged in. What ends sessions here ends them for
 //! every server at that record.
 
 use thiserror::Error;
@@ -89,14 +89,31 @@ impl Service {
         Ok(found.map(|Credentials { user, hash, .. }| (user, hash.map(|hash| hash.kind()))))
     }
 
+    /// The user of an id.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn user(&self, id: UserId, deadline: Deadline) -> Result<Option<User>, StoreError> {
+        let found = self.credentials_of_id(id, deadline).await?;
+        Ok(found.map(|credentials| credentials.user))
+    }
+
+    async fn credentials_of_id(
+        &self,
+        id: UserId,
+        deadline: Deadline,
+    ) -> Result<Option<Credentials>, StoreError> {
+        let record = &self.ports.record;
+        record.find_credentials_by_id(id, nowhere(), self.now(), deadline).await
+    }
+
     async fn credentials_of(
         &self,
         name: &str,
         deadline: Deadline,
     ) -> Result<Option<Credentials>, StoreError> {
         let name = LoginName::fold(name);
-        let nowhere = AddressPrefix::of([0, 0, 0, 0].into());
-        self.ports.record.find_credentials(&name, nowhere, self.now(), deadline).await
+        self.ports.record.find_credentials(&name, nowhere(), self.now(), deadline).await
     }
 
     /// Users by name, those after `after`, at most `limit`.
@@ -111,6 +128,23 @@ impl Service {
     ) -> Result<Vec<User>, StoreError> {
         let after = after.map(Username::folded);
         self.ports.record.list_users(after, limit, deadline).await
+    }
+
+    /// Users whose names begin like this, by name, at most `limit`; nobody whose name it is.
+    ///
+    /// # Errors
+    /// The record's.
+    pub async fn list_users_like(
+        &self,
+        beginning: &str,
+        limit: u32,
+        deadline: Deadline,
+    ) -> Result<Vec<User>, StoreError> {
+        // Nothing begins like what is no name.
+        let Ok(beginning) = Username::try_existing(beginning) else { return Ok(Vec::new()) };
+        let mut users = self.list_users(Some(&beginning), limit, deadline).await?;
+        users.retain(|user| user.username.folded().starts_with(beginning.folded()));
+        Ok(users)
     }
 
     /// Adds a user.
@@ -164,9 +198,7 @@ impl Service {
         by: Actor,
         deadline: Deadline,
     ) -> Result<User, SetPasswordError> {
-        let nowhere = AddressPrefix::of([0, 0, 0, 0].into());
-        let record = &self.ports.record;
-        let found = record.find_credentials_by_id(user.id, nowhere, self.now(), deadline).await?;
+        let found = self.credentials_of_id(user.id, deadline).await?;
         if found.is_some_and(|credentials| credentials.subject.is_some()) {
             return Err(SetPasswordError::ManagedElsewhere);
         }
@@ -274,4 +306,9 @@ impl Service {
         }
         Ok(self.ports.hasher.hash(password, deadline).await?)
     }
+}
+
+/// No address logs in.
+fn nowhere() -> AddressPrefix {
+    AddressPrefix::of([0, 0, 0, 0].into())
 }

@@ -21,7 +21,7 @@ fn visitor() -> Actor {
 
 fn operator() -> Actor {
     let name = Username::try_new("olga").expect("a good name");
-    Actor::operator(&name, IpAddr::from([192, 0, 2, 8]), "request-8")
+    Actor::user(IpAddr::from([192, 0, 2, 8]), "request-8").as_operator(&name)
 }
 
 async fn read(record: &Fixture, query: AuditQuery) -> Vec<AuditEntry> {

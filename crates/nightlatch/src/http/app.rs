@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Environment, WebOrigin};
 use crate::health::Health;
 use crate::http::cookie::CookieNames;
+use crate::http::pages;
 use crate::http::sockets::Sockets;
 use crate::http::traffic::Traffic;
 use crate::jwt::Jwt;
@@ -18,6 +19,7 @@ use crate::status::Board;
 use crate::traces::Traces;
 
 /// The state of the HTTP layer.
+#[derive(Clone)]
 pub struct App {
     /// The use cases.
     pub service: Arc<Service>,
@@ -48,6 +50,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The origin that browsers see.
     pub public_origin: WebOrigin,
+    /// Whether the origin that a request's own Host names is ours, too.
+    pub trusts_host: bool,
     /// Origins that may call with credentials.
     pub allowed_origins: Vec<WebOrigin>,
     /// Hosts that `next=` may lead to.
@@ -72,6 +76,19 @@ pub struct Settings {
 const CHECK_DEADLINE: Duration = Duration::from_millis(400);
 
 impl App {
+    /// The same as the operators' page has it: with cookies of its own, and reached by whatever name leads
+    /// to its address, from nowhere else.
+    pub(crate) fn for_operators(&self) -> Self {
+        let mut app = self.clone();
+        let settings = &mut app.settings;
+        settings.cookies = settings.cookies.for_operators();
+        settings.trusts_host = true;
+        settings.allowed_origins.clear();
+        settings.redirect_hosts.clear();
+        pages::OPERATOR.clone_into(&mut settings.login_redirect);
+        app
+    }
+
     /// The deadline of a session check that begins now.
     pub(crate) fn check_deadline(&self) -> Deadline {
         self.within(CHECK_DEADLINE.min(self.settings.request_deadline))

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
 use crate::config::{self, SessionConfig};
+use crate::http::pages;
 
 /// The names of our cookies and what all of them share.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub struct CookieNames {
     secure: bool,
     same_site: SameSite,
     domain: Option<String>,
+    path: &'static str,
 }
 
 /// How long a browser is remembered as one that has logged in.
@@ -54,7 +56,29 @@ impl CookieNames {
                 config::SameSite::None => SameSite::None,
             },
             domain: session.cookie_domain.clone(),
+            path: "/",
         }
+    }
+
+    /// Those of the operators' page. Browsers do not tell ports apart, and another application may stand
+    /// at another port of the same host: only their path keeps them from it, which no prefix allows.
+    pub(crate) fn for_operators(&self) -> Self {
+        let name = |suffix: &str| format!("nightlatch-operator{suffix}");
+        Self {
+            session: name(""),
+            pre_session: name("-pre"),
+            device: name("-device"),
+            flash: name("-flash"),
+            secure: self.secure,
+            same_site: SameSite::Strict,
+            domain: None,
+            path: pages::OPERATOR,
+        }
+    }
+
+    /// Whether browsers send them over HTTPS alone, or on their own machine.
+    pub(crate) const fn are_secure(&self) -> bool {
+        self.secure
     }
 
     /// The session cookie of a request. Two different ones count as none: somebody planted one.
@@ -103,7 +127,7 @@ impl CookieNames {
 
     fn set(&self, name: &str, value: &str, age: Duration, same_site: SameSite) -> HeaderValue {
         let mut builder = Cookie::build((name, value))
-            .path("/")
+            .path(self.path)
             .http_only(true)
             .secure(self.secure)
             .same_site(same_site)

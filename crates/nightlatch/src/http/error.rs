@@ -89,6 +89,7 @@ impl Problem {
 pub(crate) fn code_of_login(error: &LoginError) -> Code {
     match error {
         LoginError::InvalidCredentials => Code::InvalidCredentials,
+        LoginError::NotInGroup => Code::NotInGroup,
         LoginError::Throttled { .. } => Code::Throttled,
         LoginError::Busy { .. } => Code::LoginBusy,
         LoginError::AuthService(error) => code_of_auth_service(error),
@@ -100,7 +101,7 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let code = code_of_login(&error);
         match error {
-            LoginError::InvalidCredentials => Self::new(code),
+            LoginError::InvalidCredentials | LoginError::NotInGroup => Self::new(code),
             LoginError::Throttled { limit, retry_after } => {
                 Self::new(code).with_limit(limit).with_retry_after(retry_after)
             }

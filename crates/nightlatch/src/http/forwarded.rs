@@ -57,7 +57,7 @@ pub(crate) fn login_page(
 
 /// The page that was wanted, if a login may lead to it.
 fn way_back(settings: &Settings, headers: &HeaderMap, uri: &str) -> Option<String> {
-    let scheme = match one(headers, PROTO).ok()?? {
+    let scheme = match scheme(headers).ok()?? {
         "https" => Scheme::Https,
         "http" => Scheme::Http,
         _ => return None,
@@ -66,6 +66,11 @@ fn way_back(settings: &Settings, headers: &HeaderMap, uri: &str) -> Option<Strin
     // Behind anything but a slash it would go on with the host.
     let back = uri.starts_with('/').then(|| format!("{origin}{uri}"))?;
     redirect::is_safe(settings, &back).then_some(back)
+}
+
+/// How the client reached the proxy, as it says.
+pub(crate) fn scheme(headers: &HeaderMap) -> Result<Option<&str>, Doubtful> {
+    one(headers, PROTO)
 }
 
 /// The one value of a header.

@@ -19,6 +19,14 @@ pub(crate) async fn login(app: &Arc<App>, request: LoginRequest) -> Result<Logge
     counted(app, app.service.login(request, app.login_deadline())).await
 }
 
+/// Logs in as operator; the text is what the cookie holds.
+pub(crate) async fn login_operator(
+    app: &Arc<App>,
+    request: LoginRequest,
+) -> Result<(LoggedIn, String), LoginError> {
+    counted(app, app.service.log_in_operator(request, app.login_deadline())).await
+}
+
 /// Logs in for tokens.
 pub(crate) async fn issue_tokens(
     app: &Arc<App>,
@@ -77,12 +85,28 @@ async fn as_late_as_any<T, E>(
 
 /// Sets the cookies of a new session and lets a weak hash be replaced behind the answer.
 pub(crate) fn welcome(app: &Arc<App>, logged_in: &mut LoggedIn, headers: &mut HeaderMap) {
-    let cookies = &app.settings.cookies;
-    let policy = app.service.policy();
-    let age: Duration =
-        if logged_in.session.remember { policy.remember_age } else { policy.session_age };
-    cookie::append(headers, cookies.set_session(logged_in.token.expose(), age));
-    cookie::append(headers, cookies.set_device(&logged_in.device_cookie));
+    let session = app.settings.cookies.set_session(logged_in.token.expose(), age_of(logged_in));
+    cookie::append(headers, session);
+    remember_browser(app, logged_in, headers);
+}
+
+/// The same for an operator's session.
+pub(crate) fn welcome_operator(
+    app: &Arc<App>,
+    (mut logged_in, cookie): (LoggedIn, String),
+    headers: &mut HeaderMap,
+) {
+    let session = app.settings.cookies.set_session(&cookie, age_of(&logged_in));
+    cookie::append(headers, session);
+    remember_browser(app, &mut logged_in, headers);
+}
+
+fn age_of(LoggedIn { session, .. }: &LoggedIn) -> Duration {
+    session.expires_at.since(session.created_at)
+}
+
+fn remember_browser(app: &Arc<App>, logged_in: &mut LoggedIn, headers: &mut HeaderMap) {
+    cookie::append(headers, app.settings.cookies.set_device(&logged_in.device_cookie));
     if let Some(upgrade) = logged_in.upgrade.take() {
         replace_hash(app, upgrade);
     }

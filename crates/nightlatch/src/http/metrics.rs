@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use crate::http::app::{App, Settings};
 use crate::http::problem::{Code, Problem};
-use crate::http::{Layers, Routes, behind, pages, status};
+use crate::http::{Layers, Routes, layered, normalized, pages, status};
 use crate::metrics::Metrics;
 use crate::status::Board;
 
@@ -21,10 +21,16 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     answer(&app.metrics)
 }
 
-/// What is served at an address of its own.
+/// What is served at an address of its own; the operators' page as soon as there is an `app`.
 #[must_use]
-pub fn metrics_routes(settings: &Settings, metrics: Arc<Metrics>, board: Arc<Board>) -> Routes {
-    let router = Router::new()
+pub fn metrics_routes(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    board: &Arc<Board>,
+    app: Option<&Arc<App>>,
+) -> Routes {
+    let (metrics, board) = (Arc::clone(metrics), Arc::clone(board));
+    let known = Router::new()
         .route("/status", get(move || async move { status::answer(&board) }))
         .merge(pages::files())
         .route(
@@ -34,7 +40,13 @@ pub fn metrics_routes(settings: &Settings, metrics: Arc<Metrics>, board: Arc<Boa
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
         .with_state(metrics);
-    behind(Layers::new(settings), router)
+    let known = layered(Layers::new(settings), known);
+    let operated = match app {
+        // Nobody reads a line for each scrape; what operators do is found again by its request.
+        Some(app) => layered(Layers::of(app), pages::operator_routes(app)),
+        None => layered(Layers::new(settings), pages::waiting_operator_routes()),
+    };
+    normalized(known.merge(operated))
 }
 
 pub(super) fn answer(metrics: &Metrics) -> Response {

@@ -10,6 +10,7 @@ mod form;
 mod login;
 mod logout;
 mod moment;
+mod operator;
 mod profile;
 mod register;
 mod sessions;
@@ -30,6 +31,7 @@ use crate::http::forwarded;
 
 pub(crate) use answer::problem_page;
 pub(crate) use moment::Moment;
+pub(crate) use operator::{OPERATOR, operator_routes, waiting_operator_routes};
 pub(crate) use view::html;
 
 /// Tells two releases of the files apart that pages load.
@@ -39,7 +41,9 @@ pub(crate) const fn asset_version() -> u32 {
 
 /// Whether a path is one that people look at: its problems are pages too.
 pub(crate) fn is_page(path: &str) -> bool {
-    matches!(path, "/" | "/status" | "/api/docs") || path.starts_with("/auth/")
+    matches!(path, "/" | "/status" | "/api/docs")
+        || path.starts_with("/auth/")
+        || path.strip_prefix(OPERATOR).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether somebody follows a link, or has typed an address, who had better be told in words that there

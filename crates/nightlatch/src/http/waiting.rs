@@ -56,7 +56,7 @@ pub fn waiting_routes(
     behind(Layers::new(settings), router)
 }
 
-fn not_yet() -> Problem {
+pub(crate) fn not_yet() -> Problem {
     Problem::new(Code::StoreUnavailable)
         .with_detail("The server has started and waits for its database.")
         .with_retry_after(RETRY_AFTER)

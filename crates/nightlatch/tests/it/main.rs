@@ -21,6 +21,7 @@ mod malformed;
 mod metrics;
 mod news;
 mod nodes;
+mod operator;
 mod outage;
 mod pages;
 mod person;

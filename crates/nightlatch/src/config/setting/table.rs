@@ -46,8 +46,7 @@ const SERVER: &[Setting] = &[
         "NIGHTLATCH_METRICS_LISTEN",
         Text("address:port, or none"),
         InProduction("127.0.0.1:9464", None),
-        "Where `/metrics` and `/status` live; they are 404 on the first address then. \
-         This release has no `/status` yet.",
+        "Where `/metrics`, `/status` and `/operator` live; they are 404 on the first address then.",
     ),
     Setting::new(
         "PUBLIC_URL",

@@ -123,7 +123,7 @@ fn is_in_asked_groups(user: &User, uri: &Uri) -> bool {
         return true;
     }
     let Ok(Query(asked)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else { return false };
-    let is_member = |group: &str| user.groups.as_slice().iter().any(|own| own == group.trim());
+    let is_member = |group: &str| user.groups.contains(group.trim());
     asked
         .iter()
         .filter(|(name, _)| name == "groups")

@@ -15,6 +15,7 @@ pub(crate) const SESSION_SCRIPT: &[u8] = include_bytes!("../../../static/session
 pub(crate) const STATUS_STYLE: &[u8] = include_bytes!("../../../static/status.css");
 pub(crate) const STATUS_SCRIPT: &[u8] = include_bytes!("../../../static/status.js");
 pub(crate) const REFERENCE_STYLE: &[u8] = include_bytes!("../../../static/reference.css");
+pub(crate) const OPERATOR_STYLE: &[u8] = include_bytes!("../../../static/operator.css");
 pub(crate) const MARK: &[u8] = include_bytes!("../../../static/mark.svg");
 pub(crate) const NIGHT: &[u8] = include_bytes!("../../../static/night.svg");
 
@@ -26,6 +27,7 @@ pub(crate) const VERSION: u32 = checksum(&[
     STATUS_STYLE,
     STATUS_SCRIPT,
     REFERENCE_STYLE,
+    OPERATOR_STYLE,
     MARK,
     NIGHT,
 ]);
@@ -39,6 +41,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         ("/static/status.css", "text/css; charset=utf-8", STATUS_STYLE),
         ("/static/status.js", "text/javascript; charset=utf-8", STATUS_SCRIPT),
         ("/static/reference.css", "text/css; charset=utf-8", REFERENCE_STYLE),
+        ("/static/operator.css", "text/css; charset=utf-8", OPERATOR_STYLE),
         ("/static/mark.svg", "image/svg+xml", MARK),
         ("/static/night.svg", "image/svg+xml", NIGHT),
     ]

@@ -24,10 +24,16 @@ pub(crate) enum Flash {
     OthersLoggedOut,
     /// All devices were logged out, this one too.
     EverywhereLoggedOut,
+    /// An operator ended all sessions of a user.
+    UserLoggedOut,
+    /// An operator disabled a user.
+    UserDisabled,
+    /// An operator enabled a user.
+    UserEnabled,
 }
 
 impl Flash {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::LoggedIn,
         Self::LoggedOut,
         Self::LoginNeeded,
@@ -37,6 +43,9 @@ impl Flash {
         Self::DeviceGone,
         Self::OthersLoggedOut,
         Self::EverywhereLoggedOut,
+        Self::UserLoggedOut,
+        Self::UserDisabled,
+        Self::UserEnabled,
     ];
 
     /// The code in the cookie.
@@ -51,6 +60,9 @@ impl Flash {
             Self::DeviceGone => "device_gone",
             Self::OthersLoggedOut => "others_logged_out",
             Self::EverywhereLoggedOut => "everywhere_logged_out",
+            Self::UserLoggedOut => "user_logged_out",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
         }
     }
 
@@ -73,6 +85,9 @@ impl Flash {
             Self::DeviceGone => "That device was already logged out.",
             Self::OthersLoggedOut => "All other devices are logged out.",
             Self::EverywhereLoggedOut => "You are logged out on every device.",
+            Self::UserLoggedOut => "This user is logged out on every device.",
+            Self::UserDisabled => "This user is disabled, and logged out on every device.",
+            Self::UserEnabled => "This user may log in again.",
         }
     }
 }

@@ -81,13 +81,7 @@ fn parse(
     form: LoginForm,
 ) -> Result<(String, nightlatch_core::Password), Problem> {
     csrf::check_form_csrf(app, headers, form.csrf_token.as_deref().unwrap_or_default())?;
-    let mut fields = Fields::default();
-    let login = fields.required("username", form.username.as_deref()).map(str::to_owned);
-    let password = fields.password("password", form.password);
-    match (login, password) {
-        (Some(login), Some(password)) => Ok((login, password)),
-        (None, _) | (_, None) => Err(fields.into_problem()),
-    }
+    Fields::default().login((form.username, None), form.password)
 }
 
 fn welcome(app: &Arc<App>, mut logged_in: LoggedIn, next: Option<&str>) -> Response {

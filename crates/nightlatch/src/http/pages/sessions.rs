@@ -40,11 +40,15 @@ pub(crate) async fn show(
     let now = app.service.now();
     let devices =
         sessions.iter().map(|session| device(session, active.session().id, now)).collect();
-    let is_all = query.is_some_and(|query| query == "all=true");
-    let shown_max = if is_all { usize::MAX } else { SessionsView::SHORT_LIST };
+    let shown_max = shown_max(query.as_deref());
     let frame = visitor.frame(Section::Devices, answer::flash(&app, &headers));
     let view = SessionsView::new(frame, visitor.csrf_token, devices, shown_max);
     Ok(answer::page(&app, &headers, &view))
+}
+
+/// How many devices are shown: what keeps the page small, unless all are asked for.
+pub(super) fn shown_max(query: Option<&str>) -> usize {
+    if query == Some("all=true") { usize::MAX } else { SessionsView::SHORT_LIST }
 }
 
 /// Logs devices out.
@@ -106,7 +110,7 @@ impl Which {
     }
 }
 
-fn device(session: &Session, current: SessionId, now: Timestamp) -> DeviceView {
+pub(super) fn device(session: &Session, current: SessionId, now: Timestamp) -> DeviceView {
     DeviceView {
         id: session.id.to_string(),
         user_agent: session.client.user_agent.clone(),

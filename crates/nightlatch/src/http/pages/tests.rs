@@ -143,6 +143,7 @@ fn app_with(allowed_origins: Vec<WebOrigin>) -> Arc<App> {
     let settings = Settings {
         environment: Environment::Production,
         public_origin: "https://id.example.org".parse().unwrap(),
+        trusts_host: false,
         allowed_origins,
         redirect_hosts: vec!["https://app.example.org".parse().unwrap()],
         login_redirect: "/auth/profile".to_owned(),

@@ -43,6 +43,8 @@ pub(crate) enum Section {
     Profile,
     /// The device list.
     Devices,
+    /// The operators' page, which has a navigation of its own.
+    Operators,
 }
 
 impl Section {
@@ -58,7 +60,7 @@ impl Section {
 impl Frame {
     /// Changes with the files, so that browsers may keep them for good.
     #[expect(clippy::unused_self, reason = "templates reach functions through their values")]
-    const fn asset_version(&self) -> u32 {
+    pub(crate) const fn asset_version(&self) -> u32 {
         asset::VERSION
     }
 }

@@ -56,7 +56,13 @@ impl Endpoint {
             "/api/v1/auth/password" => Self::Password,
             "/api/v1/sessions" | "/api/v1/sessions/{id}" => Self::Sessions,
             check::PATH | check::PATH_WITH_MORE => Self::Check,
-            "/" | "/auth/profile" | "/auth/sessions" => Self::Page,
+            "/"
+            | "/auth/profile"
+            | "/auth/sessions"
+            | "/operator"
+            | "/operator/login"
+            | "/operator/logout"
+            | "/operator/users/{id}" => Self::Page,
             "/health" | "/health/live" | "/health/ready" => Self::Health,
             "/metrics" => Self::Metrics,
             _ => Self::Other,

@@ -8,6 +8,7 @@ use nightlatch_core::Timestamp;
 use super::*;
 use crate::http::pages::asset::{FORM_SCRIPT, MARK, NIGHT, REFERENCE_STYLE, SESSION_SCRIPT, STYLE};
 use crate::http::pages::moment;
+use crate::http::pages::operator::view as operator;
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'>&amp;\0\u{1b}\u{202e}שלום";
 
@@ -58,15 +59,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         idle_expires: Some(moment(-3_600)),
         form: Form::change_password(own(text)).fault("new_password", text),
     };
-    let device = |n: usize| DeviceView {
-        id: format!("019a2f6e-7c1b-7d11-8a55-0000000000{n:02}"),
-        user_agent: own(text),
-        address: "2001:db8:1234:5678:9abc:def0:1234:5678".to_owned(),
-        created: moment(86_400 * 30),
-        last_seen: moment(3_600 * i64::try_from(n).unwrap()),
-        current: n == 3,
-    };
-    let devices = (0..40).map(device).collect();
+    let devices = (0..40).map(|n| device(n, text)).collect();
     let sessions =
         SessionsView::new(room(Section::Devices), own(text), devices, SessionsView::SHORT_LIST);
     let problem = ProblemView {
@@ -85,6 +78,74 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("sessions", html(&sessions)),
         ("problem", html(&problem)),
     ]
+    .into_iter()
+    .chain(pages_of_operators(text))
+    .collect()
+}
+
+fn pages_of_operators(text: &str) -> [(&'static str, String); 3] {
+    let own = |text: &str| text.to_owned();
+    let room =
+        || Frame { flash: Some(Flash::UserEnabled), account: Some(account(Section::Operators)) };
+    let line = || operator::LineView {
+        path: "/operator/users/019a2f6e-7c1b-7d11-8a55-000000000001".to_owned(),
+        id: own(text),
+        username: own(text),
+        name: own(text),
+        email: Some(own(text)),
+        email_verified: false,
+        groups: vec![own(text), own(text)],
+        enabled: false,
+    };
+    let entry = |n: u64| operator::EntryView {
+        at: moment(86_400),
+        action: own(text),
+        count: Some(n),
+        username: Some(own(text)),
+        detail: Some(own(text)),
+        by: Some(own(text)),
+        address: Some(own(text)),
+        request_id: Some(own(text)),
+    };
+    let login = operator::LoginView {
+        frame: Frame { flash: Some(Flash::LoginNeeded), account: None },
+        form: Some(Form::login(own(text), Some(own(text))).fault("username", text)),
+    };
+    let search = operator::SearchView {
+        frame: room(),
+        typed: own(text),
+        found_nobody: true,
+        offered: vec![line(), line()],
+        entries: (0..3).map(entry).collect(),
+    };
+    let user = operator::UserView {
+        frame: room(),
+        csrf_token: own(text),
+        path: line().path,
+        user: line(),
+        created: moment(86_400),
+        is_oneself: true,
+        sessions: (0..5).map(|n| device(n, text)).collect(),
+        hidden: 2,
+        is_cut: true,
+        entries: (0..3).map(entry).collect(),
+    };
+    [
+        ("operators' login", html(&login)),
+        ("operators' search", html(&search)),
+        ("operators' user", html(&user)),
+    ]
+}
+
+fn device(n: usize, text: &str) -> DeviceView {
+    DeviceView {
+        id: format!("019a2f6e-7c1b-7d11-8a55-0000000000{n:02}"),
+        user_agent: text.to_owned(),
+        address: "2001:db8:1234:5678:9abc:def0:1234:5678".to_owned(),
+        created: moment(86_400 * 30),
+        last_seen: moment(3_600 * i64::try_from(n).unwrap()),
+        current: n == 3,
+    }
 }
 
 /// The start and end tags of a page.
