@@ -10,7 +10,7 @@ use nightlatch_core::Secret;
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::finding::Finding;
-use super::shown::is_host;
+use super::shown::{bracketed, is_host};
 use super::written::{Last, Written};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::percent::percent_decoded;
@@ -133,9 +133,8 @@ impl<'a> Group<'a, '_> {
     /// A password that nobody has put in yet.
     fn password(&self) -> Option<(&'a Written, Finding)> {
         let (written, value) = self.part("PASSWORD")?;
-        let inner = value.expose().trim().strip_prefix('<')?.strip_suffix('>')?;
-        let is_word = |c: char| c.is_ascii_alphabetic() || " -_".contains(c);
-        (!inner.is_empty() && inner.chars().all(is_word)).then(|| {
+        let text = value.expose().trim();
+        (bracketed(text) == Some(text)).then(|| {
             let why = "is a placeholder that nobody has replaced";
             (written, Finding::new("value-placeholder", Error, why))
         })

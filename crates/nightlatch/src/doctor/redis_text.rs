@@ -9,7 +9,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::finding::Finding;
 use super::redis_urls::Role;
-use super::shown::{UNRESERVED, corrected, is_host, masked, rewritten, shown};
+use super::shown::{UNRESERVED, bracketed, corrected, is_host, masked, rewritten, shown};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::redis_url::{self, RedisUrl, Wrapping};
 use crate::config::value::Wrong;
@@ -115,17 +115,13 @@ fn placeholder(text: &str) -> Option<Finding> {
     const WORDS: [&str; 8] =
         ["changeme", "change-me", "change_me", "null", "none", "undefined", "todo", "xxx"];
     let is = |text: &str, words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    let bracketed = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    let is_bracketed = bracketed.is_some_and(|(inner, _)| {
-        !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphabetic() || " -_".contains(c))
-    });
     let password = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
     let password = password.and_then(|(user_info, _)| user_info.rsplit(':').next());
     let is_word = is(text, &WORDS)
         || password.is_some_and(|it| {
             is(it, &WORDS[..3]) || it.starts_with("your-") || it.starts_with("your_")
         });
-    (is_bracketed || is_word).then(|| {
+    (bracketed(text).is_some() || is_word).then(|| {
         let why = "is a placeholder that nobody has replaced";
         Finding::new("value-placeholder", Error, why).fix(EXAMPLE)
     })
@@ -229,7 +225,7 @@ fn no_url(text: &str) -> Option<Finding> {
 
 /// A URL that cannot be read.
 fn unreadable(text: &str, wrong: &Wrong) -> Finding {
-    let fixed = bracketed(text, ":PASSWORD@");
+    let fixed = in_brackets(text, ":PASSWORD@");
     let id = if fixed.is_some() { "redis-ipv6-brackets" } else { wrong.id.unwrap_or(UNREADABLE) };
     let why = match id {
         UNREADABLE => "cannot be read as a URL of Redis: is an @ missing or encoded?",
@@ -241,7 +237,7 @@ fn unreadable(text: &str, wrong: &Wrong) -> Finding {
     let fix = fixed.unwrap_or_else(|| EXAMPLE.to_owned());
     let user_info = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
     let user_info = Secret::new(user_info.map_or(String::new(), |(info, _)| format!("{info}@")));
-    let correction = bracketed(text, user_info.expose()).map(Secret::new);
+    let correction = in_brackets(text, user_info.expose()).map(Secret::new);
     let correction = correction.filter(|url| redis_url::parse(url.expose()).is_ok());
     Finding { text: masked(text), correction, ..Finding::new(id, Error, why).fix(fix) }
 }
@@ -294,7 +290,7 @@ fn encoded(text: &str) -> Option<RedisUrl> {
 }
 
 /// With brackets around the address, if it is one of IPv6, and this for who logs in.
-fn bracketed(text: &str, user_info: &str) -> Option<String> {
+fn in_brackets(text: &str, user_info: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let host = rest.rsplit('@').next()?;
     let (address, path) = host.split_once('/').unwrap_or((host, "0"));
