@@ -13,6 +13,7 @@ mod env;
 mod file_text;
 pub mod finding;
 mod machine;
+mod near;
 mod ours;
 mod redis;
 mod redis_settings;
