@@ -73,7 +73,10 @@ async fn somebody_who_is_there_keeps_the_sessions_that_were_there() {
     let found = doctor(&server, &arguments, "sesame-is-not-it\n");
     assert_eq!((found.wrong(), found.code), (vec!["session-login-failed"], Some(1)));
     let why = found.find("session-login-failed")["why"].clone();
-    assert_eq!(why, json!("log in: answered 401 invalid_credentials"));
+    let told = "log in: answered 401 invalid_credentials: the password is wrong, or nobody is called \
+                so in that server's database";
+    assert_eq!(why, json!(told));
+    assert!(found.findings.iter().all(|finding| finding["id"] != "session-steps"), "none worked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
