@@ -33,7 +33,7 @@ pub use database::{examine_database, is_database_ours};
 pub use env::examine_env_file;
 pub use machine::{CONTAINER_LOCALHOST, Machine};
 pub use redis::examine_redis;
-pub use repair::{Repaired, repair};
+pub use repair::{Repaired, RepairedLine, repair};
 pub use session::{Canary, Parts, examine_server, examine_session};
 pub use sources::Sources;
 pub use start::examine_at_start;
