@@ -116,6 +116,10 @@ fn finding(source: &str, last: &Last<'_>, told: &[Finding], problem: Problem) ->
     let Problem { id, level, why, fix, .. } = &problem;
     let fix = fix.clone().filter(|fix| !may_tell(&problem, last, fix));
     let finding = Finding { fix, ..Finding::new(id, *level, why) };
+    // What `nightlatch.toml` says is no line of this file.
+    if matches!(place(&problem), Origin::Toml { .. }) {
+        return None;
+    }
     let Some(written) = written(last, &problem) else {
         let addition = addition(&problem, last);
         let (name, source) = (problem.name, Some(source.to_owned()));
@@ -191,12 +195,8 @@ fn of_value_file(written: &Written, finding: Finding) -> Option<Finding> {
 
 /// The setting that a problem is about.
 fn written<'a>(last: &Last<'a>, problem: &Problem) -> Option<&'a Written> {
-    let origin = match &problem.origin {
-        Origin::ValueFile { named_by, .. } => named_by,
-        origin => origin,
-    };
     let mut all = last.in_order().iter().copied();
-    match origin {
+    match place(problem) {
         Origin::EnvFile { line, .. } => all.find(|it| it.place.line == Some(*line)),
         Origin::Environment => {
             let is_it =
@@ -204,5 +204,13 @@ fn written<'a>(last: &Last<'a>, problem: &Problem) -> Option<&'a Written> {
             all.find(is_it)
         }
         _ => None,
+    }
+}
+
+/// Where the setting of a problem stands, which may name a file.
+fn place(problem: &Problem) -> &Origin {
+    match &problem.origin {
+        Origin::ValueFile { named_by, .. } => named_by,
+        origin => origin,
     }
 }

@@ -128,7 +128,8 @@ fn a_secret_is_not_made_where_there_may_be_one() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join(".env"), REST).expect("our folder takes a file");
-    let toml = format!("SESSION_SECRET_KEY = \"{SECRET}\"\n");
+    // Its own mistakes are told at the start.
+    let toml = format!("SESSION_SECRET_KEY = \"{SECRET}\"\nSESSION_COOKIE_AGE = \"24h\"\n");
     fs::write(folder.path().join("nightlatch.toml"), toml).expect("our folder takes a file");
     let found = doctor_in(folder.path(), &["env", "--env-file", ".env", "--fix"]);
     assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
