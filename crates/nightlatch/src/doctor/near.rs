@@ -52,7 +52,7 @@ mod tests {
             ("nightlach", &["nightlatch"], Some("nightlatch")),
             ("nightlatch_dev", &["nightlatchdev"], Some("nightlatchdev")),
             ("shop", &["shop"], None),
-            ("shpo", &["shop", "shoop"], None),
+            ("nightlach", &["nightlatch", "nightlachs"], None),
             ("app_1", &["app_2"], None),
             ("app1", &["app"], None),
             ("app_qa", &["app_ci"], None),
