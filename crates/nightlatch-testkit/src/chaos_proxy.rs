@@ -60,6 +60,9 @@ pub enum Fault {
     Says(&'static str),
     /// This arrives before each answer.
     SaysFirst(&'static str),
+    /// Of what passes, either way, the first text is the second one, which is as long: a server of another
+    /// version, or a pool that puts other words in.
+    Replaces(&'static str, &'static str),
     /// The client is told that nothing more will come, and may still send.
     HalfClose,
 }

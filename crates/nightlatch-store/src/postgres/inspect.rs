@@ -35,6 +35,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// How long one answer may take.
 const ASK_LIMIT: Duration = Duration::from_secs(3);
 
+/// Some hundreds are many.
+const DATABASES: &str = "
+    SELECT datname::text FROM pg_catalog.pg_database
+    WHERE datallowconn AND NOT datistemplate AND has_database_privilege(oid, 'CONNECT')
+    ORDER BY datname LIMIT 1000";
+
 /// Visits the hosts of a URL, one at a time.
 pub struct PostgresInspector {
     target: Target,
@@ -164,6 +170,20 @@ impl PostgresInspector {
         self.visit_by(&config).await
     }
 
+    /// The databases of the host of this number that the same role may connect to; of a pool, of the server
+    /// behind it. `None`: it is let into none of those that are everywhere.
+    pub async fn databases(&self, host: usize) -> Option<Vec<String>> {
+        let mut config = self.target.hosts[host].clone();
+        config.target_session_attrs(TargetSessionAttrs::Any);
+        for everywhere in ["postgres", "template1"] {
+            config.dbname(everywhere);
+            let Ok(visit) = self.visit_by(&config).await else { continue };
+            let rows = visit.rows(DATABASES, &[]).await.ok()?;
+            return rows.iter().map(|row| row.try_get(0).ok()).collect();
+        }
+        None
+    }
+
     async fn visit_by(&self, config: &Config) -> Result<PostgresVisit<'_>, PostgresRefusal> {
         let limit = self.target.attempt_limit.min(CONNECT_LIMIT);
         match timeout(limit, connect(config, &self.tls)).await {
@@ -206,8 +226,9 @@ impl PostgresCause {
             "53300" if says("for role") => Some(Self::RoleLimit),
             "53300" if says("for database") => Some(Self::DatabaseLimit),
             "08P01" if says("unsupported startup parameter") => Some(Self::Pool),
-            // PgBouncer's word for the first of these.
+            // PgBouncer's words for the first of these: of its own list, and of the server behind it.
             "08P01" if says("no such database") => Some(Self::NoSuchDatabase),
+            "08P01" if says("database ") && says("does not exist") => Some(Self::NoSuchDatabase),
             _ => None,
         }
     }

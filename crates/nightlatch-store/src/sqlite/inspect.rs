@@ -3,6 +3,7 @@
 //!
 //! A file that is not there is not made, and what is tried in one is rolled back.
 
+mod beside;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub struct SqliteLook {
     pub place: SqlitePlace,
     /// What is in it; `None`: it is not there, or may not be opened.
     pub content: Option<Result<SqliteContent, SqliteRefusal>>,
+    /// Where it is not there: the names of other records in its folder.
+    pub beside: Vec<String>,
 }
 
 /// What is in a file that could be opened.
@@ -111,7 +114,9 @@ impl SqliteInspector {
                 cause: SqliteCause::of(failure.fault()),
             })
         });
-        SqliteLook { place, content }
+        let is_missing = place.file == SqliteFile::Missing;
+        let beside = if is_missing { beside::records(&self.path) } else { Vec::new() };
+        SqliteLook { place, content, beside }
     }
 
     fn read(&self) -> Result<SqliteContent, Failure> {

@@ -59,7 +59,7 @@ const MIGRATIONS: &[Migration] = &[
 ];
 
 /// `NLat` in the file's header, written by the first step.
-const APPLICATION_ID: i64 = 0x4E4C_6174;
+pub(super) const APPLICATION_ID: i64 = 0x4E4C_6174;
 
 /// Why a file is not a record that this release can use.
 #[derive(Debug, Error)]

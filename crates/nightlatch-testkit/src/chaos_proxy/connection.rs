@@ -128,6 +128,10 @@ impl Connection<'_> {
             self.until_heard(&mut control).await?;
             match fault {
                 Fault::Trickle(every) => trickle(&chunk, &mut server, every).await?,
+                Fault::Replaces(text, other) => {
+                    let replaced = replaced(&chunk, text, other);
+                    server.write_all(&replaced).await.map_err(|_| Cut)?;
+                }
                 _ => server.write_all(&chunk).await.map_err(|_| Cut)?,
             }
         }
@@ -193,6 +197,7 @@ impl Connection<'_> {
             | Fault::Garbage
             | Fault::Says(_)
             | Fault::SaysFirst(_)
+            | Fault::Replaces(..)
             | Fault::HalfClose => false,
         }
     }
@@ -241,6 +246,10 @@ async fn write_answer(
         Fault::Trickle(every) => return trickle(chunk, client, every).await,
         Fault::Garbage => return client.write_all(&GARBAGE).await.map_err(|_| Cut),
         Fault::Says(text) => return client.write_all(text.as_bytes()).await.map_err(|_| Cut),
+        Fault::Replaces(text, other) => {
+            let replaced = replaced(chunk, text, other);
+            return client.write_all(&replaced).await.map_err(|_| Cut);
+        }
         Fault::SaysFirst(text) => client.write_all(text.as_bytes()).await.map_err(|_| Cut)?,
         Fault::CutAfter(bytes) => {
             let kept = &chunk[..bytes.min(chunk.len())];
@@ -257,6 +266,20 @@ async fn write_answer(
         | Fault::HalfClose => {}
     }
     client.write_all(chunk).await.map_err(|_| Cut)
+}
+
+/// As long as it was: lengths that stand before it stay true.
+fn replaced(chunk: &[u8], text: &str, other: &str) -> Vec<u8> {
+    assert_eq!(text.len(), other.len(), "a text takes the place of one as long");
+    let mut bytes = chunk.to_vec();
+    let mut at = 0;
+    while let Some(part) = bytes.get_mut(at..at + text.len()) {
+        if part == text.as_bytes() {
+            part.copy_from_slice(other.as_bytes());
+        }
+        at += 1;
+    }
+    bytes
 }
 
 /// Some of a span, as chance has it.

@@ -192,6 +192,10 @@ async fn answers_are_cut_garbled_or_ended() {
     assert_eq!(ask(&mut connect(&proxy).await, "hello").await.as_deref(), Ok("never"));
     proxy.set(Fault::SaysFirst("no")).await;
     assert_eq!(ask(&mut connect(&proxy).await, "hello").await.as_deref(), Ok("nohel"));
+    // On its way there, too: the echo of what has become of it is left as it is.
+    proxy.set(Fault::Replaces("hello", "holla")).await;
+    let said = ask(&mut connect(&proxy).await, "hell! hello").await;
+    assert_eq!(said.as_deref(), Ok("hell! holla"));
 
     proxy.set(Fault::HalfClose).await;
     let mut rest = Vec::new();

@@ -15,7 +15,7 @@ use super::{FAILURE, FINE, block_on};
 use crate::config::LoadArgs;
 use crate::doctor::diagnosis::Diagnosis;
 use crate::doctor::finding::Finding;
-use crate::doctor::{self, CONTAINER_LOCALHOST, Machine, Parts, Sources};
+use crate::doctor::{self, CONTAINER_LOCALHOST, Machine, Parts, RepairedLine, Sources};
 
 /// How often what was written is examined anew: a line may have several mistakes.
 const REPAIRS_MAX: usize = 8;
@@ -123,16 +123,16 @@ fn progress<'a, 'c>(console: &'a mut Console<'c>) -> impl FnMut(&str) + use<'a, 
 fn repair(file: &Path, found: &Diagnosis, console: &mut Console<'_>) -> bool {
     let shown = file.display().to_string();
     let is_about =
-        |finding: &Finding| finding.correction.is_some() && finding.source.as_ref() == Some(&shown);
+        |finding: &Finding| finding.has_correction() && finding.source.as_ref() == Some(&shown);
     if !found.findings().iter().any(is_about) {
         return false;
     }
     let shown = printable(&shown);
-    match doctor::repair(file, found.findings()) {
+    match doctor::repair(file, found.findings(), &SystemEntropy) {
         Ok(None) => false,
         Ok(Some(repaired)) => {
-            for (name, line) in &repaired.lines {
-                console.talk(format_args!("{shown}:{line}: {name} is corrected"));
+            for RepairedLine { name, line, what } in &repaired.lines {
+                console.talk(format_args!("{shown}:{line}: {name} {what}"));
             }
             let copy = repaired.copy.display().to_string();
             console.talk(format_args!("as it was: {}", printable(&copy)));

@@ -100,7 +100,8 @@ impl AuthServiceConfig {
         for (name, is_set) in [(ID, credentials.0.is_some()), (SECRET, credentials.1.is_some())] {
             if !is_set {
                 let why = "is not set: delegated logins answer 502 upstream_service_credentials";
-                let better = if name == ID { "nightlatch" } else { super::SECRET_EXAMPLE };
+                let better =
+                    if name == ID { "nightlatch" } else { "<the one that the auth service has>" };
                 reader.remark(name, Wrong::new(why).better(better));
             }
         }

@@ -99,6 +99,9 @@ fn statement(text: &str) -> (usize, Statement) {
     }
 }
 
+/// What is said of a quote that other readers take everything behind it into.
+pub(crate) const UNCLOSED: &str = "the quote is never closed";
+
 /// What is said of lines of YAML and of other shells.
 pub(crate) const AS_YAML: &str = "it is written as in YAML, where NAME=value belongs";
 pub(crate) const AS_COMMAND: &str = "it begins with a command of a shell, where NAME=value belongs";
@@ -162,7 +165,7 @@ fn quoted(text: &str, quote: char) -> (usize, Result<(Secret<String>, usize), &'
             None => break,
         }
     }
-    (text.len(), Err("the quote is never closed"))
+    (text.len(), Err(UNCLOSED))
 }
 
 /// What may follow a closing quote: blanks and a comment.

@@ -213,10 +213,15 @@ fn nearest(name: &str) -> Option<String> {
         None => (name, ""),
     };
     let distances = setting::all().map(|s| (value::distance(stem, s.name), s.name));
-    let (distance, nearest) = distances.min()?;
+    let (_, nearest) = distances.min()?;
+    is_near(stem, nearest).then(|| format!("{nearest}{ending}"))
+}
+
+/// Whether `name` may be a slip of `known`.
+pub(crate) fn is_near(name: &str, known: &str) -> bool {
+    let distance = value::distance(name, known);
     // Short names are near to many things: `REDIS_IP` is somebody else's, not our `REDIS_DB`.
-    let is_near = distance <= NAME_DISTANCE_MAX && distance * 5 <= nearest.len();
-    is_near.then(|| format!("{nearest}{ending}"))
+    distance <= NAME_DISTANCE_MAX && distance * 5 <= known.len()
 }
 
 const NAME_BYTES_MAX: usize = 64;

@@ -94,7 +94,8 @@ impl Gathered {
         gathered
     }
 
-    /// What was read of a file already, and perhaps of the environment.
+    /// What was read of a file already, and perhaps of the environment; and what `nightlatch.toml` beside it
+    /// says.
     pub(super) fn of_assigned<'a>(
         path: &Path,
         assigned: impl IntoIterator<Item = Assigned<'a>>,
@@ -106,8 +107,10 @@ impl Gathered {
             };
             Entry { name: str::to_owned(name), value, origin, rank }
         };
-        let entries = assigned.into_iter().map(entry).collect();
-        Self { entries, hides_values: true, ..Self::default() }
+        let mut gathered = Self { hides_values: true, ..Self::default() };
+        gathered.read_toml(&path.with_file_name(TOML_FILE));
+        gathered.entries.extend(assigned.into_iter().map(entry));
+        gathered
     }
 
     /// Takes everything together, files relative to `directory`.

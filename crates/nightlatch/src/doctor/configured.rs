@@ -66,14 +66,17 @@ impl Configured {
 
     /// The line with this URL, of which its password is not shown.
     pub(super) fn line_of(&self, shown: &str) -> Option<String> {
-        let url = with_placeholder(shown);
-        (!url.contains("***")).then(|| self.origin.line_setting(self.name, &url))
+        self.line_with(&with_placeholder(shown))
     }
 
     /// The line with another URL, made of the one that is shown, with `PASSWORD` for its password. `None`: it
     /// would hold what else is not shown.
     pub(super) fn line(&self, change: impl FnOnce(&str) -> Option<String>) -> Option<String> {
-        self.line_of(&change(&with_placeholder(&self.shown))?)
+        self.line_with(&change(&with_placeholder(&self.shown))?)
+    }
+
+    fn line_with(&self, url: &str) -> Option<String> {
+        (!url.contains("***")).then(|| self.origin.line_setting(self.name, url))
     }
 }
 

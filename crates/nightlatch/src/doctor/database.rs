@@ -52,7 +52,7 @@ pub async fn examine_database(sources: &Sources, tell: &mut dyn FnMut(&str)) -> 
     let mut found = Vec::new();
     let looking = async {
         match &sources.loaded.config.database {
-            Database::Sqlite { path } => sqlite::examine(path, &mut found).await,
+            Database::Sqlite { path } => sqlite::examine(&subject, path, &mut found).await,
             Database::Postgres(database) => {
                 postgres::examine(sources, &subject, database, &mut found).await;
             }

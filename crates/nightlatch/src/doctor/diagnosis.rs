@@ -18,7 +18,7 @@ impl Diagnosis {
     /// The worst first; what is as bad, in the order of the file.
     #[must_use]
     pub fn of(mut findings: Vec<Finding>) -> Self {
-        findings.sort_by_key(|it| (Reverse(it.level), it.line, it.column, it.correction.is_none()));
+        findings.sort_by_key(|it| (Reverse(it.level), it.line, it.column, !it.has_correction()));
         // What one examination says of a line, another need not say again, and nothing is told twice.
         let mut told = HashSet::new();
         findings.retain(|it| {

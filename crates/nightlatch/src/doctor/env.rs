@@ -12,7 +12,7 @@ use super::file_text::{self, Encoding};
 use super::finding::Finding;
 use super::machine::Machine;
 use super::redis_urls::{Role, Seen};
-use super::shown::masked;
+use super::shown::{masked, rewritten};
 use super::written::{Last, Place, Written};
 use super::{beside, compose, ours, redis_settings, redis_text, redis_urls, secrets};
 use crate::config::Environment;
@@ -81,7 +81,7 @@ fn of_encoding(encoding: Encoding) -> Option<Finding> {
                        first name";
             ("env-byte-order-mark", Info, why)
         }
-        Encoding::Utf16 => ("env-encoding", Error, "is UTF-16, which next to no program reads"),
+        Encoding::Utf16(..) => ("env-encoding", Error, "is UTF-16, which next to no program reads"),
         Encoding::Latin1 => {
             let why = "is not UTF-8: characters beyond ASCII come out as others";
             ("env-encoding", Warn, why)
@@ -191,9 +191,11 @@ fn invisible(written: &Written) -> Option<Finding> {
     let column = written.place.column.map(|column| column + quote + place);
     // In a secret it counts: what was signed with it would be good no more.
     let visible = Secret::new(value.chars().filter(|c| !INVISIBLE.contains(c)).collect::<String>());
-    let is_url = redis_url::parse(redis_url::unwrapped(visible.expose()).1).is_ok();
-    let correction = Some(visible).filter(|_| is_url && is_redis(written));
-    Some(Finding { column, correction, ..Finding::new("value-invisible", Error, why) })
+    let bare = redis_url::unwrapped(visible.expose()).1;
+    let url = redis_url::parse(bare).ok().filter(|_| is_redis(written));
+    let fix = url.as_ref().and_then(|url| rewritten(url, bare));
+    let correction = url.map(|_| visible);
+    Some(Finding { column, fix, correction, ..Finding::new("value-invisible", Error, why) })
 }
 
 /// What Kubernetes sets for a service of the name `redis`: it wins over what was meant.

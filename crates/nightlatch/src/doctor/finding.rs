@@ -32,6 +32,17 @@ pub struct Finding {
     pub correction: Option<Secret<String>>,
     /// The value that it takes the place of: another one that somebody wrote meanwhile stays.
     pub was: Option<Secret<String>>,
+    /// What the file should say of another setting, where it says nothing of it.
+    pub addition: Option<Addition>,
+}
+
+/// A line that is missing in a file, and may be written without asking.
+#[derive(Clone, Debug)]
+pub struct Addition {
+    /// The setting.
+    pub name: String,
+    /// `None`: a new secret, which is made when it is written.
+    pub value: Option<Secret<String>>,
 }
 
 /// What is to be done with what puts it right.
@@ -60,7 +71,14 @@ impl Finding {
             remedy: Remedy::Write,
             correction: None,
             was: None,
+            addition: None,
         }
+    }
+
+    /// Whether something may be written without asking.
+    #[must_use]
+    pub const fn has_correction(&self) -> bool {
+        self.correction.is_some() || self.addition.is_some()
     }
 
     /// Says what to write instead: it must hold no secret.

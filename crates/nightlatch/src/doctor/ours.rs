@@ -8,7 +8,7 @@ use std::path::Path;
 use nightlatch_core::Secret;
 
 use super::env::at;
-use super::finding::Finding;
+use super::finding::{Addition, Finding};
 use super::redis_urls::Role;
 use super::written::{Last, Written};
 use crate::config::ProblemLevel::{Info, Warn};
@@ -16,9 +16,26 @@ use crate::config::setting::{self, Form};
 use crate::config::source::Assigned;
 use crate::config::{Config, Origin, Problem, resolve};
 
-/// Names that nobody else has, and what all other such names begin with.
-const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
+/// The finding of a setting that production requires.
+const MISSING: &str = "setting-missing";
+
+/// Our secrets, and other names that nobody else has, and what all other such names begin with.
+const SECRETS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
+const OURS: [&str; 8] = [
+    "SESSION_REMEMBER_AGE",
+    "SESSION_IDLE_TIMEOUT",
+    "REDIS_DEADLINE_MS",
+    "JWT_REFRESH_GRACE",
+    "THROTTLE_LOGIN",
+    "THROTTLE_ADDRESS",
+    "THROTTLE_ACCOUNT",
+    "THROTTLE_REGISTER",
+];
 const PREFIX: &str = "NIGHTLATCH_";
+
+/// Where a record is kept says whose it is, if it is called so.
+const DATABASE_URL: &str = "DATABASE_URL";
+const NAME: &str = "nightlatch";
 
 /// What others call what is meant by ours.
 const ALIASES: [(&str, &str); 26] = [
@@ -58,7 +75,14 @@ const COMPARED_BYTES_MAX: usize = 256;
 
 /// Whether they are a Nightlatch's.
 pub(super) fn are_ours(all: &[Written]) -> bool {
-    all.iter().any(|it| OURS.contains(&it.name.as_str()) || it.name.starts_with(PREFIX))
+    let is_ours = |it: &Written| {
+        let name = it.name.as_str();
+        SECRETS.contains(&name)
+            || OURS.contains(&name)
+            || name.starts_with(PREFIX)
+            || name == DATABASE_URL && it.value.expose().contains(NAME)
+    };
+    all.iter().any(is_ours)
 }
 
 /// What the server would say, apart from what is `told` already.
@@ -92,8 +116,14 @@ fn finding(source: &str, last: &Last<'_>, told: &[Finding], problem: Problem) ->
     let Problem { id, level, why, fix, .. } = &problem;
     let fix = fix.clone().filter(|fix| !may_tell(&problem, last, fix));
     let finding = Finding { fix, ..Finding::new(id, *level, why) };
+    // What `nightlatch.toml` says is no line of this file.
+    if matches!(place(&problem), Origin::Toml { .. }) {
+        return None;
+    }
     let Some(written) = written(last, &problem) else {
-        return Some(Finding { name: problem.name, source: Some(source.to_owned()), ..finding });
+        let addition = addition(&problem, last);
+        let (name, source) = (problem.name, Some(source.to_owned()));
+        return Some(Finding { name, source, addition, ..finding });
     };
     let is_told = told.iter().any(|it| {
         it.name.as_ref() == Some(&written.name)
@@ -122,6 +152,24 @@ fn finding(source: &str, last: &Last<'_>, told: &[Finding], problem: Problem) ->
     })
 }
 
+/// The line of a secret that is missing, if it stands under no other name.
+fn addition(problem: &Problem, last: &Last<'_>) -> Option<Addition> {
+    let name =
+        problem.name.as_deref().filter(|name| problem.id == MISSING && is_own_secret(name))?;
+    let is_meant = |it: &&Written| {
+        let is_other = it.name != name && !it.value.expose().is_empty();
+        is_other
+            && (ALIASES.contains(&(it.name.as_str(), name)) || resolve::is_near(&it.name, name))
+    };
+    let may_be_elsewhere = last.in_order().iter().copied().any(|it| is_meant(&it));
+    (!may_be_elsewhere).then(|| Addition { name: name.to_owned(), value: None })
+}
+
+/// A setting that only has to be secret, so that a new one is as good.
+fn is_own_secret(name: &str) -> bool {
+    SECRETS.contains(&name)
+}
+
 /// What the server takes a value for that has something pasted around it.
 pub(super) fn taken_for(id: &str, written: &Written) -> Option<Secret<String>> {
     (id == "setting-pasted").then(|| resolve::taken_for(&written.name, written.value.expose()))?
@@ -147,12 +195,8 @@ fn of_value_file(written: &Written, finding: Finding) -> Option<Finding> {
 
 /// The setting that a problem is about.
 fn written<'a>(last: &Last<'a>, problem: &Problem) -> Option<&'a Written> {
-    let origin = match &problem.origin {
-        Origin::ValueFile { named_by, .. } => named_by,
-        origin => origin,
-    };
     let mut all = last.in_order().iter().copied();
-    match origin {
+    match place(problem) {
         Origin::EnvFile { line, .. } => all.find(|it| it.place.line == Some(*line)),
         Origin::Environment => {
             let is_it =
@@ -160,5 +204,13 @@ fn written<'a>(last: &Last<'a>, problem: &Problem) -> Option<&'a Written> {
             all.find(is_it)
         }
         _ => None,
+    }
+}
+
+/// Where the setting of a problem stands, which may name a file.
+fn place(problem: &Problem) -> &Origin {
+    match &problem.origin {
+        Origin::ValueFile { named_by, .. } => named_by,
+        origin => origin,
     }
 }

@@ -12,6 +12,7 @@ mod subject;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use nightlatch_core::FailureClass;
 use nightlatch_store::redis::RedisAddress;
 use nightlatch_store::redis::inspect::{Reached, RedisRefusal, RedisVisit};
@@ -34,6 +35,9 @@ const VISITED_MAX: usize = 8;
 
 /// How long one may be visited in all.
 const SUBJECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The findings of a server that lets others wait.
+const SILENT: [&str; 2] = ["redis-hangs", "redis-no-answer"];
 
 /// How many questions the latency is measured by.
 const ROUND_TRIPS: usize = 100;
@@ -64,10 +68,48 @@ pub async fn examine_redis(
         );
         findings.push(first.told(Finding::new("redis-not-visited", Info, why)));
     }
-    for subject in subjects.iter().take(VISITED_MAX) {
+    let visited = &subjects[..subjects.len().min(VISITED_MAX)];
+    for subject in visited {
         tell(&format!("{}: visiting {}", subject.name, subject.shown()));
-        let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark, &sources.machine)).await;
+    }
+    // One that hangs keeps nobody waiting who asks about another.
+    let servers = by_server(visited);
+    let visits = servers.iter().map(|all| visit_in_turn(all, mark, &sources.machine));
+    findings.extend(join_all(visits).await.into_iter().flatten());
+    findings
+}
+
+/// Those that lead to the same server together, in their order.
+fn by_server(subjects: &[Subject]) -> Vec<Vec<&Subject>> {
+    let mut servers = Vec::<Vec<&Subject>>::new();
+    for subject in subjects {
+        let is_same = |others: &&mut Vec<&Subject>| {
+            others.iter().any(|it| it.config.address == subject.config.address)
+        };
+        match servers.iter_mut().find(is_same) {
+            Some(others) => others.push(subject),
+            None => servers.push(vec![subject]),
+        }
+    }
+    servers
+}
+
+/// One after the other. What has said nothing is not waited for again.
+async fn visit_in_turn(subjects: &[&Subject], mark: u64, machine: &Machine) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut silent: Option<(&Subject, &'static str)> = None;
+    for subject in subjects {
+        if let Some((earlier, id)) = silent
+            && earlier.config.tls == subject.config.tls
+        {
+            let why = format!("leads to the server of {}, which says nothing", earlier.name);
+            findings.push(subject.told(Finding::new(id, Error, why)));
+            continue;
+        }
+        let found = timeout(SUBJECT_LIMIT, examine_one(subject, mark, machine)).await;
         let found = found.unwrap_or_else(|_| vec![took_too_long()]);
+        let silence = found.iter().find(|finding| SILENT.contains(&finding.id));
+        silent = silence.map(|finding| (*subject, finding.id)).or(silent);
         findings.extend(found.into_iter().map(|finding| subject.told(finding)));
     }
     findings

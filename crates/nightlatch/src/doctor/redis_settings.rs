@@ -10,7 +10,7 @@ use nightlatch_core::Secret;
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::finding::Finding;
-use super::shown::is_host;
+use super::shown::{bracketed, is_host, shown};
 use super::written::{Last, Written};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::percent::percent_decoded;
@@ -133,9 +133,8 @@ impl<'a> Group<'a, '_> {
     /// A password that nobody has put in yet.
     fn password(&self) -> Option<(&'a Written, Finding)> {
         let (written, value) = self.part("PASSWORD")?;
-        let inner = value.expose().trim().strip_prefix('<')?.strip_suffix('>')?;
-        let is_word = |c: char| c.is_ascii_alphabetic() || " -_".contains(c);
-        (!inner.is_empty() && inner.chars().all(is_word)).then(|| {
+        let text = value.expose().trim();
+        (bracketed(text) == Some(text)).then(|| {
             let why = "is a placeholder that nobody has replaced";
             (written, Finding::new("value-placeholder", Error, why))
         })
@@ -174,9 +173,8 @@ impl<'a> Group<'a, '_> {
         let mut findings = Vec::new();
         let mut compare = |endings: &[&str], agrees: &dyn Fn(&str) -> bool| {
             let other = endings.iter().find_map(|ending| self.part(ending));
-            let Some((written, _)) = other.filter(|(_, value)| !agrees(value.expose())) else {
-                return;
-            };
+            let other = other.filter(|(_, value)| !agrees(value.expose()));
+            let Some((written, _)) = other else { return };
             let is_missing = endings == ["PASSWORD"] && read.password.is_none();
             let what = if is_missing {
                 "is a password that is missing in"
@@ -187,7 +185,12 @@ impl<'a> Group<'a, '_> {
                 "{what} {}: a program reads one of them, and it may be the other",
                 url.name
             );
-            findings.push((written, Finding::new("redis-settings-disagree", Warn, why)));
+            let is_place = ["HOST", "PORT", "DB"].contains(&endings[0]);
+            let text = other.filter(|(_, value)| is_place && is_host(value.expose()));
+            let there = shown(&read).unwrap_or_default();
+            let text = text.map(|(_, value)| format!("{}; {}={there}", value.expose(), url.name));
+            let finding = Finding::new("redis-settings-disagree", Warn, why);
+            findings.push((written, Finding { text, ..finding }));
         };
         compare(&["HOST"], &|text| !is_host(text) || text.eq_ignore_ascii_case(host));
         // Alone it says where Docker publishes it.

@@ -3,13 +3,15 @@
 //! People paste quotes, commands, dashboards and other products' notations. Each is told apart, since "is
 //! no URL" helps nobody.
 
+mod pasted;
+
 use nightlatch_core::Secret;
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 use percent_encoding::utf8_percent_encode;
 
 use super::finding::Finding;
 use super::redis_urls::Role;
-use super::shown::{UNRESERVED, corrected, is_host, masked, rewritten, shown};
+use super::shown::{UNRESERVED, bracketed, corrected, is_host, masked, rewritten, shown};
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::redis_url::{self, RedisUrl, Wrapping};
 use crate::config::value::Wrong;
@@ -29,6 +31,11 @@ const EXAMPLE: &str = "redis://:PASSWORD@HOST:6379/0";
 
 /// The finding of a URL whose mistake has none of its own.
 const UNREADABLE: &str = "redis-url-unreadable";
+
+/// The finding of a URL of Celery's results that does not say whether certificates are checked, and what to
+/// add: that they are, as the code does unless somebody says otherwise.
+const CELERY_UNPROVEN: &str = "celery-ssl-cert-reqs";
+const CERTIFICATE_REQUIRED: &str = "ssl_cert_reqs=CERT_REQUIRED";
 
 /// What was learned of a value.
 pub(super) struct Examined {
@@ -50,7 +57,7 @@ pub(super) fn examine(name: &str, value: &str) -> Examined {
     if is_of_others(bare) {
         return Examined { findings, url: None };
     }
-    if let Some(finding) = no_url(bare) {
+    if let Some(finding) = pasted::examine(bare) {
         findings.push(finding);
         return Examined { findings, url: None };
     }
@@ -115,19 +122,20 @@ fn placeholder(text: &str) -> Option<Finding> {
     const WORDS: [&str; 8] =
         ["changeme", "change-me", "change_me", "null", "none", "undefined", "todo", "xxx"];
     let is = |text: &str, words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    let bracketed = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    let is_bracketed = bracketed.is_some_and(|(inner, _)| {
-        !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphabetic() || " -_".contains(c))
-    });
     let password = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
     let password = password.and_then(|(user_info, _)| user_info.rsplit(':').next());
     let is_word = is(text, &WORDS)
         || password.is_some_and(|it| {
             is(it, &WORDS[..3]) || it.starts_with("your-") || it.starts_with("your_")
         });
-    (is_bracketed || is_word).then(|| {
+    (bracketed(text).is_some() || is_word).then(|| {
         let why = "is a placeholder that nobody has replaced";
-        Finding::new("value-placeholder", Error, why).fix(EXAMPLE)
+        let filled = bracketed(text).map(|it| text.replacen(it, "PASSWORD", 1));
+        let url = redis_url::parse(filled.as_deref().unwrap_or(text)).ok();
+        let fix = url.as_ref().and_then(|url| rewritten(url, text));
+        let finding = Finding::new("value-placeholder", Error, why);
+        let fix = fix.unwrap_or_else(|| EXAMPLE.to_owned());
+        Finding { text: url.as_ref().and_then(shown), ..finding.fix(fix) }
     })
 }
 
@@ -178,70 +186,21 @@ fn is_of_others(text: &str) -> bool {
         || is_known && rest.is_empty()
 }
 
-/// Another notation than a URL.
-fn no_url(text: &str) -> Option<Finding> {
-    if text.starts_with(['{', '[']) {
-        let why = "is JSON where a URL belongs";
-        return Some(Finding::new("redis-url-json", Error, why).fix(EXAMPLE));
-    }
-    let is_scheme = |scheme: &str| {
-        scheme.len() <= 20
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-    };
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let finding = match scheme.as_deref().filter(|scheme| is_scheme(scheme)) {
-        None if [",password=", ",ssl=", ",abortConnect="]
-            .iter()
-            .any(|mark| text.contains(mark)) =>
-        {
-            let why = "is a connection string of .NET, which only StackExchange.Redis reads";
-            let is_tls = text.to_ascii_lowercase().contains("ssl=true");
-            let fix = if is_tls { "rediss://:PASSWORD@HOST:6380/0" } else { EXAMPLE };
-            Finding::new("redis-url-dotnet", Error, why).fix(fix)
-        }
-        None if text.starts_with('/') => {
-            let why = "is a path, which is no URL yet";
-            Finding::new("redis-url-path", Error, why).fix("unix:///PATH?db=0")
-        }
-        None => {
-            let why = "has no scheme: it begins with neither redis:// nor rediss://";
-            let finding = Finding::new("redis-url-no-scheme", Error, why);
-            // Anything else may be a password.
-            let is_here = ["localhost:6379", "127.0.0.1:6379", "redis:6379"].contains(&text);
-            if is_here { finding.fix(format!("redis://{text}")) } else { finding.fix(EXAMPLE) }
-        }
-        Some("http" | "https") => {
-            let why = "is the address of a REST interface, which does not speak Redis";
-            let finding = Finding::new("redis-url-rest", Error, why);
-            finding.fix("rediss://:PASSWORD@HOST:6379/0")
-        }
-        Some(scheme)
-            if ["redis", "valkey", "unix"].iter().any(|known| scheme.starts_with(known)) =>
-        {
-            return None;
-        }
-        Some(_) => {
-            Finding::new("redis-url-scheme", Error, "is a URL, but not of Redis").fix(EXAMPLE)
-        }
-    };
-    Some(Finding { text: masked(text), ..finding })
-}
-
 /// A URL that cannot be read.
 fn unreadable(text: &str, wrong: &Wrong) -> Finding {
-    let fixed = bracketed(text, ":PASSWORD@");
+    let fixed = in_brackets(text, ":PASSWORD@");
     let id = if fixed.is_some() { "redis-ipv6-brackets" } else { wrong.id.unwrap_or(UNREADABLE) };
     let why = match id {
         UNREADABLE => "cannot be read as a URL of Redis: is an @ missing or encoded?",
         _ => &wrong.why,
     };
-    if let Some(finding) = followed(text).or_else(|| misplaced(text)) {
+    if let Some(finding) = followed(text).or_else(|| ended(text)).or_else(|| misplaced(text)) {
         return finding;
     }
     let fix = fixed.unwrap_or_else(|| EXAMPLE.to_owned());
     let user_info = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
     let user_info = Secret::new(user_info.map_or(String::new(), |(info, _)| format!("{info}@")));
-    let correction = bracketed(text, user_info.expose()).map(Secret::new);
+    let correction = in_brackets(text, user_info.expose()).map(Secret::new);
     let correction = correction.filter(|url| redis_url::parse(url.expose()).is_ok());
     Finding { text: masked(text), correction, ..Finding::new(id, Error, why).fix(fix) }
 }
@@ -254,6 +213,17 @@ fn followed(text: &str) -> Option<Finding> {
     let why = "has a # right behind it: a comment begins with a blank before the #";
     let fix = rewritten(&url, "").filter(|_| has_port)?;
     Some(Finding { text: shown(&url), ..Finding::new(UNREADABLE, Error, why).fix(fix) })
+}
+
+/// A URL with the end of a statement or of a list behind it. In a database and a port neither belongs.
+fn ended(text: &str) -> Option<Finding> {
+    let bare = text.trim_end_matches([';', ',']);
+    let url = redis_url::parse(bare).ok().filter(|_| bare.len() < text.len())?;
+    let has_number = bare.ends_with(|c: char| c.is_ascii_digit()) && !bare.contains('?');
+    let why = "has a ; or , behind it, which becomes part of the port or the database";
+    let fix = rewritten(&url, bare).filter(|_| has_number)?;
+    let (text, correction) = (shown(&url), corrected(&url, bare));
+    Some(Finding { text, correction, ..Finding::new(UNREADABLE, Error, why).fix(fix) })
 }
 
 /// Host, port and database in another order: `h/1:6379`, or `h:6379:1`.
@@ -294,7 +264,7 @@ fn encoded(text: &str) -> Option<RedisUrl> {
 }
 
 /// With brackets around the address, if it is one of IPv6, and this for who logs in.
-fn bracketed(text: &str, user_info: &str) -> Option<String> {
+fn in_brackets(text: &str, user_info: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let host = rest.rsplit('@').next()?;
     let (address, path) = host.split_once('/').unwrap_or((host, "0"));
@@ -318,8 +288,17 @@ fn within(name: &str, text: &str, url: &RedisUrl) -> Vec<Finding> {
         let tls = Some(RedisTls { verifies: true, authorities: None, client: None });
         corrected(&RedisUrl { tls, ..url.clone() }, text)
     };
+    let proven = || {
+        let mark = if text.contains('?') { '&' } else { '?' };
+        let whole = || Secret::new(format!("{text}{mark}{CERTIFICATE_REQUIRED}"));
+        redis_url::parse(text).is_ok().then(whole)
+    };
     let mut find = |id, level, why: &str, fix: Option<String>| {
-        let correction = if id == "redis-tls-needed" && level == Error { secured() } else { None };
+        let correction = match (id, level) {
+            ("redis-tls-needed", Error) => secured(),
+            (CELERY_UNPROVEN, _) => proven(),
+            _ => None,
+        };
         let finding = Finding::new(id, level, why);
         findings.push(Finding { text: shown(url), fix, correction, ..finding });
     };
@@ -354,7 +333,7 @@ fn within(name: &str, text: &str, url: &RedisUrl) -> Vec<Finding> {
     }
     if url.tls.as_ref().is_some_and(|tls| !tls.verifies) {
         let why = "checks no certificate, so anybody in between can read and change everything";
-        find("redis-tls-unverified", Warn, why, None);
+        find("redis-tls-unverified", Warn, why, fixed.as_deref().map(verified));
     }
     let is_of_results = Role::of(name) == Some(Role::Results);
     if is_of_results && url.tls.is_some() && !text.contains("ssl_cert_reqs") {
@@ -362,11 +341,19 @@ fn within(name: &str, text: &str, url: &RedisUrl) -> Vec<Finding> {
                    code sets it";
         let fix = fixed.as_ref().map(|fixed| {
             let mark = if fixed.contains('?') { '&' } else { '?' };
-            format!("{fixed}{mark}ssl_cert_reqs=CERT_REQUIRED")
+            format!("{fixed}{mark}{CERTIFICATE_REQUIRED}")
         });
-        find("celery-ssl-cert-reqs", Warn, why, fix);
+        find(CELERY_UNPROVEN, Warn, why, fix);
     }
     findings
+}
+
+/// The same URL with certificates checked.
+fn verified(url: &str) -> String {
+    let (bare, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let others = parameters.split('&').filter(|it| !it.starts_with("ssl_cert_reqs="));
+    let others = others.filter(|it| !it.is_empty()).map(|it| format!("&{it}"));
+    format!("{bare}?ssl_cert_reqs=required{}", others.collect::<String>())
 }
 
 /// Whether a host is on another network, as far as its name says.

@@ -1,12 +1,13 @@
 //! What several Redis URLs of one file say together: who shares a database, and who disagrees.
 
+use nightlatch_core::Secret;
 use nightlatch_store::redis::RedisAddress;
 
 use super::finding::Finding;
-use super::shown::{rewritten, shown};
+use super::shown::{corrected, rewritten, shown};
 use super::written::Written;
 use crate::config::ProblemLevel::{Error, Info, Warn};
-use crate::config::redis_url::RedisUrl;
+use crate::config::redis_url::{RedisUrl, unwrapped};
 
 /// What stands in names of other programs' addresses.
 const TOOLS: [&str; 7] = ["REST", "INSIGHT", "COMMANDER", "EXPORTER", "DASHBOARD", "GUI", "_UI_"];
@@ -148,6 +149,19 @@ fn half_a_password<'a>(one: &Seen<'a>, other: &Seen<'a>) -> Option<(&'a Written,
         format!("{scheme}://{user_info}{at}")
     });
     let finding = Finding::new("redis-password-missing", Error, why);
-    let finding = Finding { text: shown(&without.url), fix, ..finding };
+    let correction = with_password_of(with, without);
+    let finding = Finding { text: shown(&without.url), fix, correction, ..finding };
     Some((without.written, finding))
+}
+
+/// The same URL with the password of another one, where that keeps nothing from being as safe as it was:
+/// another user has other rights, another transport may be in the clear, and what stands elsewhere stays there.
+fn with_password_of(with: &Seen<'_>, without: &Seen<'_>) -> Option<Secret<String>> {
+    let is_default = with.url.username.as_ref().is_none_or(|user| user.expose() == "default");
+    let is_here = with.written.place.line.is_some() && !with.written.value.expose().contains('$');
+    let password = with.url.password.clone().filter(|_| is_default && is_here)?;
+    let text = unwrapped(without.written.value.expose()).1;
+    let is_same_way = with.url.tls == without.url.tls;
+    let url = RedisUrl { password: Some(password), ..without.url.clone() };
+    corrected(&url, text).filter(|_| is_same_way)
 }

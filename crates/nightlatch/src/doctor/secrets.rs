@@ -1,6 +1,6 @@
 //! Secrets of one file: placeholders, weak ones, and the same one for two purposes.
 
-use super::finding::Finding;
+use super::finding::{Addition, Finding};
 use super::written::Written;
 use crate::config::ProblemLevel::{Error, Warn};
 use crate::config::{Environment, SECRET_EXAMPLE, secrets};
@@ -18,7 +18,9 @@ const SIGNING: [&str; 8] = [
 ];
 
 /// Ours, of which it is known how long they must be.
-const OURS: [&str; 2] = ["SESSION_SECRET_KEY", "CSRF_SECRET_KEY"];
+const OURS: [&str; 2] = [SESSIONS, FORMS];
+const SESSIONS: &str = "SESSION_SECRET_KEY";
+const FORMS: &str = "CSRF_SECRET_KEY";
 
 /// Examines them together. Each finding comes with the setting that it is about.
 pub(super) fn examine<'a>(
@@ -40,16 +42,32 @@ pub(super) fn examine<'a>(
             |item: &str| is_ours || environment.is_production() && secrets::is_placeholder(item);
         let weak = items.find_map(|item| secrets::weakness(item).filter(|_| is_worth_it(item)));
         if let Some(why) = weak {
-            findings.push((*one, Finding::new("secret-weak", level, why).fix(SECRET_EXAMPLE)));
+            let addition = renewed(one, environment);
+            let finding = Finding::new("secret-weak", level, why).fix(SECRET_EXAMPLE);
+            findings.push((*one, Finding { addition, ..finding }));
         }
         let twin = secrets[..at].iter().find(|it| it.name != one.name && same(it, one));
         if let Some(twin) = twin {
             let why = format!("is the same as {}: who learns one has both", twin.name);
             let level = if is_ours { level } else { Warn };
-            findings.push((*one, Finding::new("secret-shared", level, why).fix(SECRET_EXAMPLE)));
+            let addition = renewed(one, environment);
+            let finding = Finding::new("secret-shared", level, why).fix(SECRET_EXAMPLE);
+            findings.push((*one, Finding { addition, ..finding }));
         }
     }
     findings
+}
+
+/// A new secret in the place of one with which nothing was signed that is to last: forms, or what no server of
+/// production starts with.
+fn renewed(one: &Written, environment: Environment) -> Option<Addition> {
+    let is_unused = || environment.is_production() && secrets::is_placeholder(one.value.expose());
+    let may_go = match one.name.as_str() {
+        FORMS => true,
+        SESSIONS => is_unused() && !one.value.expose().contains(','),
+        _ => false,
+    };
+    may_go.then(|| Addition { name: one.name.clone(), value: None })
 }
 
 pub(super) fn is_signing(name: &str) -> bool {

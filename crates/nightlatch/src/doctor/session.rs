@@ -65,7 +65,7 @@ pub async fn examine_session(
         let failed = walked.unwrap_or_else(|_| Err(took_too_long("one person"))).err();
         findings.extend(failed.map(Finding::from));
         journey.clean_up().await;
-        findings.push(described(&at, &journey));
+        findings.extend(described(&at, &journey));
     }
     if parts == Parts::All && findings.iter().all(|finding| finding.level == Info) {
         tell(&format!("{at}: {} sessions at once", crowd::SESSIONS));
@@ -148,8 +148,10 @@ fn took_too_long(what: &str) -> Failure {
 }
 
 /// What worked, and how long it took.
-fn described(at: &str, journey: &Journey<'_>) -> Finding {
+fn described(at: &str, journey: &Journey<'_>) -> Option<Finding> {
     let steps: Vec<String> = journey.steps().iter().map(Seen::to_string).collect();
     let why = format!("at {at} worked: {} steps", steps.len());
-    Finding { text: Some(steps.join(", ")), ..Finding::new("session-steps", Info, why) }
+    let finding =
+        Finding { text: Some(steps.join(", ")), ..Finding::new("session-steps", Info, why) };
+    (!steps.is_empty()).then_some(finding)
 }

@@ -41,6 +41,15 @@ pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_plain) || text.parse::<Ipv6Addr>().is_ok()
 }
 
+/// What somebody was to replace, as `<password>`: words in angle brackets, with these.
+pub(super) fn bracketed(text: &str) -> Option<&str> {
+    let begin = text.find('<')?;
+    let end = begin + text[begin..].find('>')?;
+    let inner = &text[begin + 1..end];
+    let is_word = |c: char| c.is_ascii_alphabetic() || " -_".contains(c);
+    (!inner.is_empty() && inner.chars().all(is_word)).then(|| &text[begin..=end])
+}
+
 /// A host and port, where they may be shown.
 pub(super) fn place(host: &str, port: u16) -> String {
     if is_host(host) { shown_host(host, port) } else { format!("port {port} of that host") }
@@ -114,4 +123,23 @@ fn written(url: &RedisUrl, user_info: &str) -> Option<String> {
     let at = shown_host(host, *port);
     let number = url.database.map_or(String::new(), |number| format!("/{number}"));
     Some(format!("{scheme}://{user_info}{at}{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_angle_brackets_are_to_be_replaced() {
+        for (text, found) in [
+            ("<password>", Some("<password>")),
+            ("redis://:<your password>@h", Some("<your password>")),
+            ("a<b", None),
+            ("a>b<c", None),
+            ("<>", None),
+            ("<p4ss>", None),
+        ] {
+            assert_eq!(bracketed(text), found, "{text}");
+        }
+    }
 }

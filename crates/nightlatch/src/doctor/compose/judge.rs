@@ -10,17 +10,14 @@ use super::command::Password;
 use super::service::Service;
 use crate::config::ProblemLevel::{self, Error, Warn};
 use crate::config::redis_url::{self, RedisUrl};
-use crate::config::value::distance;
 use crate::doctor::env::at;
 use crate::doctor::finding::Finding;
 use crate::doctor::machine::is_here;
+use crate::doctor::near;
 use crate::doctor::redis_settings::is_nothing;
 use crate::doctor::redis_urls::Role;
 use crate::doctor::shown::{corrected, is_host, rewritten, shown};
 use crate::doctor::written::{Last, Written};
-
-/// How many letters a mistyped name is away from the right one.
-const NAME_DISTANCE_MAX: usize = 2;
 
 /// A setting that leads to a Redis.
 pub(super) struct Lead<'a> {
@@ -338,16 +335,11 @@ fn password_beside(service: &Service, lead: &Lead<'_>) -> Option<Finding> {
 
 /// A name that is almost a service's.
 fn misspelt(redis: &[&Service], lead: &Lead<'_>) -> Option<Finding> {
-    let is_name = !lead.host.contains(['.', ':']) && lead.host.len() <= 64;
-    let near = |service: &&&Service| {
-        let distance =
-            distance(&lead.host.to_ascii_lowercase(), &service.name.to_ascii_lowercase());
-        distance <= NAME_DISTANCE_MAX && distance * 2 < lead.host.len()
-    };
-    let mut near = redis.iter().filter(near).filter(|_| is_name);
-    let (Some(service), None) = (near.next(), near.next()) else { return None };
-    let why = format!("names a host that is no service; the Redis here is called {}", service.name);
+    let is_name = !lead.host.contains(['.', ':']);
+    let name = near::only(&lead.host, redis.iter().map(|service| service.name.as_str()));
+    let name = name.filter(|_| is_name)?;
+    let why = format!("names a host that is no service; the Redis here is called {name}");
     let port = lead.port.unwrap_or(redis_url::PORT);
-    let (fix, _) = lead.at(&service.name, port);
+    let (fix, _) = lead.at(name, port);
     Some(Finding { fix, ..lead.finding("compose-service-name", Error, why) })
 }

@@ -13,6 +13,7 @@ use super::super::sources::Sources;
 use super::super::written::Last;
 use super::postgres::Failed;
 use super::refusal::Met;
+use super::rights::identifier;
 use super::{URL, url};
 use crate::app::postgres_inspector;
 use crate::config::PostgresDatabase;
@@ -113,6 +114,7 @@ impl Trying<'_> {
             Failed::Unreached(_) => Vec::new(),
             Failed::Refused(refused) => match (refused.class, refused.cause) {
                 (_, Some(Cause::Pool)) => vec![self.of_pool()],
+                (_, Some(Cause::NoSuchDatabase)) => self.of_near_database().into_iter().collect(),
                 (Class::AuthFailed, None) => self.of_password(),
                 (Class::AuthRequired, None) => self.of_passwords_beside(None),
                 (Class::TlsRequired, _) => self.of_tls(),
@@ -138,6 +140,18 @@ impl Trying<'_> {
         let correction = self.in_url(|url| self.sources.is_ours().then(|| pooled(url)));
         let fix = self.subject.line(|url| Some(pooled(url)));
         Attempt { fix, correction, ..self.attempt("with pgbouncer=true", database) }
+    }
+
+    /// With the same password, host and transport.
+    fn of_near_database(&self) -> Option<Attempt> {
+        let near = self.met.near.as_deref()?;
+        let named = |url: &str| url::with_database(url, near);
+        let url = Secret::new(named(self.database.url.expose()));
+        let database = PostgresDatabase { url, ..self.database.clone() };
+        let correction = self.in_url(|url| Some(named(url)));
+        let fix = self.subject.line(|url| Some(named(url)));
+        let how = format!("with the database {}", identifier(near));
+        Some(Attempt { fix, correction, ..self.attempt(how, database) })
     }
 
     /// Other readings of the password that stands there, and other passwords beside it.

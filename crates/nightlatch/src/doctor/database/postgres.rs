@@ -60,7 +60,9 @@ pub(super) async fn examine(
                 found.extend(passed_over(&refused));
                 return examine_visit(subject, (&inspector, number), &visit, found).await;
             }
-            Err(failed) => refused.push(Met { host: host.clone(), number, failed }),
+            Err(failed) => {
+                refused.push(Met::of(&inspector, (number, host.clone()), failed).await);
+            }
         }
     }
     for met in &refused {

@@ -5,11 +5,12 @@
 use nightlatch_core::FailureClass as Class;
 use nightlatch_store::net::{OtherService, other_service};
 use nightlatch_store::postgres::inspect::{
-    PostgresCause as Cause, PostgresHost, PostgresInspector, PostgresRefusal, TlsDemand,
+    PostgresCause as Cause, PostgresHost, PostgresInspector, TlsDemand,
 };
 
 use super::super::configured::Configured;
 use super::super::finding::Finding;
+use super::super::near;
 use super::super::shown::place;
 use super::postgres::Failed;
 use super::rights::identifier;
@@ -23,6 +24,31 @@ pub(super) struct Met {
     pub(super) host: PostgresHost,
     pub(super) number: usize,
     pub(super) failed: Failed,
+    /// Where the database is not there: the one that is probably meant.
+    pub(super) near: Option<String>,
+}
+
+impl Met {
+    /// With what can be found out beside why.
+    pub(super) async fn of(
+        inspector: &PostgresInspector,
+        (number, host): (usize, PostgresHost),
+        failed: Failed,
+    ) -> Self {
+        let near = match failed {
+            Failed::Refused(refused) if refused.cause == Some(Cause::NoSuchDatabase) => {
+                near_database(inspector, number).await
+            }
+            Failed::Refused(_) | Failed::Unreached(_) => None,
+        };
+        Self { host, number, failed, near }
+    }
+}
+
+async fn near_database(inspector: &PostgresInspector, number: usize) -> Option<String> {
+    let databases = inspector.databases(number).await?;
+    let near = near::only_slip(inspector.database()?, databases.iter().map(String::as_str));
+    near.map(str::to_owned)
 }
 
 /// The sentence continues the name of the setting.
@@ -48,7 +74,7 @@ pub(super) async fn explain(inspector: &PostgresInspector, met: &Met) -> Finding
     if refused.class == Class::Readonly {
         return read_only(inspector, met, &place).await;
     }
-    of_cause(inspector, refused, &place).unwrap_or_else(|| of_class(refused.class, &place))
+    of_cause(inspector, met, &place).unwrap_or_else(|| of_class(refused.class, &place))
 }
 
 /// The line to write where one of a class puts it right, though it is not known what is in it.
@@ -56,6 +82,7 @@ pub(super) fn line(subject: &Configured, met: &Met) -> Option<String> {
     let Failed::Refused(refused) = met.failed else { return None };
     subject.line(|url| match refused.class {
         Class::AuthRequired => url::with_password(url, "PASSWORD"),
+        Class::AuthFailed => url::password(url).map(|_| url.to_owned()),
         Class::TlsRequired => Some(url::with_parameter(url, "sslmode", "verify-full")),
         Class::TlsUntrusted => Some(url::with_parameter(url, "sslrootcert", "/path/to/ca.pem")),
         _ => None,
@@ -117,21 +144,20 @@ async fn read_only(inspector: &PostgresInspector, met: &Met, place: &str) -> Fin
     Finding::new("database-readonly", Error, why).run(set)
 }
 
-fn of_cause(
-    inspector: &PostgresInspector,
-    refused: PostgresRefusal,
-    place: &str,
-) -> Option<Finding> {
+fn of_cause(inspector: &PostgresInspector, met: &Met, place: &str) -> Option<Finding> {
+    let Failed::Refused(refused) = met.failed else { return None };
     // A password may stand where the user belongs.
     let role = identifier(inspector.user().filter(|user| is_role(user)).unwrap_or("USER"));
     let database = identifier(inspector.database().unwrap_or("NAME"));
     let finding = |id, why: String| Finding::new(id, Error, why);
     Some(match refused.cause? {
         Cause::NoSuchDatabase => {
-            let why = format!(
-                "names the database {database}, which {place} does not have: is it misspelt, or not made \
-                 yet?"
-            );
+            let is_meant = match &met.near {
+                Some(near) => format!("; {} is there, and may be meant", identifier(near)),
+                None => ": is it misspelt, or not made yet?".to_owned(),
+            };
+            let why =
+                format!("names the database {database}, which {place} does not have{is_meant}");
             finding("database-missing", why)
                 .run(format!("CREATE DATABASE {database} OWNER {role};"))
         }

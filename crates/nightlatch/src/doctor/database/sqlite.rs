@@ -6,10 +6,13 @@ use std::path::Path;
 
 use nightlatch_core::FailureClass as Class;
 use nightlatch_store::sqlite::inspect::{
-    Space, SqliteCause, SqliteContent, SqliteFile, SqliteFolder, SqlitePlace, SqliteRefusal,
+    Space, SqliteCause, SqliteContent, SqliteFile, SqliteFolder, SqliteLook, SqlitePlace,
+    SqliteRefusal,
 };
 
+use super::super::configured::Configured;
 use super::super::finding::Finding;
+use super::super::near;
 use crate::app::sqlite_inspector;
 use crate::config::ProblemLevel::{Error, Info, Warn};
 
@@ -21,7 +24,7 @@ const FREE_LOW: u64 = 500 << 20;
 const FREE_LOW_PERCENT: u64 = 5;
 
 /// Looks at the file, and tells what is wrong with it.
-pub(super) async fn examine(path: &Path, found: &mut Vec<Finding>) {
+pub(super) async fn examine(subject: &Configured, path: &Path, found: &mut Vec<Finding>) {
     let look = match sqlite_inspector(path).look().await {
         Ok(look) => look,
         Err(class) => {
@@ -30,7 +33,7 @@ pub(super) async fn examine(path: &Path, found: &mut Vec<Finding>) {
             return;
         }
     };
-    found.extend(judge_place(&look.place));
+    found.extend(misspelt(subject, &look).map_or_else(|| judge_place(&look.place), |it| vec![it]));
     match look.content {
         None => {}
         Some(Ok(content)) => found.extend(judge_content(&look.place, &content)),
@@ -47,6 +50,20 @@ fn judge_place(place: &SqlitePlace) -> Vec<Finding> {
     }
     let found = [of_disk(place), of_folder(place), of_file(place), of_network(place)];
     found.into_iter().flatten().chain(place.space.and_then(of_space)).collect()
+}
+
+/// A record of almost that name lies there, and a new one would be empty.
+fn misspelt(subject: &Configured, look: &SqliteLook) -> Option<Finding> {
+    let path = &look.place.path;
+    let name = path.file_name()?.to_str()?;
+    let near = near::only_slip(name, look.beside.iter().map(String::as_str))?;
+    let why = format!(
+        "names {}, which is not there and would be made anew, without anybody in it; {near}, a record, \
+         lies beside it: is that the one?",
+        path.display()
+    );
+    let fix = subject.line(|url| Some(format!("{}{near}", url.strip_suffix(name)?)));
+    Some(Finding { fix, ..Finding::new("database-file-missing", Warn, why) })
 }
 
 fn of_disk(place: &SqlitePlace) -> Option<Finding> {

@@ -160,7 +160,6 @@ fn version(state: &PostgresState) -> String {
 mod tests {
     use super::*;
 
-    /// No server of the first kind is packaged any more.
     #[test]
     fn versions_that_nobody_corrects_any_more_are_told() {
         let of = |version| of_version(&PostgresState { version, ..PostgresState::default() });

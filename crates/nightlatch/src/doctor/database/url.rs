@@ -59,6 +59,14 @@ pub(super) fn with_port(url: &str, port: u16) -> Option<String> {
     Some(Parts { hosts: &format!("{host}:{port}"), ..parts }.joined(&pairs))
 }
 
+/// The same with this database.
+pub(super) fn with_database(url: &str, name: &str) -> String {
+    let parts = Parts::of(url);
+    let path = format!("/{}", utf8_percent_encode(name, UNRESERVED));
+    let pairs = parts.pairs_but(&["dbname"]);
+    Parts { path: &path, ..parts }.joined(&pairs)
+}
+
 /// The same with this password between user and host. `None`: it has no user there.
 pub(super) fn with_password(url: &str, password: &str) -> Option<String> {
     let parts = Parts::of(url);
@@ -117,5 +125,8 @@ mod tests {
         assert_eq!(password(url), Some("p%40"));
         assert_eq!(password("postgres://h/db"), None);
         assert_eq!(with_parameter("postgres:///db", "a", "b"), "postgres:///db?a=b");
+        let told = with_database(url, "my shop");
+        assert_eq!(told, "postgres://u:p%40@a:1,b/my%20shop?sslmode=disable&password=q");
+        assert_eq!(with_database("postgres://h?dbname=x&a=b", "y"), "postgres://h/y?a=b");
     }
 }

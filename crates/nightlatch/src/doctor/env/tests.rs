@@ -53,6 +53,41 @@ fn a_finding_says_where_and_what_to_write() {
     assert_eq!((finding.line, finding.column), (Some(1), Some(21)));
 }
 
+/// An example says less than the line to write.
+#[test]
+fn what_is_sure_of_a_value_stands_in_the_line_to_write() {
+    for (value, line) in [
+        ("redis://:<password>@h:6380/2", "redis://:PASSWORD@h:6380/2"),
+        ("redis://app:changeme@h:6379/0", "redis://USER:PASSWORD@h:6379/0"),
+        ("redis-cli -h h -p 6380 -a hunter2 -n 3", "redis://:PASSWORD@h:6380/3"),
+        ("redis-cli --tls --user app --pass 'hunter2' -h h", "rediss://USER:PASSWORD@h:6379/0"),
+        ("redis-cli -h h --hunter2 x", "redis://:PASSWORD@HOST:6379/0"),
+        ("redis-cli -h h hunter2", "redis://:PASSWORD@HOST:6379/0"),
+        ("redis:/h:6379/1", "redis://h:6379/1"),
+        ("rediss//:hunter2@h:6379", "rediss://:PASSWORD@h:6379"),
+        ("redsi://:hunter2@h:6379/0", "redis://:PASSWORD@h:6379/0"),
+        ("redis:6379", "redis://redis:6379"),
+        ("redis:hunter2", "redis://:PASSWORD@HOST:6379/0"),
+        ("redis://h:6379/0;", "redis://h:6379/0"),
+        ("redis://:hunter2;", "redis://:PASSWORD@HOST:6379/0"),
+        ("/run/redis/redis.sock", "unix:///run/redis/redis.sock?db=0"),
+        ("/hunter2+x", "unix:///PATH?db=0"),
+        ("http://h:6379", "redis://h:6379"),
+        ("https://eu1-x.upstash.io", "rediss://default:PASSWORD@eu1-x.upstash.io:6379"),
+        ("rediss://h:6380/0?ssl_cert_reqs=none", "rediss://h:6380/0?ssl_cert_reqs=required"),
+        ("redis://h\u{200b}:6379/0", "redis://h:6379/0"),
+    ] {
+        let text = format!("REDIS_URL={value}");
+        ids(&text);
+        let fixes: Vec<_> = examined(&text).into_iter().filter_map(|it| it.fix).collect();
+        assert_eq!(fixes, [format!("REDIS_URL={line}")], "{value}");
+    }
+    let [finding] = &examined("REDIS_URL=redis://a:6379/0\nREDIS_HOST=b")[..] else {
+        panic!("there is one")
+    };
+    assert_eq!(finding.text.as_deref(), Some("b; REDIS_URL=redis://a:6379/0"));
+}
+
 #[test]
 fn a_line_of_another_language_is_told_where_it_matters() {
     for (text, level) in [

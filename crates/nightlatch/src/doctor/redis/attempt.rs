@@ -7,7 +7,7 @@ use nightlatch_core::{FailureClass as Class, Secret};
 use nightlatch_store::redis::inspect::{RedisCause, RedisRefusal};
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
-use super::super::finding::Finding;
+use super::super::finding::{Addition, Finding};
 use super::super::shown::{corrected, place};
 use super::server;
 use super::subject::{Credentials, Subject};
@@ -35,6 +35,7 @@ pub(super) struct Found {
     how: String,
     fix: Option<String>,
     correction: Option<Secret<String>>,
+    addition: Option<Addition>,
     /// Whether the password was part of it.
     was_whole: bool,
 }
@@ -42,10 +43,10 @@ pub(super) struct Found {
 impl Found {
     /// What was seen of a Redis, with what puts it right.
     pub(super) fn add_to(self, finding: Finding) -> Finding {
-        let Self { how, fix, correction, was_whole } = self;
+        let Self { how, fix, correction, addition, was_whole } = self;
         let tried = if was_whole { "Tried: it works" } else { "Tried: a Redis answers" };
         let why = format!("{}. {tried} {how}", finding.why);
-        Finding { why, fix: fix.or(finding.fix), correction, ..finding }
+        Finding { why, fix: fix.or(finding.fix), correction, addition, ..finding }
     }
 }
 
@@ -56,8 +57,10 @@ pub(super) async fn search(subject: &Subject, refused: RedisRefusal) -> Option<F
             let Attempt { how, url, is_trusted, may_be_written } = attempt;
             let correction = corrected(&url, subject.text.expose())
                 .filter(|_| may_be_written && subject.is_url());
+            // Programs of others may have another name for it.
+            let addition = subject.part(&url).filter(|_| may_be_written && subject.is_ours);
             let fix = subject.line(&url);
-            return Some(Found { how, fix, correction, was_whole: is_trusted });
+            return Some(Found { how, fix, correction, addition, was_whole: is_trusted });
         }
     }
     None

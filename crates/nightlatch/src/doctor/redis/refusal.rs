@@ -67,6 +67,7 @@ pub(super) fn line(subject: &Subject, class: Class) -> Option<String> {
             let password = Some(Secret::new("PASSWORD".to_owned()));
             subject.line(&RedisUrl { password, ..url.clone() })
         }
+        Class::AuthFailed => subject.password_line(),
         Class::TlsRequired => {
             let tls = Some(RedisTls { verifies: true, authorities: None, client: None });
             subject.line(&RedisUrl { tls, ..url.clone() })

@@ -7,7 +7,7 @@ use nightlatch_core::Secret;
 use nightlatch_store::redis::{RedisAddress, RedisTls};
 
 use super::super::env::{is_redis, role};
-use super::super::finding::Finding;
+use super::super::finding::{Addition, Finding};
 use super::super::redis_settings;
 use super::super::redis_text;
 use super::super::redis_urls::Role;
@@ -46,8 +46,13 @@ pub(super) struct Credentials {
     pub(super) password: Secret<String>,
 }
 
+/// The ending of `REDIS_TLS`, and how it is switched on.
+const TLS: &str = "TLS";
+const ON: &str = "true";
+
 const URL: &str = "REDIS_URL";
 const HOST: &str = "REDIS_HOST";
+const HOST_ENDING: &str = "HOST";
 
 /// Settings that hold nothing but a password.
 const PASSWORDS: [&str; 2] = ["REDIS_PASSWORD", "REDIS_ACCESS_KEY"];
@@ -71,10 +76,45 @@ impl Subject {
         !self.text.expose().is_empty()
     }
 
-    /// The line with this URL instead.
+    /// The line with this URL instead, or of the one setting beside the host that says the difference.
     pub(super) fn line(&self, url: &RedisUrl) -> Option<String> {
+        if let Some(Addition { name, .. }) = self.part(url) {
+            let shown = if name.ends_with(TLS) { ON } else { "PASSWORD" };
+            return Some(format!("{name}={shown}"));
+        }
         let name = if self.is_url() { self.name.clone() } else { self.name.replace("HOST", "URL") };
         Some(format!("{name}={}", rewritten(url, self.text.expose())?))
+    }
+
+    /// The line that the password stands in.
+    pub(super) fn password_line(&self) -> Option<String> {
+        match self.name.strip_suffix(HOST_ENDING) {
+            Some(stem) if !self.is_url() => Some(format!("{stem}PASSWORD=PASSWORD")),
+            Some(_) | None => self.line(&self.url),
+        }
+    }
+
+    /// The setting beside `REDIS_HOST` that is missing, where this URL has nothing but its password, or TLS,
+    /// besides. What programs of others call the second nobody knows.
+    pub(super) fn part(&self, url: &RedisUrl) -> Option<Addition> {
+        let stem = self.name.strip_suffix(HOST_ENDING).filter(|_| !self.is_url())?;
+        let own = &self.url;
+        let same = |one: &Option<Secret<String>>, other: &Option<Secret<String>>| {
+            one.as_ref().map(Secret::expose) == other.as_ref().map(Secret::expose)
+        };
+        let is_same_place = own.address == url.address && own.database == url.database;
+        if !is_same_place || !same(&own.username, &url.username) {
+            return None;
+        }
+        let is_proven = url.tls.as_ref().is_some_and(|tls| tls.verifies);
+        let (ending, value) = match (&own.password, &own.tls) {
+            (None, tls) if *tls == url.tls => ("PASSWORD", url.password.clone()?),
+            (password, None) if same(password, &url.password) && is_proven && self.is_ours => {
+                (TLS, Secret::new(ON.to_owned()))
+            }
+            _ => return None,
+        };
+        Some(Addition { name: format!("{stem}{ending}"), value: Some(value) })
     }
 
     /// The same of another URL.

@@ -258,6 +258,9 @@ impl NoLogin {
     pub(super) fn told(&self, what: &str) -> Failure {
         let why = match self {
             Self::Failed(class) => format!("{what}: no answer ({class})"),
+            Self::Answered(said) if said.contains("invalid_credentials") => format!(
+                "{what}: answered {said}: the password is wrong, or nobody is called so in that server's database"
+            ),
             Self::Answered(said) => format!("{what}: answered {said}"),
             Self::Incomplete => {
                 format!("{what}: the answer sets no cookie, or a proxy takes it away")

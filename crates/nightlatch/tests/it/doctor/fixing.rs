@@ -67,6 +67,38 @@ fn a_wrong_password_is_replaced_by_the_one_that_works_and_the_file_is_kept() {
     assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:?}", found.findings);
 }
 
+/// Where host and password stand apart, a line is missing.
+#[test]
+fn a_setting_beside_the_host_that_is_missing_is_added() {
+    let authority = Authority::new();
+    let redis = RedisServer::launch_with(&[("requirepass", PASSWORD)]);
+    let tls = RedisServer::launch_tls(&authority, ("localhost", 2), &[("tls-auth-clients", "no")]);
+    let ours = "SESSION_SECRET_KEY=0123456789-sesame-0123456789-abcdef\n";
+    let apart = format!("REDIS_HOST=127.0.0.1\nREDIS_PORT={}\n", redis.port());
+    let encoded = "sesame%2F1%40%23%25";
+    let beside = format!("REDIS_CACHE_URL=redis://:{encoded}@127.0.0.1:{}/1\n", redis.port());
+    let text = format!("{ours}{apart}{beside}");
+    let (written, found) = fixed("redis", &text);
+    // A # behind a value, and what stands there as it is.
+    assert_eq!(written, format!("{text}REDIS_PASSWORD={PASSWORD}\n"), "{:#?}", found.findings);
+    assert_eq!((found.wrong(), found.code), (vec![], Some(0)), "{:#?}", found.findings);
+    // What another program calls it nobody knows: it is shown.
+    let others = format!("{apart}{beside}");
+    let (written, found) = fixed("redis", &others);
+    assert_eq!((written, found.code), (others, Some(1)));
+    assert_eq!(found.find("redis-auth-required")["fix"], "REDIS_PASSWORD=PASSWORD");
+
+    let text = format!("{ours}REDIS_HOST=localhost\nREDIS_PORT={}\n", tls.port());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join(".env"), &text).expect("our folder takes a file");
+    let trusted = authority.path("ca.pem").display().to_string();
+    let launch = crate::record::launch().set("SSL_CERT_FILE", &trusted);
+    let arguments = ["doctor", "redis", "--env-file", ".env", "--fix"];
+    let output = launch.command(folder.path(), &arguments).output().expect("it runs");
+    let written = fs::read_to_string(folder.path().join(".env")).expect("it is there");
+    assert_eq!(written, format!("{text}REDIS_TLS=true\n"), "{output:?}");
+}
+
 /// By the names of the Django command that people know.
 #[test]
 fn what_the_django_command_was_called_works_as_well() {

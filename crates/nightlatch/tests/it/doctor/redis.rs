@@ -71,7 +71,13 @@ fn credentials_that_are_missing_wrong_or_of_nobody_are_told_apart() {
     assert!(
         found.find("redis-auth-required")["why"].as_str().is_some_and(|why| why.contains("NOAUTH"))
     );
-    assert_wrong(&format!("redis://:sesame-no@127.0.0.1:{port}/0"), &["redis-auth-failed"]);
+    let found =
+        assert_wrong(&format!("redis://:sesame-no@127.0.0.1:{port}/0"), &["redis-auth-failed"]);
+    let line = format!("REDIS_URL=redis://:PASSWORD@127.0.0.1:{port}/0");
+    assert_eq!(found.find("redis-auth-failed")["fix"], line);
+    let apart = format!("REDIS_HOST=127.0.0.1\nREDIS_PORT={port}\nREDIS_PASSWORD=sesame-no\n");
+    let fix = doctor("redis", &apart).find("redis-auth-failed")["fix"].clone();
+    assert_eq!(fix, "REDIS_PASSWORD=PASSWORD");
     // The user's name is missing.
     let found =
         assert_wrong(&format!("redis://:sesame-2@127.0.0.1:{port}/0"), &["redis-auth-failed"]);
@@ -161,7 +167,15 @@ async fn nobody_somebody_else_and_silence_are_told_apart() {
     assert_wrong("redis://nowhere.invalid:6379/0", &["redis-dns"]);
     let redis = RedisServer::launch();
     redis.pause();
-    assert_wrong(&format!("redis://127.0.0.1:{}/0", redis.port()), &["redis-hangs"]);
+    let url = |database: u32| format!("redis://127.0.0.1:{}/{database}", redis.port());
+    let found = doctor("redis", &format!("REDIS_URL={}\nREDIS_CACHE_URL={}\n", url(0), url(1)));
+    assert_eq!((found.wrong(), found.code), (vec!["redis-hangs"], Some(1)));
+    let of = |name: &str| found.findings.iter().find(|finding| finding["name"] == name);
+    let why =
+        |name: &str| of(name).and_then(|finding| finding["why"].as_str()).expect("it is told");
+    assert!(why("REDIS_URL").contains("takes the connection and then says nothing"));
+    // One is waited for, and not each of its databases.
+    assert_eq!(why("REDIS_CACHE_URL"), "leads to the server of REDIS_URL, which says nothing");
     redis.resume();
     let web = launch().ready().await;
     let url = format!("redis://127.0.0.1:{}/0", web.address().port());
@@ -337,7 +351,7 @@ fn settings_apart_lead_to_a_redis_too() {
     let found = of(&format!("QUEUE_REDIS_HOST=127.0.0.1\nQUEUE_REDIS_PORT={port}\n"));
     assert_eq!(found.wrong(), ["redis-auth-required"], "{:#?}", found.findings);
     let finding = found.find("redis-auth-required");
-    let line = format!("QUEUE_REDIS_URL=redis://:PASSWORD@127.0.0.1:{port}");
+    let line = "QUEUE_REDIS_PASSWORD=PASSWORD";
     assert_eq!((&finding["name"], &finding["fix"]), (&"QUEUE_REDIS_HOST".into(), &line.into()));
     let found = of(&format!(
         "QUEUE_REDIS_HOST=127.0.0.1\nQUEUE_REDIS_PORT={port}\nQUEUE_REDIS_PASSWORD=sesame\n"

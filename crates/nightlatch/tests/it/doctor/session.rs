@@ -1,8 +1,11 @@
 //! `doctor session` against a running server: what works is timed, what does not is named, and nobody and
 //! nothing is left behind.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
+use nightlatch_testkit::installed::assert_installed;
 use nightlatch_testkit::nginx::Nginx;
 use nightlatch_testkit::process::free_port;
 use nightlatch_testkit::redis::RedisServer;
@@ -73,7 +76,32 @@ async fn somebody_who_is_there_keeps_the_sessions_that_were_there() {
     let found = doctor(&server, &arguments, "sesame-is-not-it\n");
     assert_eq!((found.wrong(), found.code), (vec!["session-login-failed"], Some(1)));
     let why = found.find("session-login-failed")["why"].clone();
-    assert_eq!(why, json!("log in: answered 401 invalid_credentials"));
+    let told = "log in: answered 401 invalid_credentials: the password is wrong, or nobody is called \
+                so in that server's database";
+    assert_eq!(why, json!(told));
+    assert!(found.findings.iter().all(|finding| finding["id"] != "session-steps"), "none worked");
+}
+
+/// `script` is the terminal, at which the password is typed beforehand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_terminal_the_password_is_asked_for() {
+    assert_installed(Command::new("script").arg("--version"), "bsdutils");
+    let server = launch().ready().await;
+    let alice = Person::logged_in(&server, "alice").await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let binary = env!("CARGO_BIN_EXE_nightlatch");
+    let words = format!("{binary} doctor session --url {} --user alice", server.origin());
+    let mut script = Command::new("script");
+    script.args(["-qec", &words, "/dev/null"]).env_clear().current_dir(folder.path());
+    let child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("it starts");
+    let typed = format!("{}\n", alice.password);
+    let terminal = child.stdin.as_mut().expect("it is piped");
+    terminal.write_all(typed.as_bytes()).expect("it listens");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("Password of alice: "), "{said}");
+    assert!(said.contains("[session-crowd]"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

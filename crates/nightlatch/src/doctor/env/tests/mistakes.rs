@@ -11,6 +11,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("REDIS_URL=\" redis://h:6379/0\"", "value-padded"),
     ("REDIS_URL=\"redis://h:6379/0 \"", "value-padded"),
     ("REDIS_URL=redis-cli -u redis://:hunter2@h:6379", "value-command"),
+    ("REDIS_URL=redis-cli -h h -p 6380 -a hunter2", "value-command"),
     ("REDIS_URL=redis-cli --tls -u 'redis://:hunter2@h:6379'", "value-command"),
     ("REDIS_URL=redis://:<password>@h:6379/0", "value-placeholder"),
     ("REDIS_URL=<your redis url>", "value-placeholder"),

@@ -58,6 +58,10 @@ fn what_production_requires_and_is_missing_is_named() {
     assert_eq!(names, BTreeSet::from(["PUBLIC_URL", "SESSION_SECRET_KEY"]));
     assert!(missing.iter().all(|it| it.level == Error && it.source.as_deref() == Some(".env")));
     assert_eq!(ids("ENVIRONMENT=production\nDEBUG=1\n"), [""; 0], "it is not ours");
+    for ours in ["DATABASE_URL=sqlite://nightlatch.db", "SESSION_IDLE_TIMEOUT=900"] {
+        let text = format!("ENVIRONMENT=production\nREDIS_URL=redis://h:6379/0\n{ours}\n");
+        assert_eq!(ids(&text), ["setting-missing"], "{ours}");
+    }
 }
 
 #[test]

@@ -163,6 +163,32 @@ fn a_pool_in_transaction_mode_is_seen() {
     assert_wrong(&direct, &[]).find("database-pool-unseen");
 }
 
+/// Neither is to be had from a package, so a real server is told, or tells, something else on the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_server_and_one_that_cannot_be_listened_to_are_told() {
+    const ASKED: &str = "current_setting('server_version_num')";
+    const OLD: &str = "'120022'                             ";
+    const LISTENED: &str = "LISTEN nightlatch_feed;";
+    const REFUSED: &str = "SET ROLE postgres     ;";
+    let server = PostgresServer::shared();
+    let database = server.create_database();
+    role(&server, "hearer");
+    server.sql("postgres", &format!("GRANT CREATE ON DATABASE {database} TO hearer"));
+    let proxy = ChaosProxy::start(server.port()).await;
+    let url = format!("postgres://hearer:sesame-1@127.0.0.1:{}/{database}", proxy.port());
+    assert_wrong(&url, &[]);
+    proxy.set(Fault::Replaces(ASKED, OLD)).await;
+    let found = assert_wrong(&url, &["database-old"]);
+    let told = why(&found, "database-old");
+    assert!(told.contains("leads to PostgreSQL 12.22, for which there are no more"), "{told}");
+    assert_eq!((found.find("database-old")["level"].as_str(), found.code), (Some("warn"), Some(0)));
+    // As one that says no: a role that it may not take on (42501).
+    proxy.set(Fault::Replaces(LISTENED, REFUSED)).await;
+    let found = assert_wrong(&url, &["database-listen"]);
+    let told = why(&found, "database-listen");
+    assert!(told.contains("cannot be listened to (forbidden): news of other nodes come"), "{told}");
+}
+
 #[test]
 fn another_clock_is_told() {
     let clock = FakeClock::of_wall();

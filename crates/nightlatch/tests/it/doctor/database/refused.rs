@@ -17,7 +17,9 @@ fn who_may_not_log_in_is_told_why() {
         "CREATE ROLE app LOGIN PASSWORD 'sesame 1'; CREATE ROLE idle NOLOGIN PASSWORD 'sesame'";
     server.sql("postgres", sql);
     let url = |user: &str, password: &str, database: &str| server.url_as(user, password, database);
-    assert_wrong(&url("app", "sesame-no", "postgres"), &["database-auth-failed"]);
+    let found = assert_wrong(&url("app", "sesame-no", "postgres"), &["database-auth-failed"]);
+    let line = format!("DATABASE_URL=postgres://app:PASSWORD@127.0.0.1:{}/postgres", server.port());
+    assert_eq!(fix(&found, "database-auth-failed"), line);
     assert_wrong(&url("nobody", "sesame-no", "postgres"), &["database-auth-failed"]);
     let bare = format!("postgres://app@127.0.0.1:{}/postgres", server.port());
     let found = assert_wrong(&bare, &["database-auth-required"]);
@@ -44,6 +46,22 @@ fn who_may_not_log_in_is_told_why() {
     assert_eq!(fix(&found, "database-missing"), "CREATE DATABASE shop OWNER app;");
     server.sql("postgres", fix(&found, "database-missing"));
     assert_wrong(&url("app", "sesame%201", "shop"), &[]);
+
+    // One name is near, and the role is let in there.
+    let found = assert_wrong(&url("app", "sesame%201", "Shpo"), &["database-missing"]);
+    let told = why(&found, "database-missing");
+    let said =
+        "does not have; shop is there, and may be meant. Tried: it works with the database shop";
+    assert!(told.contains(said), "{told}");
+    let line = format!("DATABASE_URL=postgres://app:PASSWORD@127.0.0.1:{}/shop", server.port());
+    assert_eq!(fix(&found, "database-missing"), line);
+    // Of two, either may be meant; where it is not let in, nobody meant it.
+    server.sql("postgres", "CREATE DATABASE shops");
+    let found = assert_wrong(&url("app", "sesame%201", "shopp"), &["database-missing"]);
+    assert_eq!(fix(&found, "database-missing"), "CREATE DATABASE shopp OWNER app;");
+    server.sql("postgres", "REVOKE CONNECT ON DATABASE shops FROM PUBLIC");
+    let found = assert_wrong(&url("app", "sesame%201", "shopp"), &["database-missing"]);
+    assert_eq!(fix(&found, "database-missing"), line);
 
     server.put_file("pg_hba.conf", "host all postgres 127.0.0.1/32 scram-sha-256\n");
     server.reload();

@@ -62,6 +62,29 @@ fn a_sound_file_is_left_as_it_is_and_a_missing_one_missing() {
     assert_wrong(&format!("sqlite://{}", folder.path().display()), &["database-not-a-file"]);
 }
 
+#[test]
+fn a_record_of_almost_that_name_is_told_where_the_file_is_missing() {
+    let (folder, _) = record();
+    let there = folder.path().join("nightlatch.db");
+    migrate(&there);
+    let before = names(folder.path());
+    let misspelt = folder.path().join("nighlatch.db");
+    let found = assert_wrong(&url(&misspelt), &["database-file-missing"]);
+    assert!(
+        why(&found, "database-file-missing").contains("nightlatch.db, a record, lies beside it")
+    );
+    let line = format!("DATABASE_URL={}", url(&there));
+    assert_eq!(fix(&found, "database-file-missing"), line);
+    assert_eq!(found.code, Some(0), "a new one is made at the start");
+    // Another program's file is nobody's slip, and neither is the name of a second server's.
+    Intruder::open(&folder.path().join("cats.db")).run("CREATE TABLE cats (name TEXT)");
+    for other in ["cat.db", "nightlatch2.db"] {
+        assert_wrong(&url(&folder.path().join(other)), &[]).find("database-file-missing");
+    }
+    fs::remove_file(folder.path().join("cats.db")).expect("it is ours");
+    assert_eq!(names(folder.path()), before, "nothing was opened or made");
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).expect("it is there").flatten();
     let mut names: Vec<_> = names.map(|it| it.file_name().display().to_string()).collect();

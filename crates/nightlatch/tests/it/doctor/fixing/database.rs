@@ -80,6 +80,26 @@ fn a_password_beside_it_is_written_where_it_works_and_is_for_that_server() {
 }
 
 #[test]
+fn a_database_that_is_misspelt_is_written_as_the_only_one_that_is_near() {
+    let server = server_with_a_shop();
+    let text = |database: &str| {
+        format!(
+            "DATABASE_URL=postgres://app:sesame%2F1%25@127.0.0.1:{}/{database}\n",
+            server.port()
+        )
+    };
+    assert_fixed(&text("shpo?application_name=a"), &text("shop?application_name=a"));
+    let pool = PgBouncer::launch(&server, 3);
+    let of_pool = |database: &str| format!("DATABASE_URL={}?pgbouncer=true\n", pool.url(database));
+    assert_fixed(&of_pool("sohp"), &of_pool("shop"));
+    // Names that differ by a number, or by more, are other ones.
+    server.sql("postgres", "CREATE DATABASE shop_2");
+    for other in ["shop_1", "store"] {
+        assert_left(&text(other), "database-missing");
+    }
+}
+
+#[test]
 fn tls_is_added_where_it_is_demanded_and_never_taken_away() {
     let authority = Authority::new();
     let server = server_with_a_shop();
