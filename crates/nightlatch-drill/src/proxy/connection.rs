@@ -90,8 +90,9 @@ impl Connection<'_> {
     ) -> Result<(), Cut> {
         // A server is not reached by a network that lets nothing through.
         self.until_heard(&mut control).await?;
-        let target = *self.shared.lock_target();
-        let mut server = TcpStream::connect(target).await.map_err(|_| Cut)?;
+        let target = self.shared.lock_target().clone();
+        let connecting = TcpStream::connect((target.host.as_str(), target.port));
+        let mut server = connecting.await.map_err(|_| Cut)?;
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let ended = {
             let (client_in, client_out) = client.split();
