@@ -31,7 +31,7 @@ pub use worker::{Habit, register};
 const REST_LIMIT: Duration = Duration::from_secs(30);
 
 /// The names of the session cookie: in development, and where there is TLS.
-const SESSIONS: [&str; 2] = ["nightlatch", "__Host-nightlatch"];
+const SESSIONS: [&str; 3] = ["nightlatch", "__Host-nightlatch", "__Secure-nightlatch"];
 
 /// Why there is no load, or no log of it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

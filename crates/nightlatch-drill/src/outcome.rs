@@ -97,7 +97,7 @@ pub(crate) fn is_failure(operation: &Operation) -> bool {
 
 impl Findings<'_> {
     pub(crate) fn conclude(self) -> Outcome {
-        let judgement = judge_under(self.log, &self.circumstances);
+        let judgement = judge_under(&self.judged(), &self.circumstances);
         let (lost, resurrected) = (judgement.lost.len(), judgement.revoked_accepted.len());
         let mut broken = Vec::new();
         for (kind, lines) in judgement.all() {
@@ -127,6 +127,16 @@ impl Findings<'_> {
             width,
             columns,
         }
+    }
+
+    /// What is judged: a staging system may throttle its only user, which is a failure and no broken promise.
+    fn judged(&self) -> Vec<Operation> {
+        let is_judged = |operation: &&Operation| !self.is_throttled(operation);
+        self.log.iter().filter(is_judged).cloned().collect()
+    }
+
+    fn is_throttled(&self, operation: &Operation) -> bool {
+        self.circumstances.behind_proxy && operation.status() == Some(429)
     }
 
     fn slept_through(&self, operation: &Operation) -> bool {
@@ -171,7 +181,10 @@ impl Findings<'_> {
             let is_503 = |operation: &&Operation| operation.status() == Some(503);
             let none = |promise| Broken { promise, times: 1, first: "none was".to_owned() };
             match wanted {
-                Wanted::Served => note(broken, served, meanwhile().filter(|it| is_failure(it))),
+                Wanted::Served => {
+                    let is_broken = |it: &&Operation| is_failure(it) && !self.is_throttled(it);
+                    note(broken, served, meanwhile().filter(is_broken));
+                }
                 Wanted::Refused if meanwhile().filter(is_503).count() == 0 => {
                     broken.push(none(refused));
                 }
@@ -241,3 +254,6 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

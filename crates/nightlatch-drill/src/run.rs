@@ -12,7 +12,7 @@ use nightlatch_core::{Entropy as _, SystemEntropy};
 use thiserror::Error;
 
 use crate::chance::Chance;
-use crate::fault::{FAULTS, Fault};
+use crate::fault::Fault;
 use crate::load::LoadError;
 use crate::outcome::Outcome;
 use crate::proxy::ProxyError;
@@ -108,12 +108,6 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.outcomes.iter().all(|outcome| outcome.broken.is_empty())
     }
-}
-
-/// What can be shown with this scene.
-#[must_use]
-pub fn possible(scene: &Scene) -> Vec<&'static Fault> {
-    FAULTS.iter().filter(|fault| fault.why_not(scene).is_none()).collect()
 }
 
 /// Holds a drill. Dropped, it stops where it is.

@@ -10,7 +10,6 @@ mod redis;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use nightlatch_core::{Entropy as _, Secret, SystemEntropy};
@@ -106,12 +105,6 @@ impl Scene {
             account: Some(request.account),
             private: None,
         })
-    }
-
-    /// The folder of a private one.
-    #[must_use]
-    pub fn folder(&self) -> Option<PathBuf> {
-        Some(self.private.as_ref()?.folder().to_owned())
     }
 
     /// What it consists of, in words.

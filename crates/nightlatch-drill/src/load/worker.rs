@@ -99,7 +99,11 @@ impl Worker {
         let answer = self.log_in().await;
         let is_in = answer.as_ref().is_ok_and(|answer| answer.status == 200);
         let no_login = |why| LoadError::NoLogin(self.name().to_owned(), why);
-        if is_in { Ok(()) } else { Err(no_login(in_words(answer))) }
+        match (is_in, &self.own) {
+            (true, Some(_)) => Ok(()),
+            (true, None) => Err(no_login(format!("no cookie is called {}", SESSIONS.join(" or ")))),
+            (false, _) => Err(no_login(in_words(answer))),
+        }
     }
 
     /// Until the load is stopped.

@@ -37,14 +37,11 @@ pub(crate) struct Private {
     /// Of a record that is a file.
     file: Option<PathBuf>,
     has_given_redis: bool,
-    folder: TempDir,
+    /// Last: all have ended when their files go.
+    _folder: TempDir,
 }
 
 impl Private {
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Whether the record is a file.
     pub(crate) const fn has_file(&self) -> bool {
         self.file.is_some()
@@ -83,7 +80,8 @@ pub(super) async fn make(request: PrivateRequest) -> Result<Scene, SceneError> {
     for number in 0..NODES {
         nodes.push(Node::new(number, &request.program, settings.clone(), folder.path())?);
     }
-    let mut private = Private { nodes, redis: private_redis, file, has_given_redis, folder };
+    let mut private =
+        Private { nodes, redis: private_redis, file, has_given_redis, _folder: folder };
     // One after the other: the first makes the record.
     for node in &mut private.nodes {
         node.start().await?;

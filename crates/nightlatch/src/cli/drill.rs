@@ -4,7 +4,7 @@ mod live;
 mod private;
 mod staging;
 
-use std::fs;
+use std::fs::{self, File};
 
 use anyhow::Context as _;
 use nightlatch_drill::fault::FAULTS;
@@ -30,11 +30,10 @@ pub(super) fn run(
         list(console)?;
         return Ok(FINE);
     }
-    match drill(args, load, console) {
-        Ok(report) => {
-            tell(&report, args, console)?;
-            Ok(if report.is_clean() { FINE } else { FAILURE })
-        }
+    let held = drill(args, load, console);
+    match held.and_then(|report| tell(&report, args, console).map(|()| report.is_clean())) {
+        Ok(true) => Ok(FINE),
+        Ok(false) => Ok(FAILURE),
         Err(error) => {
             talk(format_args!("error: {error:#}"));
             Ok(USAGE)
@@ -53,6 +52,11 @@ fn list(console: &mut Console<'_>) -> anyhow::Result<()> {
 fn drill(args: &DrillArgs, load: &LoadArgs, console: &mut Console<'_>) -> anyhow::Result<Report> {
     let staging = args.staging.url.as_deref();
     let staging = staging.map(|url| staging::request(url, args, console)).transpose()?;
+    if let Some(file) = &args.report {
+        // Said now, and not when all is over.
+        let opened = File::options().create(true).append(true).open(file);
+        opened.with_context(|| format!("opening the report {}", file.display()))?;
+    }
     let mut live = Live::new();
     block_on(async {
         // Before anything is started: what is started is ended, however this ends.
