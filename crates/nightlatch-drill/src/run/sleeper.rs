@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::DrillError;
 use super::row::Row;
 use crate::history::SPREAD_MAX;
-use crate::load::{Visit, Visitor};
+use crate::load::{LoadError, Visit, Visitor};
 
 /// The one that sleeps, and the one that does not.
 pub(crate) const ASLEEP: usize = 1;
@@ -23,11 +23,12 @@ const PEOPLE: usize = 6;
 const SLEEP_MIN: Duration = Duration::from_secs(4);
 
 pub(super) async fn suffer(row: &mut Row<'_>) -> Result<(), DrillError> {
-    let mut visitors = log_in(row).await;
+    let name = row.fault.name;
+    let in_load = |error| DrillError::Load(name, error);
+    let mut visitors = log_in(row).await.map_err(in_load)?;
     // As a load balancer finds it dead. Whoever waits for it now would wait until it goes on.
     row.load.pass_over(ASLEEP, true);
-    let rested = row.load.rest().await;
-    rested.map_err(|error| DrillError::Load(row.fault.name, error))?;
+    row.load.rest().await.map_err(in_load)?;
     row.with_private(|private| private.nodes[ASLEEP].pause());
     row.load.go_on();
     row.pass(row.span.saturating_sub(SLEEP_MIN)).await;
@@ -50,14 +51,17 @@ pub(super) async fn suffer(row: &mut Row<'_>) -> Result<(), DrillError> {
 }
 
 /// People whom both servers know.
-async fn log_in(row: &Row<'_>) -> Vec<(Visitor, Visit)> {
+async fn log_in(row: &Row<'_>) -> Result<Vec<(Visitor, Visit)>, LoadError> {
     let mut visitors = Vec::new();
     for _ in 0..PEOPLE {
         let mut visitor = row.load.visitor(row.onlooker.clone());
-        if let Some(visit) = visitor.log_in(AWAKE).await {
-            visitor.check(ASLEEP, &visit).await;
-            visitors.push((visitor, visit));
-        }
+        let refused = || {
+            let why = "though nothing is wrong yet".to_owned();
+            LoadError::NoLogin(row.onlooker.name.clone(), why)
+        };
+        let visit = visitor.log_in(AWAKE).await.ok_or_else(refused)?;
+        visitor.check(ASLEEP, &visit).await;
+        visitors.push((visitor, visit));
     }
-    visitors
+    Ok(visitors)
 }

@@ -12,6 +12,12 @@ use crate::until::until;
 /// How long it is waited for.
 pub(crate) const WELL_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long it is waited for before a fault: a server that has just started may not have reached all yet.
+const USUAL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a server says with which nothing is wrong.
+const HEALTHY: &str = "healthy";
+
 /// How long health may take.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -27,7 +33,13 @@ impl Well {
         let mut looks = Vec::new();
         for server in servers {
             let mut client = Client::new(server.clone(), LOOK_LIMIT);
-            let said = health(&mut client).await;
+            let mut said = None;
+            // Whoever is ill before a fault need not be well after it.
+            let _ = until(USUAL_LIMIT, async || {
+                said = health(&mut client).await;
+                said.as_ref().is_some_and(|said| said.word == HEALTHY)
+            })
+            .await;
             looks.push((client, said));
         }
         Self { onlooker, looks }

@@ -11,7 +11,7 @@ use nightlatch_store::net::Tls;
 
 use super::super::args::{DrillArgs, ProxyArg};
 use super::super::console::Console;
-use super::super::{WrongUsage, block_on, password};
+use super::super::{WrongUsage, password};
 use crate::config::WebOrigin;
 
 /// The largest file that a password is read from.
@@ -34,11 +34,7 @@ pub(super) fn request(
     let name = args.user.clone().unwrap_or_default();
     let password = match &args.password_file {
         Some(file) => read_line_of(file)?,
-        None => {
-            // The prompt listens to signals, which takes a runtime.
-            let typed = block_on(async { password::read_known(&name, console) })?;
-            Secret::new(typed.expose().to_owned())
-        }
+        None => Secret::new(password::read_known(&name, console)?.expose().to_owned()),
     };
     let tls = origin.is_https().then(|| Tls::new(None)).transpose();
     let tls = tls.map_err(|error| anyhow!("TLS cannot be spoken here: {error}"))?;
