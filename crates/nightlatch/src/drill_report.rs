@@ -197,3 +197,59 @@ fn times(outcome: &Outcome) -> Picture {
         told: format!("The worst time of a request: at most {}", span(most)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nightlatch_drill::fault::Fault;
+
+    use super::*;
+
+    fn report(broken: Vec<Broken>) -> Report {
+        let at = Duration::from_millis;
+        let column = Column { served: 50, refused: 1, failed: 0, worst: Some(at(40)) };
+        let outcome = Outcome {
+            fault: Fault::named("redis-stale").unwrap(),
+            requests: 2000,
+            failures: 1,
+            lost: 0,
+            resurrected: broken.len(),
+            worst: at(40),
+            recovery: None,
+            classes: vec!["unreachable".to_owned()],
+            broken,
+            faulty: (at(500), at(1000)),
+            width: at(250),
+            columns: vec![column; 8],
+        };
+        let left_out = vec![(Fault::named("database-slow").unwrap(), "there is none")];
+        let scene = "servers".to_owned();
+        Report { scene, span: at(500), outcomes: vec![outcome], left_out }
+    }
+
+    #[test]
+    fn what_broke_stands_in_front_and_is_no_part_of_the_page() {
+        let first = "<script>alert(1)</script>".to_owned();
+        let promise = "An acknowledged logout is never undone";
+        let report = report(vec![Broken { promise, times: 3, first: first.clone() }]);
+        assert_eq!(summary(&report), "Promises broke under 1 of 1 faults.");
+        let page = as_html(&report).unwrap();
+        assert!(page.contains("<title>BROKEN") && page.contains("broken 3 times"), "{page}");
+        assert!(!page.contains(&first), "what was seen is text");
+        let json = as_json(&report);
+        assert_eq!(
+            (&json["kept"], &json["faults"][0]["broken"][0]["times"]),
+            (&json!(false), &json!(3))
+        );
+        assert_eq!(json["faults"][0]["recovery_ms"], Value::Null);
+        assert_eq!(json["left_out"], json!([{ "fault": "database-slow", "why": "there is none" }]));
+    }
+
+    #[test]
+    fn the_fault_is_where_it_was_in_the_picture() {
+        let page = as_html(&report(vec![])).unwrap();
+        assert!(page.contains("<title>Kept"), "{page}");
+        assert!(page.contains(r#"viewBox="0 0 48 120""#));
+        assert!(page.contains(r#"<rect class="span" x="12" width="12" height="120">"#));
+        assert!(page.contains("Requests a second: at most 204; 1 failed in all"));
+    }
+}
