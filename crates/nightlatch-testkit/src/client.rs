@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for tests: one connection, a cookie jar, and everything it was told.
+//! A small HTTP/1.1 client for tests: the drill's connection, a cookie jar, and everything it was told.
 //!
 //! Libraries for production hide what tests are about: they retry, follow redirects and clean up
 //! headers. This one sends what it is told and shows what comes back; an answer that is lost is
@@ -12,18 +12,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, COOKIE, HOST};
 use hyper::{HeaderMap, Method};
-use hyper_util::rt::TokioIo;
+use nightlatch_drill::client as wire;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 pub use answer::{Answer, SetCookie};
+pub use nightlatch_drill::client::Lost;
 pub use raw::{RawAnswer, raw};
 
 /// How long any answer may take: above every deadline of the server, its queues included.
@@ -34,24 +31,7 @@ pub struct Client {
     address: SocketAddr,
     cookies: BTreeMap<String, String>,
     headers: HeaderMap,
-    connection: Option<Connection>,
-}
-
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// Drives the connection; ends with it.
-    _task: JoinSet<()>,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// There is no connection: the server does not know of the request.
-    NotConnected,
-    /// A connection that had not carried a request yet ended without an answer.
-    UnansweredOnNewConnection(String),
-    /// A connection that had carried requests before ended without an answer.
-    UnansweredOnKeptConnection(String),
+    wire: wire::Client,
 }
 
 impl Client {
@@ -59,7 +39,8 @@ impl Client {
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         let (cookies, headers) = (BTreeMap::new(), HeaderMap::new());
-        Self { address, cookies, headers, connection: None }
+        let wire = wire::Client::new(address.into(), ANSWER_LIMIT);
+        Self { address, cookies, headers, wire }
     }
 
     /// With a header in every request.
@@ -72,7 +53,7 @@ impl Client {
     /// From now on asks the server at another address, cookies kept.
     pub fn move_to(&mut self, address: SocketAddr) {
         self.address = address;
-        self.connection = None;
+        self.wire.move_to(address.into());
     }
 
     /// The value of a cookie.
@@ -99,7 +80,7 @@ impl Client {
 
     /// Ends the connection; the next request opens another one.
     pub fn hang_up(&mut self) {
-        self.connection = None;
+        self.wire.hang_up();
     }
 
     /// Opens the connection if there is none.
@@ -107,7 +88,7 @@ impl Client {
     /// # Errors
     /// [`Lost::NotConnected`].
     pub async fn connect(&mut self) -> Result<(), Lost> {
-        self.sender().await.map(|_| ())
+        self.wire.connect().await
     }
 
     /// Begins a request.
@@ -133,29 +114,8 @@ impl Client {
     }
 
     async fn exchange(&mut self, request: hyper::Request<Full<Bytes>>) -> Result<Answer, Lost> {
-        let (connection, mut kept) = self.sender().await?;
-        let mut sent = connection.sender.try_send_request(request).await;
-        if let Err(error) = &mut sent
-            && let Some(request) = error.take_message()
-        {
-            // It was not sent at all: the kept connection had just ended.
-            self.connection = None;
-            let (connection, _) = self.sender().await?;
-            kept = false;
-            sent = connection.sender.try_send_request(request).await;
-        }
-        let lost = |error: &dyn fmt::Display| {
-            let reason = error.to_string();
-            if kept {
-                Lost::UnansweredOnKeptConnection(reason)
-            } else {
-                Lost::UnansweredOnNewConnection(reason)
-            }
-        };
-        let response = sent.map_err(|error| lost(error.error()))?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| lost(&e))?.to_bytes();
-        let answer = Answer::new(parts.status.as_u16(), parts.headers, body);
+        let answer = self.wire.send(request).await?;
+        let answer = Answer::new(answer.status, answer.headers, answer.body);
         for cookie in answer.cookies() {
             if cookie.is_removal() {
                 self.cookies.remove(&cookie.name);
@@ -165,31 +125,6 @@ impl Client {
             }
         }
         Ok(answer)
-    }
-
-    /// The connection, and whether it has carried requests before.
-    async fn sender(&mut self) -> Result<(&mut Connection, bool), Lost> {
-        let mut kept = false;
-        if let Some(connection) = &mut self.connection {
-            kept = connection.sender.ready().await.is_ok();
-        }
-        if !kept {
-            self.connection = Some(Connection::open(self.address).await?);
-        }
-        let connection = self.connection.as_mut().expect("it was opened above");
-        Ok((connection, kept))
-    }
-}
-
-impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self, Lost> {
-        let stream = TcpStream::connect(address).await.map_err(|_| Lost::NotConnected)?;
-        let _ = stream.set_nodelay(true);
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(|_| Lost::NotConnected)?;
-        let mut task = JoinSet::new();
-        task.spawn(async move { drop(connection.await) });
-        Ok(Self { sender, _task: task })
     }
 }
 
@@ -262,9 +197,13 @@ impl Request<'_> {
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().expect("a path");
         *request.headers_mut() = headers;
-        timeout(ANSWER_LIMIT, client.exchange(request))
-            .await
-            .unwrap_or_else(|_| panic!("{what}: no answer within {ANSWER_LIMIT:?}"))
+        let answer = client.exchange(request).await;
+        assert_ne!(
+            answer.as_ref().err(),
+            Some(&Lost::TooLate),
+            "{what}: no answer within {ANSWER_LIMIT:?}"
+        );
+        answer
     }
 }
 

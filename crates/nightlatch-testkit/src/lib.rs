@@ -14,7 +14,6 @@ pub mod disk;
 pub mod echo;
 pub mod full_listener;
 pub mod gateway;
-pub mod history;
 pub mod installed;
 pub mod listener;
 pub mod load;
@@ -34,6 +33,9 @@ pub mod strace;
 mod told;
 pub mod wait;
 pub mod yaml;
+
+/// The judge of what clients were told.
+pub use nightlatch_drill::history;
 
 /// The types of requests and answers.
 pub use hyper;

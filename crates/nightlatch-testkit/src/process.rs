@@ -7,11 +7,9 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, pipe};
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -101,20 +99,7 @@ pub fn run(command: &mut Command) -> String {
 /// connections: a server can be stopped and started on it without finding it taken.
 #[must_use]
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u32 = 15_000;
-    const COUNT: u32 = 17_000;
-    // Test programs run side by side: each looks from a place of its own.
-    let start = std::process::id().wrapping_mul(97);
-    for _ in 0..COUNT {
-        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST + (start.wrapping_add(step)) % COUNT;
-        let port = u16::try_from(port).expect("the range ends below 65536");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port of 127.0.0.1 is free");
+    nightlatch_drill::port::free().expect("a port of 127.0.0.1 is free")
 }
 
 impl ServerProcess {

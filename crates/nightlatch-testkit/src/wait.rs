@@ -2,16 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+use nightlatch_drill::until::until;
 
 /// Waits until `is_so`; panics with `what` when it is not within `limit`.
-pub async fn wait_until(what: &str, limit: Duration, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + limit;
-    while !is_so().await {
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
-        sleep(LOOK_EVERY).await;
-    }
+pub async fn wait_until(what: &str, limit: Duration, is_so: impl AsyncFnMut() -> bool) {
+    assert!(until(limit, is_so).await.is_ok(), "not within {limit:?}: {what}");
 }

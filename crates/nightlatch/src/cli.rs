@@ -12,6 +12,7 @@ pub mod config;
 mod console;
 mod debug;
 mod doctor;
+mod drill;
 mod health;
 mod keys;
 mod migrate;
@@ -20,6 +21,7 @@ mod password;
 mod printable;
 mod serve;
 mod session;
+mod stop;
 mod table;
 mod transfer;
 mod user;
@@ -102,6 +104,7 @@ fn dispatch(command: Command, load: &LoadArgs) -> anyhow::Result<u8> {
             let args = DoctorArgs { topic, server, flags };
             with_console(|console| doctor::run(&args, load, console))
         }
+        Command::Drill(args) => with_console(|console| drill::run(&args, load, console)),
         Command::Debug(command) => with_console(|console| debug::run(&command, console)),
     }
 }

@@ -3,10 +3,12 @@
 pub mod app;
 pub mod auth_service;
 pub mod background;
+mod chart;
 pub mod cli;
 pub mod config;
 pub mod descriptors;
 pub mod doctor;
+mod drill_report;
 pub mod hashing;
 pub mod health;
 pub mod heartbeat;

@@ -88,6 +88,22 @@ const MANIFESTS: &[Manifest] = &[
         why: "drivers are the store's, and test servers are for tests",
     },
     Manifest {
+        path: "crates/nightlatch-drill/Cargo.toml",
+        forbidden: &[
+            "tokio-postgres",
+            "deadpool-postgres",
+            "redis",
+            "axum",
+            "clap",
+            "askama",
+            "anyhow",
+            "nightlatch",
+            "nightlatch-testkit",
+        ],
+        optional: &[],
+        why: "it sees servers as their clients do; drills of operators bring no tests along",
+    },
+    Manifest {
         path: "crates/nightlatch-sim/Cargo.toml",
         forbidden: &[
             "rusqlite",

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use nightlatch_core::{Password, Weakness};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::block_on;
 use super::console::Console;
 
 /// How often somebody may mistype or choose something too easily guessed.
@@ -18,13 +19,17 @@ pub(super) fn read(whose: &str, console: &mut Console<'_>) -> anyhow::Result<Pas
     if console.is_interactive { ask(whose, console) } else { take_line(console) }
 }
 
-/// Reads the password that `whose` account has.
+/// Reads the password that `whose` account has; before anything runs that a runtime of its own would be in
+/// the way of.
 pub(super) fn read_known(whose: &str, console: &mut Console<'_>) -> anyhow::Result<Password> {
     if !console.is_interactive {
         return take_line(console);
     }
-    let _caught = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    prompt(&format!("Password of {whose}: "))
+    // Signals are listened to by a runtime.
+    block_on(async {
+        let _caught = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+        prompt(&format!("Password of {whose}: "))
+    })
 }
 
 /// How often a new password was not taken.

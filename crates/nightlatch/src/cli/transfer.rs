@@ -87,7 +87,7 @@ pub(super) fn run(
 }
 
 /// Whether a URL holds a password, in any of the places where one can be.
-fn holds_password(url: &str) -> bool {
+pub(super) fn holds_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let in_user_info = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));

@@ -2,7 +2,6 @@
 //!
 //! Served beside the metrics. All of it is known already: a page that asks hangs with what hangs.
 
-mod chart;
 mod view;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use nightlatch_testkit::chance::Chance;
+use nightlatch_testkit::chance::{self, Chance};
 use nightlatch_testkit::client::{Client, Lost};
 use nightlatch_testkit::hyper::Method;
 use nightlatch_testkit::server::NightlatchServer;
@@ -73,7 +73,7 @@ impl Worker {
             match result {
                 Ok(()) => self.done += 1,
                 Err(Lost::NotConnected) => return self,
-                Err(Lost::UnansweredOnNewConnection(_) | Lost::UnansweredOnKeptConnection(_)) => {
+                Err(_) => {
                     self.cut += 1;
                     return self;
                 }
@@ -182,7 +182,7 @@ async fn workers(server: &NightlatchServer, chance: &mut Chance) -> Vec<Worker> 
 
 #[expect(clippy::print_stdout, reason = "shown by the test harness with the test that failed")]
 async fn nothing_acknowledged_is_lost_or_undone_by_kills_under_load(record: Record) {
-    let mut chance = Chance::from_environment(&format!("kills on {record:?}"));
+    let mut chance = chance::from_environment(&format!("kills on {record:?}"));
     let mut stand = record.serve_with(launch().set("DISABLE_THROTTLING", "true")).await;
     let mut workers = workers(&stand.server, &mut chance).await;
     let mut loaded = Duration::ZERO;

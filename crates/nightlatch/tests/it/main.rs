@@ -11,6 +11,7 @@ mod delegated;
 mod deploy;
 mod doctor;
 mod drain;
+mod drill;
 mod events;
 mod examples;
 mod forward_auth;

@@ -11,13 +11,12 @@ use nightlatch_core::{
     DisplayName, Entropy, Groups, Password, Secret, SystemEntropy, User, Username,
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::super::actor::actor;
 use super::super::args::DoctorServer;
 use super::super::console::Console;
 use super::super::node::{IfAbsent, with_node};
 use super::super::password;
+use super::super::stop::StopRequest;
 use super::super::{FINE, WrongUsage, block_on};
 use super::progress;
 use crate::app::Node;
@@ -100,32 +99,6 @@ fn with_people(
         Ok(FINE)
     })?;
     Ok(findings)
-}
-
-/// The signals that would end the process.
-struct StopRequest {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl StopRequest {
-    /// From now on they are kept for whoever asks.
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
-            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
-            hang_up: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
 }
 
 async fn make(

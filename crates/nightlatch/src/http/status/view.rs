@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use askama::Template;
 
-use super::chart::{self, COLUMN};
+use crate::chart::{self, COLUMN, amount, span};
 use crate::health::{Change, Failing, OptionalStatus, Snapshot, Status};
 use crate::http::pages::{Moment, asset_version};
 use crate::status::{Board, COLUMNS, Column, Count};
@@ -271,22 +271,5 @@ fn timed((id, title): (&'static str, &'static str), series: Vec<Timed>) -> Pictu
         is_line: true,
         series: series.collect(),
         told: format!("{title}: at most {}", span(most)),
-    }
-}
-
-/// As people read it: no more digits than mean something.
-fn amount(value: f64) -> String {
-    let text = if value >= 10.0 { format!("{value:.0}") } else { format!("{value:.1}") };
-    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
-}
-
-fn span(span: Duration) -> String {
-    let micros = span.as_micros();
-    match micros {
-        0 => "0".to_owned(),
-        1..=999 => format!("{micros} µs"),
-        1_000..=9_999 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        10_000..=999_999 => format!("{} ms", micros / 1_000),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
     }
 }

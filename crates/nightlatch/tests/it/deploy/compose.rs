@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nightlatch_testkit::authority::Authority;
-use nightlatch_testkit::chance::Chance;
+use nightlatch_testkit::chance;
 use nightlatch_testkit::curl::Curl;
 use nightlatch_testkit::history::{Asked, Circumstances, Operation, judge_under};
 use nightlatch_testkit::load::{Crowd, SteadyLoad};
@@ -143,7 +143,7 @@ impl Compose {
 
     /// A crowd that goes through nginx.
     pub(crate) async fn load(&self) -> SteadyLoad {
-        let mut chance = Chance::from_environment("deploy");
+        let mut chance = chance::from_environment("deploy");
         let address = ([127, 0, 0, 1], self.nginx.port()).into();
         SteadyLoad::start(&[address], Crowd::STEADY, &mut chance, None).await
     }

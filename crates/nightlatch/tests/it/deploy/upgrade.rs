@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use nightlatch_testkit::chance::Chance;
+use nightlatch_testkit::chance;
 use nightlatch_testkit::load::{Crowd, SteadyLoad};
 use nightlatch_testkit::postgres::PostgresServer;
 use nightlatch_testkit::process::free_port;
@@ -20,7 +20,7 @@ async fn nobody_is_logged_out_by_an_upgrade_from_the_schema_before() {
     let beneath = Beneath::launch();
     let earlier = for_a_crowd(beneath.node("nightlatch-1", free_port()));
     let mut earlier = earlier.set("DATABASE_SCHEMA", "seed").ready().await;
-    let mut chance = Chance::from_environment("upgrade");
+    let mut chance = chance::from_environment("upgrade");
     let load = SteadyLoad::start(&[earlier.address()], Crowd::STEADY, &mut chance, None).await;
     stay_under_load(&load).await;
     load.rest().await;

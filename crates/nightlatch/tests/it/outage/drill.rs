@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nightlatch_testkit::auth_service::FakeAuthService;
-use nightlatch_testkit::chance::Chance;
+use nightlatch_testkit::chance::{self, Chance};
 use nightlatch_testkit::client::Client;
 use nightlatch_testkit::history::{Circumstances, CutOff, Operation};
 use nightlatch_testkit::hyper::Method;
@@ -148,7 +148,7 @@ impl Drill {
             servers.push(launch.ready().await);
         }
         let addresses: Vec<SocketAddr> = servers.iter().map(NightlatchServer::address).collect();
-        let mut chance = Chance::from_environment(fault);
+        let mut chance = chance::from_environment(fault);
         let load = SteadyLoad::start(&addresses, crowd, &mut chance, known_by).await;
         match known_by {
             Some(service) => service.knows_user(ONLOOKER, PASSWORD),

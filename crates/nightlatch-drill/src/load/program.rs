@@ -2,17 +2,15 @@
 //!
 //! It goes on with what it has: whoever lost an answer asks again with the same token.
 
-use hyper::Method;
 use serde_json::json;
 
-use super::PASSWORDS;
 use super::book::{Known, Shown};
-use super::worker::{Worker, with_session};
-use crate::client::{Answer, Lost, Request};
+use super::worker::{Ask, Worker};
+use crate::client::{Answer, Lost};
 use crate::history::Asked;
 
 /// A pair of tokens, and its session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Tokens {
     known: Known,
     refresh: String,
@@ -30,13 +28,13 @@ impl Worker {
     }
 
     async fn log_in_for_tokens(&mut self) -> Result<(), Lost> {
-        let body = json!({ "username": self.name, "password": PASSWORDS[0] });
+        let body = json!({ "username": self.name(), "password": self.password() });
         let begun = self.begin(Asked::LogIn);
-        let answer = self.post("/api/v1/auth/token").json(&body).try_send().await;
+        let answer = self.ask(Ask::post("/api/v1/auth/token").json(&body)).await;
         let pair = answer.as_ref().ok().and_then(pair_of);
-        self.tokens = pair.map(|(access, refresh)| Tokens {
-            known: self.book.add(&self.name, Shown::AccessToken(access)),
-            refresh,
+        self.tokens = pair.and_then(|(access, refresh)| {
+            let known = self.book.add(self.name(), Shown::AccessToken(access))?;
+            Some(Tokens { known, refresh })
         });
         let known = self.tokens.as_ref().map(|tokens| tokens.known.clone());
         self.end(begun, known.as_ref(), &answer)
@@ -44,18 +42,15 @@ impl Worker {
 
     async fn verify(&mut self, tokens: &Tokens) -> Result<(), Lost> {
         let begun = self.begin(Asked::Verify);
-        let Shown::AccessToken(access) = &tokens.known.shown else {
-            unreachable!("it logged in for tokens")
-        };
-        let body = json!({ "token": access });
-        let answer = self.post("/api/v1/auth/verify").json(&body).try_send().await;
+        let body = json!({ "token": tokens.known.shown.access_token() });
+        let answer = self.ask(Ask::post("/api/v1/auth/verify").json(&body)).await;
         self.end(begun, Some(&tokens.known), &answer)
     }
 
     async fn exchange(&mut self, tokens: Tokens) -> Result<(), Lost> {
         let begun = self.begin(Asked::Exchange);
         let body = json!({ "refresh": tokens.refresh });
-        let answer = self.post("/api/v1/auth/refresh").json(&body).try_send().await;
+        let answer = self.ask(Ask::post("/api/v1/auth/refresh").json(&body)).await;
         self.end(begun, Some(&tokens.known), &answer)?;
         match answer {
             Ok(answer) if answer.status == 401 => self.tokens = None,
@@ -71,15 +66,8 @@ impl Worker {
     }
 
     async fn end_tokens(&mut self, tokens: Tokens) -> Result<(), Lost> {
-        let begun = self.begin(Asked::LogOut);
         self.tokens = None;
-        let request = with_session(self.post("/api/v1/auth/logout"), &tokens.known);
-        let answer = request.try_send().await;
-        self.end(begun, Some(&tokens.known), &answer)
-    }
-
-    fn post(&mut self, path: &str) -> Request<'_> {
-        self.request(Method::POST, path).without_cookies()
+        self.end_session(&tokens.known).await.map(|_| ())
     }
 }
 

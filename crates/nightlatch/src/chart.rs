@@ -3,13 +3,14 @@
 //! Colours and widths are the stylesheet's, so that they fit the dark, too.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// The width of a column and the height of a picture, in the picture's own units.
-pub(super) const COLUMN: usize = 6;
-pub(super) const HEIGHT: f64 = 120.0;
+pub(crate) const COLUMN: usize = 6;
+pub(crate) const HEIGHT: f64 = 120.0;
 
 /// A step for each column that is known, each series upon the one before.
-pub(super) fn stacked(series: &[Vec<Option<f64>>], most: f64) -> Vec<String> {
+pub(crate) fn stacked(series: &[Vec<Option<f64>>], most: f64) -> Vec<String> {
     let mut floor = vec![0.0; series.first().map_or(0, Vec::len)];
     let mut paths = Vec::with_capacity(series.len());
     for values in series {
@@ -27,7 +28,7 @@ pub(super) fn stacked(series: &[Vec<Option<f64>>], most: f64) -> Vec<String> {
 }
 
 /// A line through the columns that are known.
-pub(super) fn line(values: &[Option<f64>], most: f64) -> String {
+pub(crate) fn line(values: &[Option<f64>], most: f64) -> String {
     let mut path = String::new();
     let mut is_drawing = false;
     for (column, value) in values.iter().enumerate() {
@@ -47,7 +48,7 @@ pub(super) fn line(values: &[Option<f64>], most: f64) -> String {
 }
 
 /// The least of 1, 2 and 5 times a power of ten that is not less than any.
-pub(super) fn round_up(most: f64, least: f64) -> f64 {
+pub(crate) fn round_up(most: f64, least: f64) -> f64 {
     let most = most.max(least);
     let power = 10_f64.powf(most.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
@@ -55,6 +56,24 @@ pub(super) fn round_up(most: f64, least: f64) -> f64 {
         .into_iter()
         .find(|top| *top >= most)
         .unwrap_or(most)
+}
+
+/// As people read it: no more digits than mean something.
+pub(crate) fn amount(value: f64) -> String {
+    let text = if value >= 10.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// The same of a span of time.
+pub(crate) fn span(span: Duration) -> String {
+    let micros = span.as_micros();
+    match micros {
+        0 => "0".to_owned(),
+        1..=999 => format!("{micros} µs"),
+        1_000..=9_999 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        10_000..=999_999 => format!("{} ms", micros / 1_000),
+        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+    }
 }
 
 /// From the top, as SVG counts.

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_millis(150);
 
 /// A server that sends everything back, behind a proxy.
-async fn echo() -> (ChaosProxy, JoinSet<()>) {
+async fn echo() -> (FaultProxy, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();
     let mut server = JoinSet::new();
@@ -29,10 +29,15 @@ async fn echo() -> (ChaosProxy, JoinSet<()>) {
             });
         }
     });
-    (ChaosProxy::start(port).await, server)
+    (
+        FaultProxy::start(([127, 0, 0, 1], 0).into(), Place::here(port))
+            .await
+            .expect("a port is free"),
+        server,
+    )
 }
 
-async fn connect(proxy: &ChaosProxy) -> TcpStream {
+async fn connect(proxy: &FaultProxy) -> TcpStream {
     TcpStream::connect(proxy.address).await.expect("it listens")
 }
 
@@ -44,7 +49,7 @@ async fn ask(stream: &mut TcpStream, text: &str) -> Result<String, ErrorKind> {
         stream.read_exact(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer: Result<String, std::io::Error> =
+    let answer: Result<String, io::Error> =
         timeout(SOON, answer).await.expect("it is answered or ended");
     answer.map_err(|error| error.kind())
 }
@@ -61,7 +66,7 @@ async fn without_a_fault_everything_passes_and_ends_in_order() {
     stream.shutdown().await.expect("it is open");
     let mut rest = Vec::new();
     assert_eq!(stream.read_to_end(&mut rest).await.expect("it ends in order"), 0);
-    wait_until("the connection is gone", SOON, async || proxy.live() == 0).await;
+    until(SOON, async || proxy.live() == 0).await.expect("the connection is gone");
     assert_eq!(proxy.accepted(), 1);
 }
 
@@ -71,12 +76,12 @@ async fn a_proxy_that_refuses_keeps_its_port() {
     let mut live = connect(&proxy).await;
     assert!(ask(&mut live, "hello").await.is_ok());
     for _ in 0..3 {
-        proxy.set(Fault::Refuse).await;
+        proxy.set(Fault::Refuse).await.expect("it is in force");
         let refused = TcpStream::connect(proxy.address).await.expect_err("nobody listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         let taken = std::net::TcpListener::bind(proxy.address).expect_err("the port is kept");
         assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-        proxy.set(Fault::None).await;
+        proxy.set(Fault::None).await.expect("it is in force");
         assert!(ask(&mut connect(&proxy).await, "again").await.is_ok());
     }
     assert!(ask(&mut live, "hello").await.is_err());
@@ -87,12 +92,12 @@ async fn reset_accepts_first() {
     let (proxy, _server) = echo().await;
     let mut live = connect(&proxy).await;
     assert!(ask(&mut live, "hello").await.is_ok());
-    proxy.set(Fault::Reset).await;
+    proxy.set(Fault::Reset).await.expect("it is in force");
     for mut stream in [live, connect(&proxy).await] {
         let told = ask(&mut stream, "hello").await.expect_err("it is reset");
         assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&told), "{told}");
     }
-    proxy.set(Fault::None).await;
+    proxy.set(Fault::None).await.expect("it is in force");
     let mut stream = connect(&proxy).await;
     assert!(ask(&mut stream, "hello").await.is_ok());
     proxy.cut();
@@ -109,11 +114,11 @@ async fn silence_holds_for_those_it_is_meant_for_and_loses_nothing() {
         (Fault::SilentLive, true, false),
         (Fault::SilentAfter("hello"), true, false),
     ] {
-        proxy.set(Fault::None).await;
+        proxy.set(Fault::None).await.expect("it is in force");
         let mut old = connect(&proxy).await;
         // No PostgreSQL, so that its bytes are taken as its statements.
         assert!(ask(&mut old, "hello").await.is_ok());
-        proxy.set(fault).await;
+        proxy.set(fault).await.expect("it is in force");
         let mut new = connect(&proxy).await;
         for (stream, silent) in [(&mut old, is_old_silent), (&mut new, is_new_silent)] {
             if silent {
@@ -123,7 +128,7 @@ async fn silence_holds_for_those_it_is_meant_for_and_loses_nothing() {
                 assert!(ask(stream, "later").await.is_ok(), "{fault:?}");
             }
         }
-        proxy.set(Fault::None).await;
+        proxy.set(Fault::None).await.expect("it is in force");
         for (stream, silent) in [(&mut old, is_old_silent), (&mut new, is_new_silent)] {
             if silent {
                 let mut answer = [0; 5];
@@ -146,7 +151,7 @@ async fn late_and_trickling_bytes_arrive_whole() {
         // Ten bytes have nine gaps, and a timer may fire a little early.
         Fault::Trickle(span / 8),
     ] {
-        proxy.set(fault).await;
+        proxy.set(fault).await.expect("it is in force");
         let asked = Instant::now();
         assert_eq!(ask(&mut stream, "ten  bytes").await.as_deref(), Ok("ten  bytes"));
         assert!(asked.elapsed() >= span, "{fault:?}: {:?}", asked.elapsed());
@@ -158,7 +163,7 @@ async fn what_was_sent_in_a_burst_is_late_once() {
     let (proxy, _server) = echo().await;
     let mut stream = connect(&proxy).await;
     let span = Duration::from_millis(300);
-    proxy.set(Fault::Late { there: span, back: Duration::ZERO }).await;
+    proxy.set(Fault::Late { there: span, back: Duration::ZERO }).await.expect("it is in force");
     let asked = Instant::now();
     for _ in 0..20 {
         stream.write_all(b"1").await.expect("it is open");
@@ -178,26 +183,26 @@ async fn answers_are_cut_garbled_or_ended() {
     for stream in [&mut cut, &mut garbled, &mut ended] {
         assert!(ask(stream, "hello").await.is_ok());
     }
-    proxy.set(Fault::CutAfter(2)).await;
+    proxy.set(Fault::CutAfter(2)).await.expect("it is in force");
     cut.write_all(b"hello").await.expect("it is open");
     let mut begun = [0; 2];
     cut.read_exact(&mut begun).await.expect("so much arrives");
     assert_eq!(&begun, b"he");
     assert!(cut.read_u8().await.is_err());
 
-    proxy.set(Fault::Garbage).await;
+    proxy.set(Fault::Garbage).await.expect("it is in force");
     assert_ne!(ask(&mut garbled, "hello").await.as_deref(), Ok("hello"));
 
-    proxy.set(Fault::Says("never")).await;
+    proxy.set(Fault::Says("never")).await.expect("it is in force");
     assert_eq!(ask(&mut connect(&proxy).await, "hello").await.as_deref(), Ok("never"));
-    proxy.set(Fault::SaysFirst("no")).await;
+    proxy.set(Fault::SaysFirst("no")).await.expect("it is in force");
     assert_eq!(ask(&mut connect(&proxy).await, "hello").await.as_deref(), Ok("nohel"));
     // On its way there, too: the echo of what has become of it is left as it is.
     proxy.set(Fault::Replaces("hello", "holla")).await;
     let said = ask(&mut connect(&proxy).await, "hell! hello").await;
     assert_eq!(said.as_deref(), Ok("hell! holla"));
 
-    proxy.set(Fault::HalfClose).await;
+    proxy.set(Fault::HalfClose).await.expect("it is in force");
     let mut rest = Vec::new();
     let read = timeout(SOON, ended.read_to_end(&mut rest)).await.expect("it is told");
     assert_eq!(read.expect("in order"), 0);
@@ -221,6 +226,6 @@ async fn it_leads_elsewhere_and_resets_who_wants_a_server_that_is_gone() {
     let (other, _other_server) = echo().await;
     server.shutdown().await;
     assert!(ask(&mut connect(&proxy).await, "hello").await.is_err());
-    proxy.lead_to(other.port());
+    proxy.lead_to(Place::here(other.port()));
     assert!(ask(&mut connect(&proxy).await, "hello").await.is_ok());
 }

@@ -1,13 +1,14 @@
 //! What all workers share: where the server is, which sessions there are, the log.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::LoadError;
 use crate::chance::Chance;
+use crate::client::Server;
 use crate::history::{Asked, Operation, Outcome, SessionNumber};
 
 /// The most sessions that are asked about at the end.
@@ -17,7 +18,7 @@ const SESSIONS_MAX: usize = 20_000;
 const OPERATIONS_MAX: usize = 500_000;
 
 /// What a session is used with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) number: SessionNumber,
     pub(super) username: String,
@@ -27,7 +28,7 @@ pub(super) struct Known {
 }
 
 /// What is shown for a session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Shown {
     /// `name=value`, and the token against forged requests.
     Cookie {
@@ -37,20 +38,34 @@ pub(super) enum Shown {
     AccessToken(String),
 }
 
+impl Shown {
+    /// The access token; empty where it is a cookie.
+    pub(super) fn access_token(&self) -> &str {
+        match self {
+            Self::AccessToken(token) => token,
+            Self::Cookie { .. } => "",
+        }
+    }
+}
+
 pub(super) struct Book {
     began: Instant,
     stopped: AtomicBool,
     resting: AtomicBool,
     /// Workers that are about to ask, or wait for an answer.
     busy: AtomicUsize,
+    /// There was more than can be remembered.
+    is_full: AtomicBool,
     pages: Mutex<Pages>,
 }
 
 /// Where a server is, and which start of it that is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct Node {
-    pub(super) address: SocketAddr,
+    pub(super) server: Server,
     pub(super) start: u32,
+    /// A load balancer would ask another.
+    is_passed_over: bool,
 }
 
 struct Pages {
@@ -60,14 +75,17 @@ struct Pages {
 }
 
 impl Book {
-    pub(super) fn new(addresses: &[SocketAddr]) -> Self {
-        let nodes = addresses.iter().map(|address| Node { address: *address, start: 1 }).collect();
+    pub(super) fn new(servers: &[Server]) -> Self {
+        let node =
+            |server: &Server| Node { server: server.clone(), start: 1, is_passed_over: false };
+        let nodes = servers.iter().map(node).collect();
         let pages = Pages { nodes, sessions: Vec::new(), log: Vec::new() };
         Self {
             began: Instant::now(),
             stopped: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
             pages: Mutex::new(pages),
         }
     }
@@ -84,10 +102,14 @@ impl Book {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    pub(super) fn move_to(&self, node: usize, address: SocketAddr) {
-        let mut pages = self.lock();
-        let start = pages.nodes[node].start + 1;
-        pages.nodes[node] = Node { address, start };
+    pub(super) fn move_to(&self, node: usize, server: Server) {
+        let node = &mut self.lock().nodes[node];
+        node.start += 1;
+        node.server = server;
+    }
+
+    pub(super) fn pass_over(&self, node: usize, is_passed_over: bool) {
+        self.lock().nodes[node].is_passed_over = is_passed_over;
     }
 
     pub(super) fn rest(&self, is_resting: bool) {
@@ -113,19 +135,34 @@ impl Book {
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub(super) fn nodes(&self) -> Vec<Node> {
-        self.lock().nodes.clone()
+    pub(super) fn nodes(&self) -> Vec<Server> {
+        self.lock().nodes.iter().map(|node| node.server.clone()).collect()
+    }
+
+    /// Where a server is now, and which start of it that is.
+    pub(super) fn node(&self, node: usize) -> (Server, u32) {
+        let node = &self.lock().nodes[node];
+        (node.server.clone(), node.start)
+    }
+
+    /// The servers that may be asked.
+    pub(super) fn open_nodes(&self) -> Vec<usize> {
+        let pages = self.lock();
+        (0..pages.nodes.len()).filter(|node| !pages.nodes[*node].is_passed_over).collect()
     }
 
     /// Notes a new session.
-    pub(super) fn add(&self, username: &str, shown: Shown) -> Known {
+    pub(super) fn add(&self, username: &str, shown: Shown) -> Option<Known> {
         let mut pages = self.lock();
         let number = pages.sessions.len();
-        assert!(number < SESSIONS_MAX, "more sessions than can be asked about");
+        if number >= SESSIONS_MAX {
+            self.overflow();
+            return None;
+        }
         let username = username.to_owned();
         let known = Known { number, username, shown, is_ending: false };
         pages.sessions.push(known.clone());
-        known
+        Some(known)
     }
 
     /// A session has another access token from now on.
@@ -160,8 +197,16 @@ impl Book {
 
     pub(super) fn write(&self, operation: Operation) {
         let mut pages = self.lock();
-        assert!(pages.log.len() < OPERATIONS_MAX, "more requests than can be remembered");
+        if pages.log.len() >= OPERATIONS_MAX {
+            return self.overflow();
+        }
         pages.log.push(operation);
+    }
+
+    /// A log with a hole would be judged wrongly: there is none any more.
+    fn overflow(&self) {
+        self.is_full.store(true, Ordering::SeqCst);
+        self.stop();
     }
 
     pub(super) fn count(&self, wanted: impl Fn(&Operation) -> bool) -> usize {
@@ -178,8 +223,15 @@ impl Book {
         told.collect()
     }
 
-    pub(super) fn take_log(&self) -> Vec<Operation> {
-        std::mem::take(&mut self.lock().log)
+    pub(super) fn read_on(&self, from: usize, mut look: impl FnMut(&Operation)) -> usize {
+        let pages = self.lock();
+        pages.log.iter().skip(from).for_each(&mut look);
+        pages.log.len()
+    }
+
+    pub(super) fn take_log(&self) -> Result<Vec<Operation>, LoadError> {
+        let log = std::mem::take(&mut self.lock().log);
+        if self.is_full.load(Ordering::SeqCst) { Err(LoadError::TooMuch) } else { Ok(log) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pages> {
