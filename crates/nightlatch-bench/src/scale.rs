@@ -40,7 +40,9 @@ pub(crate) async fn measure(server: &Path, commit: &str, plan: &Plan) -> anyhow:
     let conditions = conditions::describe(commit, cores).await?;
     let program = report::program(server, cores)?;
     let mut raw = Raw::spawn(cores, raw_hash::ARGUMENT)?;
-    let hash = Duration::from_secs_f64(1.0 / raw.turn(plan.login_turn)?.rate());
+    let before = raw.process.ran()?;
+    let done = raw.turn(plan.login_turn)?.done;
+    let hash = (raw.process.ran()? - before).all() / done.max(1);
     let (sqlite, _) = grown(&program, Kind::Sqlite, plan).await?;
     let (postgres, mut record) =
         grown(&program, Kind::Postgres(Postgres::start().await?), plan).await?;

@@ -33,7 +33,7 @@ const BESIDE_SESSIONS: &str = "
         t.password_hash, t.hash_kind, t.generation, t.enabled, s.created_at, s.created_at
     FROM (SELECT user_id, created_at, row_number() OVER (ORDER BY id) + SO_FAR AS n
           FROM sessions WHERE created_at = NOW) s,
-        (SELECT * FROM users WHERE username = 'TEMPLATE') t;
+        (SELECT * FROM users WHERE username_folded = 'TEMPLATE') t;
     INSERT INTO known_prefixes (user_id, prefix, last_login_at)
     SELECT s.user_id, t.prefix, s.created_at
     FROM sessions s, (SELECT prefix FROM known_prefixes LIMIT 1) t WHERE s.created_at = NOW;
@@ -238,7 +238,7 @@ fn fill_file(file: &Path, batch: &mut Batch<'_>, beside: &str) -> anyhow::Result
         "INSERT INTO sessions (id, token_hash, user_id, generation, created_at, last_seen_at,
              expires_at, remember, address, user_agent)
          SELECT ?1, ?2, ?3, generation, ?4, ?5, ?6, 0, '127.0.0.1', 'Firefox on Linux'
-         FROM users WHERE username = ?7",
+         FROM users WHERE username_folded = ?7",
     )?;
     for session in batch {
         let (id, owner) = (session.id.as_uuid().as_bytes(), session.user.as_uuid().as_bytes());
@@ -261,7 +261,7 @@ fn fill_postgres(postgres: &Postgres, batch: &mut Batch<'_>, beside: &str) -> an
     let (now, last_used, end) = batch.times();
     let generation = postgres.run(|script| {
         let name = people::name(0);
-        write!(script, "SELECT generation FROM nightlatch.users WHERE username = '{name}';")
+        write!(script, "SELECT generation FROM nightlatch.users WHERE username_folded = '{name}';")
     })?;
     postgres.run(|script| {
         script.write_all(

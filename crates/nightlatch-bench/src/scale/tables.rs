@@ -13,7 +13,7 @@ use crate::report::{micros, millis};
 pub(super) fn measured(measured: &Measured) -> String {
     let Measured { hash, sqlite, postgres, shared } = measured;
     format!(
-        "{}\n{}\n{}\nA bare argon2id hash took {} in the same run.\n",
+        "{}\n{}\n{}\nA bare argon2id hash took {} of the core in the same run.\n",
         of_sizes("SQLite: sessions stored", sqlite),
         of_sizes("PostgreSQL: sessions stored", postgres),
         of_nodes(shared),
