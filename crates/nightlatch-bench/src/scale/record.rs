@@ -139,6 +139,7 @@ impl Record {
         let mut batch = Batch {
             tokens: &self.tokens,
             now,
+            at: now,
             used: now.after(used),
             left: count - self.stored,
             step: (count - self.stored).div_ceil(most),
@@ -194,6 +195,8 @@ impl Record {
 struct Batch<'b> {
     tokens: &'b SessionTokens,
     now: Timestamp,
+    /// When the latest was made.
+    at: Timestamp,
     used: Timestamp,
     left: usize,
     step: usize,
@@ -223,7 +226,9 @@ impl Iterator for Batch<'_> {
         if self.left.is_multiple_of(self.step) {
             self.chosen.push(token.expose().to_owned());
         }
-        let (id, user) = (SessionId::fresh(entropy, self.now), UserId::fresh(entropy, self.now));
+        // Ids begin with their time: one after the other, as those of people who come.
+        self.at = self.at.after(Duration::from_millis(1));
+        let (id, user) = (SessionId::fresh(entropy, self.at), UserId::fresh(entropy, self.at));
         Some(NewSession { id, token_hash: *hash.as_bytes(), user })
     }
 }
