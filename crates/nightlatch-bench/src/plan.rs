@@ -98,7 +98,7 @@ impl Plan {
                 until_written: Duration::from_secs(7),
                 starts: 3,
                 nodes: 4,
-                idle: Duration::from_secs(30),
+                idle: Duration::from_secs(20),
                 revocations: 15_000,
                 reached: 30,
             },

@@ -44,6 +44,8 @@ impl Postgres {
         let mut postgres = as_its_user(&binaries.join("postgres"), home.path());
         postgres.args(["-D", "data", "-p", &port.to_string(), "-k", ""]);
         postgres.args(["-c", "log_min_messages=fatal"]);
+        // Each server keeps up to 26.
+        postgres.args(["-c", "max_connections=200"]);
         let process = Process::beside(Path::new(postgres.get_program()), |command| {
             command.args(postgres.get_args()).current_dir(home.path());
         })?;

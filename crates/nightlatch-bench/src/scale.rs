@@ -24,12 +24,12 @@ use crate::scale::record::{Kind, Record};
 use crate::scale::sizes::Costs;
 use crate::server::Program;
 
-/// All that was measured.
+/// What is multiplied.
 struct Measured {
     /// One bare hash, at the beginning of the run.
     hash: Duration,
-    sqlite: (Vec<Costs>, Cost),
-    postgres: (Vec<Costs>, Cost),
+    /// Of the record that nodes share.
+    record: (Vec<Costs>, Cost),
     shared: Vec<Shared>,
 }
 
@@ -44,16 +44,24 @@ pub(crate) async fn measure(server: &Path, commit: &str, plan: &Plan) -> anyhow:
     let done = raw.turn(plan.login_turn)?.done;
     let hash = (raw.process.ran()? - before).all() / done.max(1);
     let (sqlite, _) = grown(&program, Kind::Sqlite, plan).await?;
+    let mut tables = said(tables::of_sizes("SQLite: sessions stored", &sqlite));
     let (postgres, mut record) =
         grown(&program, Kind::Postgres(Postgres::start().await?), plan).await?;
+    tables += &said(tables::of_sizes("PostgreSQL: sessions stored", &postgres));
     let shared = nodes::measure(&program, &mut record, plan).await?;
-    let measured = Measured { hash, sqlite, postgres, shared };
+    tables += &said(tables::of_nodes(&shared));
+    let sums = model::arithmetic(&Measured { hash, record: postgres, shared })?;
     Ok(format!(
-        "{conditions} PostgreSQL shares the load generator's core, and all nodes share the server's.\
-         \n\n{}\n{}",
-        tables::measured(&measured),
-        model::arithmetic(&measured)?
+        "{conditions} PostgreSQL shares the load generator's core, and all nodes share the server's. \
+         A bare argon2id hash took {} of the core.\n\n{tables}{sums}",
+        report::millis(hash)
     ))
+}
+
+/// Shows a table as soon as it is there: it took minutes.
+fn said(table: String) -> String {
+    crate::say(&format!("{table}\n"));
+    table + "\n"
 }
 
 async fn grown(

@@ -111,7 +111,7 @@ pub(super) fn arithmetic(measured: &Measured) -> anyhow::Result<String> {
 impl Constants {
     /// Of the most sessions and the most nodes.
     fn of(measured: &Measured) -> anyhow::Result<Self> {
-        let (sizes, used) = &measured.postgres;
+        let (sizes, used) = &measured.record;
         let size = sizes.last().context("no size was measured")?;
         let alone = measured.shared.first().context("no node was measured")?;
         let most = measured.shared.last().context("no node was measured")?;

@@ -3,23 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::Measured;
 use super::meter::Cost;
 use super::nodes::{PerSecond, Shared};
 use super::sizes::Costs;
 use crate::report::{micros, millis};
-
-/// All of it.
-pub(super) fn measured(measured: &Measured) -> String {
-    let Measured { hash, sqlite, postgres, shared } = measured;
-    format!(
-        "{}\n{}\n{}\nA bare argon2id hash took {} of the core in the same run.\n",
-        of_sizes("SQLite: sessions stored", sqlite),
-        of_sizes("PostgreSQL: sessions stored", postgres),
-        of_nodes(shared),
-        millis(*hash)
-    )
-}
 
 /// A table with a column for each of many.
 struct Table(String);
@@ -37,7 +24,7 @@ impl Table {
     }
 }
 
-fn of_sizes(what: &str, (costs, use_written): &(Vec<Costs>, Cost)) -> String {
+pub(super) fn of_sizes(what: &str, (costs, use_written): &(Vec<Costs>, Cost)) -> String {
     let mut table = Table::new(what, costs.iter().map(|size| size.stored.to_string()));
     let mut row = |what: &str, of: &dyn Fn(&Costs) -> String| {
         table.row(what, costs.iter().map(of));
@@ -68,7 +55,7 @@ fn of_sizes(what: &str, (costs, use_written): &(Vec<Costs>, Cost)) -> String {
     table.0
 }
 
-fn of_nodes(shared: &[Shared]) -> String {
+pub(super) fn of_nodes(shared: &[Shared]) -> String {
     let mut table =
         Table::new("Nodes on one PostgreSQL", shared.iter().map(|shared| shared.nodes.to_string()));
     let mut row = |what: &str, of: &dyn Fn(&Shared) -> String| {
