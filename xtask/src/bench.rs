@@ -13,11 +13,12 @@ use crate::{Task, say};
 
 pub(crate) const TASK: Task = Task {
     name: "bench",
-    about: "measure a release build and write docs/benchmarks.md; `bench --quick` only tries it out, `bench --fitted-in` measures sockets and forward-auth alone",
+    about: "measure a release build and write docs/benchmarks.md; `--fitted-in`, `--telling` and `--scale` measure a part, `--quick` only tries it out",
     run,
 };
 
 const DOCUMENT: &str = "docs/benchmarks.md";
+const SCALING: &str = "docs/scaling.md";
 
 /// A release as users build it: of these packages alone.
 const RELEASE: &[&str] =
@@ -32,12 +33,14 @@ const OF_TESTS: &[&str] = &["build", "--workspace", "--all-features", "--bins", 
 
 fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (profile, build, more): (_, _, &[&str]) = match arguments.as_slice() {
-        [] => ("release", RELEASE, &["--write", DOCUMENT]),
-        ["--fitted-in"] => ("release", RELEASE, &["--fitted-in"]),
-        ["--quick"] => ("debug", OF_TESTS, &["--quick"]),
-        _ => anyhow::bail!("takes `--quick`, `--fitted-in` or nothing"),
+    let is_quick = arguments.contains(&"--quick");
+    let parts: Vec<&str> = arguments.into_iter().filter(|one| *one != "--quick").collect();
+    let document = match parts.as_slice() {
+        [] | ["--fitted-in" | "--telling"] => DOCUMENT,
+        ["--scale"] => SCALING,
+        _ => anyhow::bail!("takes `--quick`, and one of `--fitted-in`, `--telling` and `--scale`"),
     };
+    let (profile, build) = if is_quick { ("debug", OF_TESTS) } else { ("release", RELEASE) };
     anyhow::ensure!(cargo(build)?, "the workspace does not build");
     let programs = programs(profile)?;
     let mut bench = Command::new(programs.join("nightlatch-bench"));
@@ -45,13 +48,18 @@ fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         .arg("--server")
         .arg(programs.join("nightlatch"))
         .args(["--commit", &commit()?])
-        .args(more);
-    if arguments.is_empty() {
-        bench.arg("--beside").arg(build_beside(&programs)?);
+        .args(&parts);
+    if is_quick {
+        bench.arg("--quick");
+    } else {
+        bench.args(["--write", document]);
+        if parts.is_empty() {
+            bench.arg("--beside").arg(build_beside(&programs)?);
+        }
     }
     let measured = bench.current_dir(root()).status().context("starting the benchmark")?;
-    if measured.success() && arguments.is_empty() {
-        say(&format!("commit {DOCUMENT} if the machine had nothing else to do"));
+    if measured.success() && !is_quick {
+        say(&format!("commit {document} if the machine had nothing else to do"));
     }
     Ok(if measured.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -93,6 +101,6 @@ fn commit() -> anyhow::Result<String> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let name = git(&["rev-parse", "--short=10", "HEAD"])?;
-    let changes = git(&["status", "--porcelain", "--", ".", &format!(":!{DOCUMENT}")])?;
+    let changes = git(&["status", "--porcelain", "--", ".", ":!docs"])?;
     Ok(if changes.is_empty() { name } else { format!("{name} with changes") })
 }

@@ -134,7 +134,7 @@ async fn share_from_redis(server: SocketAddr) -> anyhow::Result<f64> {
 }
 
 /// The value of a series; 0 as long as there is none.
-async fn metric(server: SocketAddr, series: &str) -> anyhow::Result<u32> {
+pub(crate) async fn metric(server: SocketAddr, series: &str) -> anyhow::Result<u32> {
     let mut connection = Connection::open(server).await?;
     let request = "GET /metrics HTTP/1.1\r\nhost: login.example.org\r\n\r\n";
     let answer = connection.exchange(request.as_bytes()).await?;

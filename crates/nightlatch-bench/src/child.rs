@@ -10,6 +10,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 
 use crate::cores::Cores;
+use crate::ran::Ran;
 
 /// A running process, killed when this is dropped.
 pub(crate) struct Process(Child);
@@ -77,6 +78,19 @@ impl Process {
             .sum();
         let in_second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_millis(ticks? * 1000 / in_second.max(1)))
+    }
+
+    /// What its threads, and those of its children, have had of the cores, to the nanosecond. Those of
+    /// threads that have ended are not among it.
+    pub(crate) fn ran(&self) -> anyhow::Result<Ran> {
+        let pid = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let mut ran = Ran::of_threads(&pid.to_string())?;
+        for child in children.split_whitespace() {
+            // One that has just ended has nothing more to tell.
+            ran += Ran::of_threads(child).unwrap_or_default();
+        }
+        Ok(ran)
     }
 
     pub(crate) fn resident(&self) -> anyhow::Result<Resident> {

@@ -1,24 +1,24 @@
-//! The document that keeps the results: what stands between its markers is written anew.
+//! The documents that keep the results: what stands between its markers is written anew.
 
 use std::path::Path;
 
 use anyhow::Context;
 
-const BEGIN: &str = "<!-- results: begin -->\n";
-const END: &str = "<!-- results: end -->";
-
-/// Puts `results` between the markers of a document.
-pub(crate) fn write(path: &Path, results: &str) -> anyhow::Result<()> {
+/// Puts `results` between the markers of a document that are called so.
+pub(crate) fn write(path: &Path, called: &str, results: &str) -> anyhow::Result<()> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
-    let text = replaced(&text, results).with_context(|| format!("{name} has no markers"))?;
+    let text = replaced(&text, called, results)
+        .with_context(|| format!("{name} has no markers `{called}`"))?;
     std::fs::write(path, text).with_context(|| format!("writing {name}"))
 }
 
-fn replaced(document: &str, results: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{}\n\n{END}{after}", results.trim()))
+fn replaced(document: &str, called: &str, results: &str) -> Option<String> {
+    let begin = format!("<!-- {called}: begin -->\n");
+    let end = format!("<!-- {called}: end -->");
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{}\n\n{end}{after}", results.trim()))
 }
 
 #[cfg(test)]
@@ -27,10 +27,14 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
-        let old = format!("a\n{BEGIN}old\n{END}\nb\n");
-        let new = replaced(&old, "new\n").unwrap();
-        assert_eq!(new, format!("a\n{BEGIN}\nnew\n\n{END}\nb\n"));
-        assert_eq!(replaced(&new, "new").unwrap(), new);
-        assert_eq!(replaced("a\nb\n", "new"), None);
+        let block = |inner: &str| {
+            format!(
+                "a\n<!-- scale: begin -->\n{inner}<!-- scale: end -->\nb <!-- results: begin -->\n"
+            )
+        };
+        let new = replaced(&block("old\n"), "scale", "new\n").unwrap();
+        assert_eq!(new, block("\nnew\n\n"));
+        assert_eq!(replaced(&new, "scale", "new").unwrap(), new);
+        assert_eq!(replaced(&new, "results", "new"), None);
     }
 }

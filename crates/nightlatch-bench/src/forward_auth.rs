@@ -156,10 +156,10 @@ async fn nginx(
     let config = words.iter().fold(CONFIG.to_owned(), |text, (from, to)| text.replace(from, to));
     let file = home.join("nginx.conf");
     fs::write(&file, config).context("writing the configuration of nginx")?;
-    let process = Process::spawn(cores, Path::new("/usr/sbin/nginx"), |command| {
+    let process = Process::spawn(cores, installed("/usr/sbin/nginx", "nginx")?, |command| {
         command.arg("-p").arg(home).arg("-c").arg(&file).args(["-e", "stderr"]);
     })?;
-    wait_for(address).await.context("nginx is not there: Debian package `nginx`")?;
+    wait_for(address).await.context("nginx does not start")?;
     Ok((process, address))
 }
 
@@ -170,21 +170,32 @@ async fn django(
     count: usize,
 ) -> anyhow::Result<((Process, SocketAddr), Vec<String>)> {
     let script = format!("{DJANGO}/check.py");
-    let mut command = Command::new("/usr/bin/python3");
+    let gunicorn = installed("/usr/bin/gunicorn", "gunicorn")?;
+    let mut command = Command::new(installed("/usr/bin/python3", "python3-django")?);
     command.args(["-B", &script]).arg(home).arg(count.to_string());
     let made = command.output().context("starting Python")?;
     let said = String::from_utf8_lossy(&made.stderr);
-    anyhow::ensure!(made.status.success(), "Debian package `python3-django`: {said}");
+    anyhow::ensure!(
+        made.status.success(),
+        "no sessions of Django, which Debian's package `python3-django` has: {said}"
+    );
     let keys = String::from_utf8(made.stdout)?.lines().map(str::to_owned).collect();
     let address = free_address()?;
-    let process = Process::spawn(cores, Path::new("/usr/bin/gunicorn"), |command| {
+    let process = Process::spawn(cores, gunicorn, |command| {
         command.env("FOLDER", home).env("PYTHONPATH", DJANGO).env("PYTHONDONTWRITEBYTECODE", "1");
         command.current_dir(home).args(["--bind", &address.to_string(), "--log-level", "error"]);
         command.args(["--workers", "1", "--worker-class", "gthread", "--threads", "4"]);
         command.args(["--keep-alive", "75", "check:application"]);
     })?;
-    wait_for(address).await.context("gunicorn is not there: Debian package `gunicorn`")?;
+    wait_for(address).await.context("gunicorn does not start")?;
     Ok(((process, address), keys))
+}
+
+/// A program that a package of Debian has, of which nobody should have to guess the name.
+fn installed(program: &'static str, package: &str) -> anyhow::Result<&'static Path> {
+    let path = Path::new(program);
+    anyhow::ensure!(path.exists(), "{program} is not there: install Debian's package `{package}`");
+    Ok(path)
 }
 
 fn free_address() -> anyhow::Result<SocketAddr> {
@@ -198,4 +209,15 @@ async fn wait_for(address: SocketAddr) -> anyhow::Result<()> {
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_misses_a_program_is_told_its_package() {
+        let missing = installed("/usr/bin/of-nobody", "gunicorn").unwrap_err().to_string();
+        assert!(missing.contains("package `gunicorn`"), "{missing}");
+    }
 }

@@ -25,9 +25,6 @@ const OF_ADDRESS: usize = 2000;
 /// Descriptors beside the sockets: of the runtime, files and pipes.
 const DESCRIPTORS_BESIDE: u64 = 256;
 
-/// How long they are watched, less than a silent client is kept.
-const WATCHED: Duration = Duration::from_secs(10);
-
 /// How long a socket may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -46,7 +43,7 @@ pub(crate) async fn measure(program: &Program, plan: &Plan) -> anyhow::Result<Ve
     people::register(server.address).await?;
     let sessions = plan.sockets.div_ceil(OF_SESSION);
     let checks = people::open_sessions(server.address, sessions).await?;
-    sleep(plan.idle.min(WATCHED) + SETTLE).await;
+    sleep(plan.watched + SETTLE).await;
     let before = server.process.resident()?.anonymous_bytes();
     let mut sockets = Vec::with_capacity(plan.sockets);
     for number in 0..plan.sockets {
@@ -55,7 +52,7 @@ pub(crate) async fn measure(program: &Program, plan: &Plan) -> anyhow::Result<Ve
     }
     sleep(SETTLE).await;
     let grown = server.process.resident()?.anonymous_bytes().saturating_sub(before);
-    let core = core_while_idle(&server).await?;
+    let core = core_while_idle(&server, plan.watched).await?;
     let count = u64::try_from(plan.sockets)?;
     let memory = format!("{}, {} bytes each", megabytes(grown), grown / count.max(1));
     let each = core / u32::try_from(count)?;
@@ -71,11 +68,11 @@ pub(crate) async fn measure(program: &Program, plan: &Plan) -> anyhow::Result<Ve
 }
 
 /// The time on the core in a second.
-async fn core_while_idle(server: &Server) -> anyhow::Result<Duration> {
-    let before = server.process.core_time()?;
-    sleep(WATCHED).await;
-    let took = server.process.core_time()?.saturating_sub(before);
-    Ok(took / u32::try_from(WATCHED.as_secs())?)
+async fn core_while_idle(server: &Server, watched: Duration) -> anyhow::Result<Duration> {
+    let before = server.process.ran()?;
+    sleep(watched).await;
+    let took = (server.process.ran()? - before).all();
+    Ok(took.div_f64(watched.as_secs_f64()))
 }
 
 /// Raises this process's limit; what it starts inherits that.

@@ -5,6 +5,7 @@
 
 mod accelerated;
 mod allocations;
+mod audited;
 mod bare;
 mod beside;
 mod child;
@@ -22,17 +23,20 @@ mod memory;
 mod people;
 mod plan;
 mod postgres;
+mod ran;
 mod raw;
 mod raw_hash;
 mod raw_verify;
 mod redis;
 mod report;
+mod scale;
 mod server;
 mod session_checks;
 mod start;
 mod stored_sessions;
 mod storm;
 mod tokens;
+mod traced;
 mod two_nodes;
 
 use std::path::PathBuf;
@@ -51,6 +55,30 @@ enum Asked {
     RawVerify,
 }
 
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Part {
+    All,
+    /// What applications use beside the API.
+    FittedIn,
+    /// What the audit log and traces cost.
+    Telling,
+    /// How everything grows.
+    Scale,
+}
+
+impl Part {
+    /// What its markers in a document are called.
+    const fn markers(self) -> &'static str {
+        match self {
+            Self::All => "results",
+            Self::FittedIn => "fitted-in",
+            Self::Telling => "telling",
+            Self::Scale => "scale",
+        }
+    }
+}
+
 /// A measurement that was asked for.
 struct Order {
     server: PathBuf,
@@ -58,12 +86,11 @@ struct Order {
     beside: Option<PathBuf>,
     commit: String,
     plan: Plan,
-    /// Whether sockets and forward-auth are all that is measured.
-    fitted_in_only: bool,
+    part: Part,
     document: Option<PathBuf>,
 }
 
-const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--beside PROGRAM] [--quick] [--fitted-in | --write DOCUMENT]";
+const USAGE: &str = "nightlatch-bench --server PROGRAM --commit NAME [--beside PROGRAM] [--quick] [--fitted-in | --telling | --scale] [--write DOCUMENT]";
 
 fn main() -> ExitCode {
     let done = match asked(std::env::args().skip(1)) {
@@ -87,14 +114,16 @@ fn main() -> ExitCode {
 
 fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     let (mut server, mut beside, mut commit, mut document) = (None, None, None, None);
-    let (mut plan, mut fitted_in_only) = (Plan::full(), false);
+    let (mut plan, mut part) = (Plan::full(), Part::All);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| anyhow::anyhow!("{argument} of what?"));
         match argument.as_str() {
             bare::ARGUMENT => return Ok(Asked::Bare),
             raw_hash::ARGUMENT => return Ok(Asked::RawHash),
             raw_verify::ARGUMENT => return Ok(Asked::RawVerify),
-            "--fitted-in" => fitted_in_only = true,
+            "--fitted-in" => part = Part::FittedIn,
+            "--telling" => part = Part::Telling,
+            "--scale" => part = Part::Scale,
             "--quick" => plan = Plan::quick(),
             "--server" => server = Some(PathBuf::from(value()?)),
             "--beside" => beside = Some(PathBuf::from(value()?)),
@@ -105,23 +134,25 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
     }
     let server = server.ok_or_else(|| anyhow::anyhow!("--server is missing"))?;
     let commit = commit.ok_or_else(|| anyhow::anyhow!("--commit is missing"))?;
-    Ok(Asked::Measure(Box::new(Order { server, beside, commit, plan, fitted_in_only, document })))
+    Ok(Asked::Measure(Box::new(Order { server, beside, commit, plan, part, document })))
 }
 
 /// Measures everything, says it, and writes it down where that was asked for. A number that misses
 /// its aim is a result, not a failure.
 fn measure(order: &Order) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if order.fitted_in_only {
-        let measured = report::measure_fitted_in(&order.server, &order.commit, &order.plan);
-        say(&runtime.block_on(measured)?);
-        return Ok(());
-    }
-    let programs = (order.server.as_path(), order.beside.as_deref());
-    let report = runtime.block_on(report::measure(programs, &order.commit, &order.plan))?;
+    let Order { server, beside, commit, plan, .. } = order;
+    let report = runtime.block_on(async {
+        match order.part {
+            Part::All => report::measure((server, beside.as_deref()), commit, plan).await,
+            Part::FittedIn => report::measure_fitted_in(server, commit, plan).await,
+            Part::Telling => report::measure_telling(server, commit, plan).await,
+            Part::Scale => scale::measure(server, commit, plan).await,
+        }
+    })?;
     say(&report);
     if let Some(path) = &order.document {
-        document::write(path, &report)?;
+        document::write(path, order.part.markers(), &report)?;
         say(&format!("written to {}", path.display()));
     }
     Ok(())

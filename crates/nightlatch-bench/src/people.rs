@@ -15,6 +15,11 @@ pub(crate) fn login_requests() -> Vec<String> {
     (0..USERS).map(|user| post("/api/v1/auth/login", &body(user))).collect()
 }
 
+/// The request of somebody's login who has the password of the first user.
+pub(crate) fn login_request_as(name: &str) -> String {
+    post("/api/v1/auth/login", &body_as(name, 0))
+}
+
 /// The request of a login for tokens.
 pub(crate) fn token_request(user: usize) -> String {
     post("/api/v1/auth/token", &body(user % USERS))
@@ -79,9 +84,16 @@ fn token(head: &str) -> Option<&str> {
 }
 
 fn body(user: usize) -> String {
-    format!(
-        r#"{{"username":"walker{user:02}","password":"nine slow herons over {user:02} ponds"}}"#
-    )
+    body_as(&name(user), user)
+}
+
+/// What the users are called.
+pub(crate) fn name(user: usize) -> String {
+    format!("walker{user:02}")
+}
+
+fn body_as(name: &str, user: usize) -> String {
+    format!(r#"{{"username":"{name}","password":"nine slow herons over {user:02} ponds"}}"#)
 }
 
 fn post(path: &str, body: &str) -> String {

@@ -2,9 +2,10 @@
 //! and `fsync` on: a commit costs what it costs.
 
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,7 +24,7 @@ const PASSWORD: &str = "of-a-benchmark";
 
 /// A PostgreSQL server of its own.
 pub(crate) struct Postgres {
-    _process: Process,
+    pub(crate) process: Process,
     port: u16,
     _home: TempDir,
 }
@@ -43,6 +44,8 @@ impl Postgres {
         let mut postgres = as_its_user(&binaries.join("postgres"), home.path());
         postgres.args(["-D", "data", "-p", &port.to_string(), "-k", ""]);
         postgres.args(["-c", "log_min_messages=fatal"]);
+        // Each server keeps up to 26.
+        postgres.args(["-c", "max_connections=200"]);
         let process = Process::beside(Path::new(postgres.get_program()), |command| {
             command.args(postgres.get_args()).current_dir(home.path());
         })?;
@@ -51,7 +54,27 @@ impl Postgres {
             anyhow::ensure!(since.elapsed() < STARTS_WITHIN, "PostgreSQL does not start");
             sleep(Duration::from_millis(50)).await;
         }
-        Ok(Self { _process: process, port, _home: home })
+        Ok(Self { process, port, _home: home })
+    }
+
+    /// Has it run a script, and gives what that prints.
+    pub(crate) fn run(
+        &self,
+        script: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<String> {
+        let mut psql = Command::new(binaries()?.join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &self.url()]);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = psql.spawn().context("starting psql: Debian package `postgresql`")?;
+        let mut input = BufWriter::new(running.stdin.take().expect("it was piped"));
+        // What is wrong with the script psql says itself.
+        let written = script(&mut input).and_then(|()| input.flush());
+        drop(input);
+        let output = running.wait_with_output().context("waiting for psql")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "psql: {said}");
+        written.context("telling psql what to do")?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     pub(crate) fn url(&self) -> String {

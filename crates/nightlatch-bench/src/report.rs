@@ -12,8 +12,9 @@ use crate::cores::Cores;
 use crate::plan::Plan;
 use crate::server::Program;
 use crate::{
-    accelerated, allocations, beside, conditions, counting, forward_auth, idle_sockets, logins,
-    memory, people, session_checks, start, stored_sessions, storm, tokens, two_nodes,
+    accelerated, allocations, audited, beside, conditions, counting, forward_auth, idle_sockets,
+    logins, memory, people, session_checks, start, stored_sessions, storm, tokens, traced,
+    two_nodes,
 };
 
 /// How long a server has to settle before its memory is looked at: it hashes at its start, to learn
@@ -57,13 +58,32 @@ pub(crate) async fn measure_fitted_in(
     Ok(format!("{conditions}\n\n{}", table(&rows)))
 }
 
+/// Measures alone what telling of requests costs, and returns conditions and table.
+pub(crate) async fn measure_telling(
+    server: &Path,
+    commit: &str,
+    plan: &Plan,
+) -> anyhow::Result<String> {
+    let cores = Cores::choose()?;
+    cores.on_measured(|| ())?;
+    let conditions = conditions::describe(commit, cores).await?;
+    let rows = telling(&program(server, cores)?, plan).await?;
+    Ok(format!("{conditions}\n\n{}", table(&rows)))
+}
+
+async fn telling(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let mut rows = audited::measure(program, plan).await?;
+    rows.extend(traced::measure(program, plan).await?);
+    Ok(rows)
+}
+
 async fn fitted_in(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let mut rows = idle_sockets::measure(program, plan).await?;
     rows.extend(forward_auth::measure(program, plan).await?);
     Ok(rows)
 }
 
-fn program(path: &Path, cores: Cores) -> anyhow::Result<Program> {
+pub(crate) fn program(path: &Path, cores: Cores) -> anyhow::Result<Program> {
     let whole = path.canonicalize();
     let path = whole.with_context(|| format!("there is no {}", path.display()))?;
     Ok(Program { path, cores })
@@ -120,6 +140,7 @@ async fn rows(program: &Program, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     rows.extend(two_nodes::measure(program, plan).await?);
     rows.extend(accelerated::measure(program, plan).await?);
     rows.extend(fitted_in(program, plan).await?);
+    rows.extend(telling(program, plan).await?);
     Ok(rows)
 }
 

@@ -28,7 +28,7 @@ const CHECKED_MAX: usize = 40_000;
 const CHECKED_AGAIN: usize = 1000;
 
 /// How long the stored sessions are good.
-const AGE: Duration = Duration::from_hours(24);
+pub(crate) const AGE: Duration = Duration::from_hours(24);
 
 /// What a check took of the core.
 struct Cost {
@@ -123,6 +123,11 @@ fn copies(costs: &[Cost]) -> String {
     format!("{}, {bytes} bytes each", memory::megabytes(bytes * 100_000))
 }
 
+/// Tokens as the server makes them.
+pub(crate) fn tokens() -> anyhow::Result<SessionTokens> {
+    Ok(SessionTokens::new(&secrets::master_keys(SESSION_SECRET_KEY)?))
+}
+
 /// The sessions in the file of a stopped server.
 pub(crate) struct Stored {
     file: PathBuf,
@@ -132,8 +137,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn new(home: &Path) -> anyhow::Result<Self> {
-        let tokens = SessionTokens::new(&secrets::master_keys(SESSION_SECRET_KEY)?);
-        Ok(Self { file: home.join(DATABASE_FILE), count: 0, tokens })
+        Ok(Self { file: home.join(DATABASE_FILE), count: 0, tokens: tokens()? })
     }
 
     /// Writes sessions until there are `count`, and gives tokens of at most `most` of the new ones,

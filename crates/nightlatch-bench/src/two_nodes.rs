@@ -57,7 +57,7 @@ async fn reach(here: &Server, there: &Server, tokens: &[String]) -> anyhow::Resu
         let check = people::check_request(token);
         let csrf = csrf_token(&mut other, &check).await?;
         sleep(APART * (number % 7)).await;
-        let logout = people::change_request("POST /api/v1/auth/logout", token, &csrf);
+        let logout = logout_request(token, &csrf);
         let status = own.exchange(logout.as_bytes()).await?.status;
         anyhow::ensure!(status == 200, "a logout was answered {status}");
         let told = Instant::now();
@@ -74,7 +74,7 @@ async fn reach(here: &Server, there: &Server, tokens: &[String]) -> anyhow::Resu
 }
 
 /// The session's CSRF token, as its check tells it.
-async fn csrf_token(connection: &mut Connection, check: &str) -> anyhow::Result<String> {
+pub(crate) async fn csrf_token(connection: &mut Connection, check: &str) -> anyhow::Result<String> {
     let answer = connection.exchange(check.as_bytes()).await?;
     let body = std::str::from_utf8(answer.body).context("a binary body")?;
     let token = body.split_once(r#""csrf_token":""#).and_then(|(_, rest)| rest.split_once('"'));
@@ -82,14 +82,27 @@ async fn csrf_token(connection: &mut Connection, check: &str) -> anyhow::Result<
     Ok(token.to_owned())
 }
 
-/// Logs sessions out as fast as it goes, and looks at what the other server remembers of it.
-async fn revocations(here: &Server, there: &Server, tokens: &[String]) -> anyhow::Result<[Row; 2]> {
-    let mut connection = Connection::open(here.address).await?;
+pub(crate) fn logout_request(token: &str, csrf: &str) -> String {
+    people::change_request("POST /api/v1/auth/logout", token, csrf)
+}
+
+/// The requests that log sessions out, of which each is checked once.
+pub(crate) async fn logout_requests(
+    server: &Server,
+    tokens: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let mut connection = Connection::open(server.address).await?;
     let mut logouts = Vec::with_capacity(tokens.len());
     for token in tokens {
         let csrf = csrf_token(&mut connection, &people::check_request(token)).await?;
-        logouts.push(people::change_request("POST /api/v1/auth/logout", token, &csrf));
+        logouts.push(logout_request(token, &csrf));
     }
+    Ok(logouts)
+}
+
+/// Logs sessions out as fast as it goes, and looks at what the other server remembers of it.
+async fn revocations(here: &Server, there: &Server, tokens: &[String]) -> anyhow::Result<[Row; 2]> {
+    let logouts = logout_requests(here, tokens).await?;
     let load = Load {
         server: here.address,
         requests: Requests::once(logouts),
