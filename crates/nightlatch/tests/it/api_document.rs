@@ -36,8 +36,16 @@ fn in_production() -> Launch {
     launch().in_production().set("DISABLE_THROTTLING", "true")
 }
 
-/// Has a document tried by somebody, and says whether all is well.
-fn run(server: &NightlatchServer, who: &str, arguments: &[&str]) -> (bool, String) {
+/// What came of it.
+struct Tried {
+    is_well: bool,
+    said: String,
+    /// Method, path and status of each answer, a line each.
+    seen: String,
+}
+
+/// Has a document tried by somebody.
+fn run(server: &NightlatchServer, who: &str, arguments: &[&str]) -> Tried {
     let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/api_document");
     // It keeps notes where it runs.
     let folder = tempfile::tempdir().expect("the temporary folder takes a folder");
@@ -51,25 +59,42 @@ fn run(server: &NightlatchServer, who: &str, arguments: &[&str]) -> (bool, Strin
         .args(["--phases", "examples,coverage,fuzzing,stateful", "--continue-on-failure"])
         .args(arguments)
         .envs([("WHO", who), ("SERVER", &server.origin()), ("PYTHONDONTWRITEBYTECODE", "1")])
+        .env("SEEN", folder.path().join("seen"))
         .current_dir(folder.path());
     let done = tokio::task::block_in_place(|| command.output()).expect("it runs");
     let said = [done.stdout, done.stderr].concat();
-    (done.status.success(), String::from_utf8_lossy(&said).into_owned())
+    Tried {
+        is_well: done.status.success(),
+        said: String::from_utf8_lossy(&said).into_owned(),
+        seen: fs::read_to_string(folder.path().join("seen")).expect("answers were seen"),
+    }
 }
 
-/// Has the whole document tried.
-async fn try_all(server: &NightlatchServer, who: &str) {
+/// Has the whole document tried, and says which operations never succeeded.
+async fn try_all(server: &NightlatchServer, who: &str) -> Vec<String> {
     let path = "/api/openapi.json";
-    let (is_well, said) = run(server, who, &[&format!("{}{path}", server.origin())]);
+    let Tried { is_well, said, seen } = run(server, who, &[&format!("{}{path}", server.origin())]);
     assert!(is_well, "{said}");
     let all = operations_of(&server.client().get(path).await.json());
-    assert!(said.contains(&format!("Tested: {all}\n")), "not all of {all}: {said}");
+    let count = all.len();
+    assert!(said.contains(&format!("Tested: {count}\n")), "not all of {count}: {said}");
+    let succeeded =
+        |operation: &String| seen.lines().any(|line| line.starts_with(&format!("{operation} 2")));
+    all.into_iter().filter(|operation| !succeeded(operation)).collect()
 }
 
-fn operations_of(document: &Value) -> usize {
+/// `POST /api/v1/auth/login`
+fn operations_of(document: &Value) -> Vec<String> {
     let paths = document["paths"].as_object().expect("the document has paths");
-    paths.values().map(|item| item.as_object().expect("operations").len()).sum()
+    let of = |(path, item): (&String, &Value)| {
+        let methods = item.as_object().expect("operations").keys();
+        methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of).collect()
 }
+
+/// A WebSocket: a plain request has no success there.
+const NEVER: [&str; 1] = ["GET /api/v1/session/events"];
 
 async fn register(server: &NightlatchServer) {
     let body = json!({ "username": "alice", "password": PASSWORD });
@@ -87,14 +112,14 @@ async fn a_stranger_is_answered_as_the_document_says() {
 async fn a_browser_with_a_session_is_answered_as_the_document_says() {
     let server = in_production().ready().await;
     register(&server).await;
-    try_all(&server, "browser").await;
+    assert_eq!(try_all(&server, "browser").await, NEVER, "each of the others succeeds once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_with_a_token_is_answered_as_the_document_says() {
     let server = in_production().ready().await;
     register(&server).await;
-    try_all(&server, "program").await;
+    assert_eq!(try_all(&server, "program").await, NEVER, "each of the others succeeds once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,6 +133,6 @@ async fn a_status_that_the_document_lacks_is_found() {
     let file = folder.path().join("document.json");
     fs::write(&file, document.to_string()).expect("our folder takes a file");
     let file = file.to_str().expect("a plain name");
-    let (is_well, said) = run(&server, "stranger", &[file, "--include-path", path]);
+    let Tried { is_well, said, .. } = run(&server, "stranger", &[file, "--include-path", path]);
     assert!(!is_well && said.contains("Undocumented status code"), "{said}");
 }
