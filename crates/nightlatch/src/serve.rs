@@ -24,7 +24,6 @@ use crate::descriptors;
 use crate::health::{AUTH_SERVICE, Health, Optional};
 use crate::heartbeat;
 use crate::http::app::{App, Settings};
-use crate::http::cookie::CookieNames;
 use crate::http::metrics::metrics_routes;
 use crate::http::server::Drain;
 use crate::http::waiting::waiting_routes;
@@ -75,7 +74,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let health = Arc::new(Health::new(Arc::clone(&base.clock), has, config.throttle.disabled));
     metrics.watch_health(Arc::clone(&health));
     let (driver, drain) = Drain::new();
-    let settings = settings(&config, bound.address());
+    let settings = Settings::of(&config, bound.address());
     let board = Board::new(Arc::clone(&base.clock), Arc::clone(&health), Arc::clone(&metrics));
     let board = Arc::new(board);
     let told = (Arc::clone(&health), Arc::clone(&metrics));
@@ -309,24 +308,6 @@ impl Starting {
             sockets: Arc::default(),
             traces: self.traces.clone(),
         })
-    }
-}
-
-fn settings(config: &Config, bound: SocketAddr) -> Settings {
-    let web = &config.web;
-    Settings {
-        environment: config.environment,
-        public_origin: web.public_origin(bound),
-        trusts_host: !config.environment.is_production(),
-        allowed_origins: web.allowed_origins.clone(),
-        redirect_hosts: web.redirect_hosts.clone(),
-        login_redirect: web.login_redirect_url.clone(),
-        trusted_proxies: web.trusted_proxies.clone(),
-        cookies: CookieNames::new(&config.session),
-        request_deadline: config.limits.request_deadline,
-        login_deadline: config.limits.login_deadline,
-        api_docs: web.api_docs,
-        serves_metrics: web.metrics_listen.is_none(),
     }
 }
 

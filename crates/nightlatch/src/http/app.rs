@@ -1,5 +1,6 @@
 //! What every handler can reach: the use cases, the settings, and the state of the node.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use ipnet::IpNet;
 use nightlatch_core::{Deadline, Service, Session, Timestamp};
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Environment, WebOrigin};
+use crate::config::{Config, Environment, WebOrigin};
 use crate::health::Health;
 use crate::http::cookie::CookieNames;
 use crate::http::pages;
@@ -70,6 +71,28 @@ pub struct Settings {
     pub api_docs: bool,
     /// Whether `/metrics` is served here: it has no address of its own.
     pub serves_metrics: bool,
+}
+
+impl Settings {
+    /// What the configuration says, of a server that listens on `bound`.
+    #[must_use]
+    pub fn of(config: &Config, bound: SocketAddr) -> Self {
+        let web = &config.web;
+        Self {
+            environment: config.environment,
+            public_origin: web.public_origin(bound),
+            trusts_host: !config.environment.is_production(),
+            allowed_origins: web.allowed_origins.clone(),
+            redirect_hosts: web.redirect_hosts.clone(),
+            login_redirect: web.login_redirect_url.clone(),
+            trusted_proxies: web.trusted_proxies.clone(),
+            cookies: CookieNames::new(&config.session),
+            request_deadline: config.limits.request_deadline,
+            login_deadline: config.limits.login_deadline,
+            api_docs: web.api_docs,
+            serves_metrics: web.metrics_listen.is_none(),
+        }
+    }
 }
 
 /// The longest a session check takes.
