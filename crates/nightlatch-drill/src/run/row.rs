@@ -1,4 +1,7 @@
 //! One fault, from the registration of its people to its verdict.
+//!
+//! All that a fault does is done from one task, which also says how it goes: dropped at any moment, nothing
+//! goes on behind it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
