@@ -1,4 +1,7 @@
 //! What came of one fault: numbers, pictures to be, and every promise that broke.
+//!
+//! The judge says what cannot be true at any time. What a fault may be noticed by, how long anything may take
+//! and when all is to be well again, is said here.
 
 use std::time::Duration;
 

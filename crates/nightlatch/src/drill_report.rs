@@ -110,9 +110,10 @@ pub(crate) fn summary(report: &Report) -> String {
     let faults = report.outcomes.len();
     let requests: usize = report.outcomes.iter().map(|outcome| outcome.requests).sum();
     let broken = report.outcomes.iter().filter(|outcome| !outcome.broken.is_empty()).count();
+    let noun = if faults == 1 { "fault" } else { "faults" };
     match broken {
-        0 => format!("Every promise was kept under {faults} faults and {requests} requests."),
-        broken => format!("Promises broke under {broken} of {faults} faults."),
+        0 => format!("Every promise was kept under {faults} {noun} and {requests} requests."),
+        broken => format!("Promises broke under {broken} of {faults} {noun}."),
     }
 }
 
@@ -231,7 +232,7 @@ mod tests {
         let first = "<script>alert(1)</script>".to_owned();
         let promise = "An acknowledged logout is never undone";
         let report = report(vec![Broken { promise, times: 3, first: first.clone() }]);
-        assert_eq!(summary(&report), "Promises broke under 1 of 1 faults.");
+        assert_eq!(summary(&report), "Promises broke under 1 of 1 fault.");
         let page = as_html(&report).unwrap();
         assert!(page.contains("<title>BROKEN") && page.contains("broken 3 times"), "{page}");
         assert!(!page.contains(&first), "what was seen is text");

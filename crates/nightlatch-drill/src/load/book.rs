@@ -1,4 +1,7 @@
 //! What all workers share: where the server is, which sessions there are, the log.
+//!
+//! One book, so that anybody can ask about anybody's session: what one ended, another must find ended. Its
+//! pages are counted, and a log with a hole is none.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

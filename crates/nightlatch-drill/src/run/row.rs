@@ -1,4 +1,7 @@
 //! One fault, from the registration of its people to its verdict.
+//!
+//! All that a fault does is done from one task, which also says how it goes: dropped at any moment, nothing
+//! goes on behind it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -81,8 +84,9 @@ impl<'r> Row<'r> {
         let started = SteadyLoad::start(&scene.servers, people, ANSWER_LIMIT, chance).await;
         let load = started.map_err(in_load)?;
         let well = Well::usual(&scene.servers, onlooker.clone()).await;
-        let at = load.now();
-        let meter = Meter { progress, read: 0, at, classes: BTreeSet::new() };
+        // The display begins here; what was asked before is no rate of a moment.
+        let (read, at) = (load.read_on(0, |_| {}), load.now());
+        let meter = Meter { progress, read, at, classes: BTreeSet::new() };
         let faulty = (Duration::ZERO, Duration::ZERO);
         Ok(Self { scene, fault, span, load, onlooker, faulty, well, meter, tell })
     }

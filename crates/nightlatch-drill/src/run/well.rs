@@ -15,9 +15,6 @@ pub(crate) const WELL_LIMIT: Duration = Duration::from_secs(30);
 /// How long it is waited for before a fault: a server that has just started may not have reached all yet.
 const USUAL_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a server says with which nothing is wrong.
-const HEALTHY: &str = "healthy";
-
 /// How long health may take.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -37,7 +34,7 @@ impl Well {
             // Whoever is ill before a fault need not be well after it.
             let _ = until(USUAL_LIMIT, async || {
                 said = health(&mut client).await;
-                said.as_ref().is_some_and(|said| said.word == HEALTHY)
+                said.as_ref().is_some_and(|said| said.classes.is_empty())
             })
             .await;
             looks.push((client, said));

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nightlatch_testkit::browser::{Browser, Scripts};
-use nightlatch_testkit::postgres::PostgresServer;
+use nightlatch_testkit::postgres::{self, PostgresServer};
 use nightlatch_testkit::process::{ServerProcess, free_port};
 use nightlatch_testkit::redis::RedisServer;
 use rustix::process::Signal;
@@ -24,7 +24,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_nightlatch");
 /// Runs a drill of `binary` in a folder of its own, where its private set-up lies, too.
 fn drill_by(binary: &Path, folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(binary);
-    command.arg("drill").args(arguments).current_dir(folder).env("TMPDIR", folder);
+    command.arg("drill").args(arguments).current_dir(folder);
+    command.env("TMPDIR", folder).env("DATABASE_PASSWORD", postgres::PASSWORD);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary starts");
     let mut stdin = child.stdin.take().expect("it is piped");
@@ -131,11 +132,15 @@ async fn a_database_is_taken_if_it_holds_no_record_but_one_of_a_drill() {
     let lived_in = postgres.create_database();
     let server = launch().set("DATABASE_URL", &postgres.url(&lived_in)).ready().await;
     drop(server);
-    let url = postgres.url(&lived_in);
-    let refused = refusal(&drill(folder.path(), &["--no-redis", "--database-url", &url]));
-    assert!(refused.contains("holds a record, in the schema nightlatch:"), "{refused}");
+    let url =
+        |database: &str| format!("postgres://postgres@127.0.0.1:{}/{database}", postgres.port());
+    let refused =
+        |url: &str| refusal(&drill(folder.path(), &["--no-redis", "--database-url", url]));
+    let refusals = [refused(&url(&lived_in)), refused(&postgres.url(&lived_in))];
+    assert!(refusals[0].contains("holds a record, in the schema nightlatch:"), "{refusals:?}");
+    assert!(refusals[1].contains("the URL holds a password"), "{refusals:?}");
 
-    let empty = postgres.url(&postgres.create_database());
+    let empty = url(&postgres.create_database());
     let faults = ["--fault", "database-silent", "--fault", "database-refuses"];
     // The second time there is the record of the first.
     for fault in faults.chunks(2) {
