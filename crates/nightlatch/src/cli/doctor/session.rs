@@ -45,13 +45,10 @@ pub(super) fn examine(
     let Some(name) = &server.user else {
         return with_people(loaded?, (&origin, parts), console);
     };
-    block_on(async {
-        // At a terminal it listens for Ctrl-C, which wants the runtime.
-        let typed = password::read_known(name, console)?;
-        let password = Secret::new(typed.expose().to_owned());
-        let people = [Arc::new(Canary { name: name.clone(), password })];
-        Ok(examine_session(&origin, &people, parts, &mut progress(console)).await)
-    })
+    let typed = password::read_known(name, console)?;
+    let password = Secret::new(typed.expose().to_owned());
+    let people = [Arc::new(Canary { name: name.clone(), password })];
+    block_on(async { Ok(examine_session(&origin, &people, parts, &mut progress(console)).await) })
 }
 
 pub(super) fn origin(url: &str) -> anyhow::Result<WebOrigin> {

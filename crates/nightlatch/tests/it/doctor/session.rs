@@ -63,26 +63,6 @@ async fn two_people_are_made_tried_and_removed(record: Record) {
 
 on_each_record!(two_people_are_made_tried_and_removed);
 
-/// `script` runs it at a terminal, where the password is asked for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_password_is_asked_for_at_a_terminal() {
-    let server = launch().ready().await;
-    let alice = Person::logged_in(&server, "alice").await;
-    let binary = env!("CARGO_BIN_EXE_nightlatch");
-    let line = format!("{binary} doctor session --user alice --url {}", server.origin());
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    script.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(server.folder());
-    let mut child = script.spawn().expect("script (package bsdutils) starts");
-    let mut terminal = child.stdin.take().expect("it is piped");
-    // A terminal keeps what is typed before it is asked for.
-    writeln!(terminal, "{}", alice.password).expect("it reads");
-    let output = child.wait_with_output().expect("it is our child");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("Password of alice: ") && said.contains("session-steps"), "{said}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_who_is_there_keeps_the_sessions_that_were_there() {
     let server = launch().ready().await;
