@@ -147,7 +147,7 @@ impl Constants {
             entry_bytes: size.disk.entry,
             copy_bytes: float(size.copy),
             remembered_bytes: float(most.remembered),
-            logouts_most: measured.shared.iter().map(|one| one.logout_rate).fold(0.0, f64::max),
+            logouts_most: most.logout_rate,
         })
     }
 }
