@@ -198,7 +198,7 @@ async fn answers_are_cut_garbled_or_ended() {
     proxy.set(Fault::SaysFirst("no")).await.expect("it is in force");
     assert_eq!(ask(&mut connect(&proxy).await, "hello").await.as_deref(), Ok("nohel"));
     // On its way there, too: the echo of what has become of it is left as it is.
-    proxy.set(Fault::Replaces("hello", "holla")).await;
+    proxy.set(Fault::Replaces("hello", "holla")).await.expect("it is set");
     let said = ask(&mut connect(&proxy).await, "hell! hello").await;
     assert_eq!(said.as_deref(), Ok("hell! holla"));
 
