@@ -84,12 +84,8 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         let (drain, connections) = (drain.clone(), connections.clone());
         Accepting { routes, drain, connections, connections_max }
     };
-    let of_operators = of_metrics.map(|bound| {
-        let routes = metrics_routes(&settings, &metrics, &board, None);
-        let (publish, published) = watch::channel(routes);
-        on(published, METRICS_CONNECTIONS_MAX).metrics(bound)?;
-        anyhow::Ok(publish)
-    });
+    let of_operators = of_metrics
+        .map(|bound| serve_metrics(bound, metrics_routes(&settings, &metrics, &board, None), &on));
     let of_operators = of_operators.transpose()?;
     announce(&config, &report, bound.address());
 
@@ -127,6 +123,17 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     }
     tracing::info!(event = "server.stopped");
     Ok(())
+}
+
+/// Serves metrics from now on; the operators' page, which waits for the record, is put in later.
+fn serve_metrics(
+    bound: Bound,
+    routes: Routes,
+    on: impl FnOnce(watch::Receiver<Routes>, usize) -> Accepting,
+) -> anyhow::Result<watch::Sender<Routes>> {
+    let (publish, published) = watch::channel(routes);
+    on(published, METRICS_CONNECTIONS_MAX).metrics(bound)?;
+    Ok(publish)
 }
 
 /// What a start needs beside the record.

@@ -1,4 +1,6 @@
 //! One to four nodes on one PostgreSQL: what each adds, and how far a logout has to go.
+//!
+//! The record is the one thing that all of them share: what each costs it is what ends growing by nodes.
 
 use std::sync::Arc;
 use std::time::Duration;
