@@ -85,7 +85,10 @@ async fn a_drill_of_its_own_servers_keeps_every_promise_and_shows_it() {
         faults.find(|fault| fault["fault"] == name).expect("it was shown")
     };
     assert_eq!(of("redis-refuses")["failures"], 0, "nobody notices");
-    assert_eq!(of("redis-refuses")["health"], serde_json::json!(["unreachable"]));
+    // How it failed at first is told, too: connections that were there were closed.
+    let classes = of("redis-refuses")["health"].as_array().expect("a list of classes");
+    assert!(classes.iter().any(|class| class == "unreachable"), "{classes:?}");
+    assert!(classes.iter().all(|it| it == "unreachable" || it == "closed"), "{classes:?}");
     assert!(of("file-locked")["failures"].as_u64() > Some(0), "logins are told 503");
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(err.lines().count(), 1 + FAULTS.len(), "a line for each fault:\n{err}");
