@@ -85,7 +85,7 @@ pub async fn serve(loaded: Loaded) -> anyhow::Result<()> {
         Accepting { routes, drain, connections, connections_max }
     };
     let of_operators = of_metrics
-        .map(|bound| serve_metrics(bound, metrics_routes(&settings, &metrics, &board, None), &on));
+        .map(|bound| serve_metrics(bound, metrics_routes(&settings, &metrics, &board, None), on));
     let of_operators = of_operators.transpose()?;
     announce(&config, &report, bound.address());
 
