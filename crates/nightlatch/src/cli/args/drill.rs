@@ -43,7 +43,7 @@ pub struct DrillArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Private set-up")]
 pub struct PrivateArgs {
-    /// Use this Redis instead of one of the drill's own, through a proxy: redis://[USER@]HOST[:PORT][/NUMBER]
+    /// Use this Redis instead of one of the drill's own, through a proxy: `redis://[USER@]HOST[:PORT][/NUMBER]`
     #[arg(long, value_name = "URL", conflicts_with = "url")]
     pub redis_url: Option<RedisAt>,
     /// Read its password from this file
