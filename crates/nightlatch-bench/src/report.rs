@@ -51,11 +51,7 @@ pub(crate) async fn measure_fitted_in(
     commit: &str,
     plan: &Plan,
 ) -> anyhow::Result<String> {
-    let cores = Cores::choose()?;
-    cores.on_measured(|| ())?;
-    let conditions = conditions::describe(commit, cores).await?;
-    let rows = fitted_in(&program(server, cores)?, plan).await?;
-    Ok(format!("{conditions}\n\n{}", table(&rows)))
+    measure_alone((server, commit), async |program| fitted_in(program, plan).await).await
 }
 
 /// Measures alone what telling of requests costs, and returns conditions and table.
@@ -64,10 +60,17 @@ pub(crate) async fn measure_telling(
     commit: &str,
     plan: &Plan,
 ) -> anyhow::Result<String> {
+    measure_alone((server, commit), async |program| telling(program, plan).await).await
+}
+
+async fn measure_alone(
+    (server, commit): (&Path, &str),
+    part: impl AsyncFnOnce(&Program) -> anyhow::Result<Vec<Row>>,
+) -> anyhow::Result<String> {
     let cores = Cores::choose()?;
     cores.on_measured(|| ())?;
     let conditions = conditions::describe(commit, cores).await?;
-    let rows = telling(&program(server, cores)?, plan).await?;
+    let rows = part(&program(server, cores)?).await?;
     Ok(format!("{conditions}\n\n{}", table(&rows)))
 }
 

@@ -25,10 +25,10 @@ use crate::http::{body, csrf, login_flow, redirect};
 #[derive(Deserialize)]
 pub(crate) struct LoginForm {
     csrf_token: Option<String>,
-    username: Option<String>,
+    pub(super) username: Option<String>,
     password: Option<String>,
     remember: Option<String>,
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// Shows the form; leads on whoever is logged in already.
@@ -55,12 +55,7 @@ pub(crate) async fn submit(
     let typed = form.username.clone().unwrap_or_default();
     let remember = form.remember.is_some();
     let next = Next { next: form.next.clone() }.checked(&app);
-    let request = parse(&app, &headers, form).map(|(login, password)| {
-        let earlier = session::cookie_token(&app, &headers).map(str::to_owned);
-        let Arrival { client, device, request_id } = arrival;
-        LoginRequest { login, password, remember, client, device, earlier, request_id }
-    });
-    let result = match request {
+    let result = match request(&app, &headers, arrival, form) {
         Ok(request) => login_flow::login(&app, request).await.map_err(Problem::from),
         Err(problem) => Err(problem),
     };
@@ -75,13 +70,19 @@ pub(crate) async fn submit(
     }
 }
 
-fn parse(
+/// The login that a form asks for.
+pub(super) fn request(
     app: &App,
     headers: &HeaderMap,
+    arrival: Arrival,
     form: LoginForm,
-) -> Result<(String, nightlatch_core::Password), Problem> {
+) -> Result<LoginRequest, Problem> {
     csrf::check_form_csrf(app, headers, form.csrf_token.as_deref().unwrap_or_default())?;
-    Fields::default().login((form.username, None), form.password)
+    let remember = form.remember.is_some();
+    let (login, password) = Fields::default().login((form.username, None), form.password)?;
+    let earlier = session::cookie_token(app, headers).map(str::to_owned);
+    let Arrival { client, device, request_id } = arrival;
+    Ok(LoginRequest { login, password, remember, client, device, earlier, request_id })
 }
 
 fn welcome(app: &Arc<App>, mut logged_in: LoggedIn, next: Option<&str>) -> Response {

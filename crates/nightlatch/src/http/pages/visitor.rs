@@ -35,8 +35,7 @@ impl Visitor {
         headers: &HeaderMap,
         presented: Option<&str>,
     ) -> Result<(), Problem> {
-        let presented = presented.unwrap_or_default();
-        csrf::check_session_csrf(app, headers, Some(presented), self.active.token)
+        csrf::check_session_csrf(app, headers, presented, self.active.token)
     }
 }
 

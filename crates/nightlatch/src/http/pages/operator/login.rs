@@ -7,8 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use nightlatch_core::Password;
-use nightlatch_core::service::{LoginRequest, LogoutError};
+use nightlatch_core::service::LogoutError;
 use serde::Deserialize;
 
 use super::OPERATOR;
@@ -16,23 +15,14 @@ use super::session::{self, From, Operator};
 use super::view::LoginView;
 use crate::http::app::App;
 use crate::http::client::{self, Peer};
-use crate::http::field::Fields;
 use crate::http::pages::answer;
 use crate::http::pages::door::{Door, Next};
 use crate::http::pages::flash::Flash;
 use crate::http::pages::form::Form;
+use crate::http::pages::login::{self, LoginForm};
 use crate::http::problem::Problem;
 use crate::http::session::Arrival;
-use crate::http::{body, cookie, csrf, forwarded, login_flow, redirect};
-
-/// What the form sends.
-#[derive(Deserialize)]
-pub(crate) struct LoginForm {
-    csrf_token: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    next: Option<String>,
-}
+use crate::http::{body, cookie, forwarded, login_flow, redirect};
 
 /// What the log-out button sends.
 #[derive(Deserialize)]
@@ -67,12 +57,7 @@ pub(crate) async fn submit(
 ) -> Response {
     let typed = form.username.clone().unwrap_or_default();
     let next = Next { next: form.next.clone() }.checked(&app);
-    let request = parse(&app, &headers, form).map(|(login, password)| {
-        let Arrival { client, device, request_id } = arrival;
-        let (remember, earlier) = (false, None);
-        LoginRequest { login, password, remember, client, device, earlier, request_id }
-    });
-    let result = match request {
+    let result = match login::request(&app, &headers, arrival, form) {
         Ok(request) => login_flow::login_operator(&app, request).await.map_err(Problem::from),
         Err(problem) => Err(problem),
     };
@@ -106,11 +91,6 @@ pub(crate) async fn leave(
     let mut response = answer::go(&app, "/operator/login", Some(Flash::LoggedOut));
     cookie::append(response.headers_mut(), app.settings.cookies.clear_session());
     Ok(response)
-}
-
-fn parse(app: &App, headers: &HeaderMap, form: LoginForm) -> Result<(String, Password), Problem> {
-    csrf::check_form_csrf(app, headers, form.csrf_token.as_deref().unwrap_or_default())?;
-    Fields::default().login((form.username, None), form.password)
 }
 
 fn view(app: &App, headers: &HeaderMap, next: Option<String>) -> (LoginView, HeaderMap) {

@@ -6,8 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use nightlatch_core::Actor;
 use nightlatch_core::service::ActiveSession;
-use nightlatch_core::{Actor, TokenHash};
 
 use crate::http::app::App;
 use crate::http::client::Peer;
@@ -41,19 +41,8 @@ impl Operator {
         headers: &HeaderMap,
         presented: Option<&str>,
     ) -> Result<(), Problem> {
-        check_form(app, headers, presented, self.active.token)
+        csrf::check_session_csrf(app, headers, presented, self.active.token)
     }
-}
-
-/// Checks that a form came from a page of an operator's session.
-pub(super) fn check_form(
-    app: &App,
-    headers: &HeaderMap,
-    presented: Option<&str>,
-    session: TokenHash,
-) -> Result<(), Problem> {
-    let presented = presented.unwrap_or_default();
-    csrf::check_session_csrf(app, headers, Some(presented), session)
 }
 
 /// Whose session the cookie is, if it is an operator's.
